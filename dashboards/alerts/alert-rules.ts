@@ -135,7 +135,8 @@ export const alertRules: readonly AlertRule[] = [
     query: 'max(tollgate_aggregator_lag_seconds)',
     fires: 'above',
     threshold: 60,
-    forMinutes: 2,
+    // Longer than that of TollgateLag, which names the cause if a consumer is behind.
+    forMinutes: 3,
     summary: 'Totals are VALUE old',
     format: 'duration',
     impact:

@@ -22,13 +22,9 @@ export const inhibitions: readonly Inhibition[] = [
   // Most nodes decide without Redis: each node's own alert, slow checks and early refusals are consequences.
   {
     source: 'TollgateRedisFailing',
-    targets: [
-      ...['TollgateNodeDegraded', 'TollgateCheckSlow', 'TollgateRejectionSpike'],
-      'TollgateLatencyBudget',
-    ],
+    targets: ['TollgateNodeDegraded', 'TollgateCheckSlow', 'TollgateRejectionSpike'],
   },
-  { source: 'TollgateNodeDegraded', targets: ['TollgateCheckSlow', 'TollgateLatencyBudget'] },
-  { source: 'TollgateCheckSlow', targets: ['TollgateLatencyBudget'] },
+  { source: 'TollgateNodeDegraded', targets: ['TollgateCheckSlow'] },
   { source: 'TollgateServiceDown', sourceLabels: { job: 'tollgate-aggregator' }, targets: totalsAreLate },
   {
     source: 'TollgateServiceDown',
@@ -48,7 +44,6 @@ export const inhibitions: readonly Inhibition[] = [
   { source: 'TollgateProcessingFails', sourceLabels: ofAggregator, targets: totalsAreLate },
   // Without Kafka, everything behind it is late. A gateway whose spool fills says nothing new.
   { source: 'TollgateKafkaUnavailable', targets: ['TollgateSpoolFilling', 'TollgateLag', ...totalsAreLate] },
-  { source: 'TollgateErrorBudgetFast', targets: ['TollgateErrorBudgetSlow'] },
   { source: 'TollgateSpoolMemoryOnly', targets: ['TollgateSpoolDiskFilling'], equal: ['instance'] },
   { source: 'TollgateLag', sourceLabels: ofAggregator, targets: totalsAreLate },
   // Events that are missing in ClickHouse leave the counters in Redis ahead of its totals.

@@ -1,17 +1,20 @@
 import type { AlertRule } from './rule.ts';
 
-/** Share of the requests of 30 days that may fail by Tollgate's fault, and of checks that may take longer than 1 ms. */
+/** Share of the requests of 30 days that may fail by Tollgate's fault. */
 const errorBudget = 0.001;
-const slowBudget = 0.01;
+
+/** The fast alert reports the same errors. After a short fault they stay in the windows of the slow alert for half an hour. */
+const notReported =
+  'unless on () max_over_time(ALERTS{alertname="TollgateErrorBudgetFast",alertstate="firing"}[60m])';
 
 /**
  * PromQL of the speed at which a budget is spent: the smaller one of two windows ÷ the budget. The short window ends the
  * alert soon after the fault. Nothing fires below a hundred requests an hour, where one failed request is a large share.
  */
-function burnRate(ratio: string, [long, short]: readonly [string, string], budget: number): string {
-  const [slow, fast] = [`tollgate:${ratio}:ratio_rate${long}`, `tollgate:${ratio}:ratio_rate${short}`];
+function burnRate(long: string, short: string): string {
+  const [slow, fast] = [`tollgate:own_errors:ratio_rate${long}`, `tollgate:own_errors:ratio_rate${short}`];
   const enough = 'on () (sum(rate(tollgate_responses_total[60m])) * 3600 > 100)';
-  return `((${slow} < ${fast}) or ${fast}) / ${budget} and ${enough}`;
+  return `((${slow} < ${fast}) or ${fast}) / ${errorBudget} and ${enough}`;
 }
 
 const whereErrors = {
@@ -24,7 +27,7 @@ export const objectiveRules: readonly AlertRule[] = [
   {
     name: 'TollgateErrorBudgetFast',
     severity: 'critical',
-    query: burnRate('own_errors', ['1h', '5m'], errorBudget),
+    query: burnRate('1h', '5m'),
     fires: 'above',
     threshold: 14.4,
     forMinutes: 2,
@@ -41,7 +44,7 @@ export const objectiveRules: readonly AlertRule[] = [
   {
     name: 'TollgateErrorBudgetSlow',
     severity: 'warning',
-    query: burnRate('own_errors', ['6h', '30m'], errorBudget),
+    query: `${burnRate('6h', '30m')} ${notReported}`,
     fires: 'above',
     threshold: 6,
     forMinutes: 15,
@@ -54,23 +57,6 @@ export const objectiveRules: readonly AlertRule[] = [
     runbook: 'error-budget',
     dashboard: 'fleet',
     panel: 'Error budget: speed of its use',
-    whenAbsent: 'quiet',
-  },
-  {
-    name: 'TollgateLatencyBudget',
-    severity: 'warning',
-    query: burnRate('slow_checks', ['6h', '30m'], slowBudget),
-    fires: 'above',
-    threshold: 6,
-    forMinutes: 15,
-    summary:
-      'More than 1 % of the checks take longer than 1 ms: the latency budget is spent VALUE times too fast',
-    format: 'number',
-    impact: 'Requests wait longer than promised. The budget of 30 days is gone in less than five days.',
-    action: 'Compare the latency of a check with that of a Redis call and with the CPU of the gateways.',
-    runbook: 'check-slow',
-    dashboard: 'fleet',
-    panel: 'Latency budget: speed of its use',
     whenAbsent: 'quiet',
   },
 ];

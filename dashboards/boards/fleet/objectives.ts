@@ -19,7 +19,7 @@ export function objectivePanels(): Panels {
     series({
       title: 'Latency budget: speed of its use',
       description:
-        'Share of checks that took longer than 1 ms ÷ 1 %, over an hour and over six hours. The alert fires above 6.',
+        'Share of checks that took longer than 1 ms ÷ 1 %, over an hour and over six hours. TollgateCheckSlow fires above 1 over five minutes, for the checks that Redis decided.',
       queries: [
         promql('tollgate:slow_checks:ratio_rate1h / 0.01', 'over 1 hour'),
         promql('tollgate:slow_checks:ratio_rate6h / 0.01', 'over 6 hours'),

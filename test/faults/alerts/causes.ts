@@ -86,7 +86,6 @@ export const causes: readonly Cause[] = [
   {
     title: 'a Redis that answers late',
     alerts: ['TollgateCheckSlow'],
-    consequences: ['TollgateLatencyBudget'],
     cause: async (fixture) => {
       const load = repeatWork(10, (await callsOfNewTenant(fixture, 'large')).second);
       fixture.path.set({ kind: 'slow', delayMs: 4 });
@@ -166,7 +165,9 @@ export const causes: readonly Cause[] = [
       const fileBytesMax = (bytes: string) =>
         run('prlimit', ['--pid', String(gateway.pid()), `--fsize=${bytes}:`]);
       await fileBytesMax('1');
+      const load = repeatWork(5, (await callsOfNewTenant(fixture, 'large')).main);
       return async () => {
+        await load.stop();
         await fileBytesMax('unlimited');
       };
     },
@@ -220,7 +221,8 @@ export const causes: readonly Cause[] = [
   },
   {
     title: 'a node that lost its disk with the events of 3,000 units',
-    alerts: ['TollgateDrift'],
+    alerts: ['TollgateLossFound'],
+    consequences: ['TollgateDrift'],
     cause: async (fixture) => {
       const { installation } = fixture.run;
       const tenantId = uniqueName('drifted');

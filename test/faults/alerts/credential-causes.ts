@@ -29,20 +29,33 @@ export const credentialCauses: readonly Cause[] = [
   {
     title: 'tokens of a new key while the keys cannot be fetched: responses of 503',
     alerts: ['TollgateErrorBudgetFast'],
-    consequences: ['TollgateErrorBudgetSlow'],
-    cause: async (fixture) => {
-      const { issuer, statusWith, restore } = await useIssuer(fixture);
-      issuer.behave('fails');
-      await issuer.addKey('b', { published: false });
-      const load = repeatWork(10, () => statusWith('b'));
-      return async () => {
-        await load.stop();
-        issuer.behave('ok');
-        await restore();
-      };
-    },
+    cause: (fixture) => refuseByMissingKey(fixture, () => true),
+  },
+  {
+    title: 'one token in a hundred is of a new key while the keys cannot be fetched',
+    alerts: ['TollgateErrorBudgetSlow'],
+    // The errors of the faults before have to leave the windows.
+    thresholdSeconds: 240,
+    cause: (fixture) => refuseByMissingKey(fixture, (request) => request % 100 === 0),
   },
 ];
+
+/** Sends 20 requests a second. The gateway cannot fetch the key of the chosen ones, and responds with 503. */
+async function refuseByMissingKey(
+  fixture: AlertFixture,
+  isChosen: (request: number) => boolean,
+): Promise<() => Promise<void>> {
+  const { issuer, statusWith, restore } = await useIssuer(fixture);
+  issuer.behave('fails');
+  await issuer.addKey('b', { published: false });
+  let request = 0;
+  const load = repeatWork(20, () => statusWith(isChosen((request += 1)) ? 'b' : 'a'));
+  return async () => {
+    await load.stop();
+    issuer.behave('ok');
+    await restore();
+  };
+}
 
 /** Starts an issuer with the key `a`, and edits the policy so that the gateway verifies tokens by its keys. */
 async function useIssuer({ run }: AlertFixture): Promise<{

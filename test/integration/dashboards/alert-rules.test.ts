@@ -181,12 +181,6 @@ const cases: Readonly<Record<string, Case>> = {
     fires: responses({ ours: 4, ofUpstream: 0 }),
     quiet: responses({ ours: 3, ofUpstream: 100 }),
   },
-  TollgateLatencyBudget: {
-    summary:
-      'More than 1 % of the checks take longer than 1 ms: the latency budget is spent 7 times too fast',
-    fires: { ...responses({ ours: 0, ofUpstream: 0 }), ...checkBuckets({ upTo1ms: 930, all: 1000 }) },
-    quiet: { ...responses({ ours: 0, ofUpstream: 0 }), ...checkBuckets({ upTo1ms: 950, all: 1000 }) },
-  },
   TollgateServiceDown: {
     summary: 'tollgate-gateway at a:8090 does not answer (up is 0)',
     fires: { ...allUp, [`up{${down}}`]: '1x20 0x10' },

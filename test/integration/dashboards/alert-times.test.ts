@@ -30,7 +30,7 @@ test('B8: every rule has timelines with an end of the fault, missing scrapes, a 
 describe('B8: each alert is pending, fires and ends at the expected times', () => {
   test.each(Object.entries(ruleTimelines))('%s', async (alertname, timelines) => {
     await promtool.testRules(
-      [alertname],
+      [alertname, ...timelines.flatMap(({ alsoEvaluated = [] }) => alsoEvaluated)],
       timelines.map(({ title, series, expected, labels, where, whereAt = {} }) => ({
         ...{ name: title, interval: '10s', input_series: inputSeries(series) },
         alert_rule_test: Object.entries(expected).map(([seconds, summary]) => ({

@@ -81,7 +81,7 @@ const faults: readonly (readonly [title: string, notified: readonly string[], fi
       ['TollgateLag'],
       [
         { name: 'TollgateLag', labels: group('aggregator'), from: 185, until: 750 },
-        { name: 'TollgateFreshness', from: 185, until: 630 },
+        { name: 'TollgateFreshness', from: 245, until: 630 },
         { name: 'TollgateHeartbeatMissing', from: 250, until: 660 },
       ],
     ],
@@ -93,24 +93,8 @@ const faults: readonly (readonly [title: string, notified: readonly string[], fi
         { name: 'TollgateSpoolFilling', labels: { instance: 'a:8090' }, from: 125, until: 615 },
         { name: 'TollgateSpoolFilling', labels: { instance: 'b:8090' }, from: 130, until: 615 },
         { name: 'TollgateLag', labels: group('aggregator'), from: 200, until: 730 },
-        { name: 'TollgateFreshness', from: 200, until: 620 },
+        { name: 'TollgateFreshness', from: 260, until: 620 },
         { name: 'TollgateHeartbeatMissing', from: 250, until: 660 },
-      ],
-    ],
-    [
-      'a gateway answers with 5xx',
-      ['TollgateErrorBudgetFast'],
-      [
-        { name: 'TollgateErrorBudgetFast', from: 180, until: 900 },
-        { name: 'TollgateErrorBudgetSlow', from: 800, until: 890 },
-      ],
-    ],
-    [
-      'Redis answers late',
-      ['TollgateCheckSlow'],
-      [
-        { name: 'TollgateCheckSlow', from: 330, until: 900 },
-        { name: 'TollgateLatencyBudget', from: 600, until: 890 },
       ],
     ],
     [
@@ -120,7 +104,7 @@ const faults: readonly (readonly [title: string, notified: readonly string[], fi
         { name: 'TollgateProcessingFails', labels: group('t.aggregator'), from: 10, until: 900 },
         { name: 'TollgateDeadLetters', labels: { topic: 'tollgate.usage.v1' }, from: 60, until: 900 },
         { name: 'TollgateLag', labels: group('t.aggregator'), from: 185, until: 750 },
-        { name: 'TollgateFreshness', from: 185, until: 630 },
+        { name: 'TollgateFreshness', from: 245, until: 630 },
         { name: 'TollgateHeartbeatMissing', from: 250, until: 660 },
       ],
     ],

@@ -34,7 +34,7 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
     summary: 'aggregator is 1m 30s behind',
   }),
   TollgateFreshness: gaugeTimelines({
-    ...{ series: 'tollgate_aggregator_lag_seconds', good: 1, bad: 90, forMinutes: 2 },
+    ...{ series: 'tollgate_aggregator_lag_seconds', good: 1, bad: 90, forMinutes: 3 },
     summary: 'Totals are 1m 30s old',
   }),
   TollgateDeadLetters: counterTimelines({

@@ -8,6 +8,8 @@ export interface Timeline {
   /** Seconds since the first sample → the alert's summary, or null where no alert fires. */
   readonly expected: Readonly<Record<number, string | null>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** Alerts whose state the rule reads. */
+  readonly alsoEvaluated?: readonly string[];
   /** The annotation `where`, for rules that have it. */
   readonly where?: string;
   /** Other values of `where` at some times, e.g. of a rate while scrapes are missing. */
