@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
-import { loopback } from '../../../dashboards/settings.ts';
+import { alertRules } from '../../../../dashboards/alerts/alert-rules.ts';
+import { loopback } from '../../../../dashboards/settings.ts';
 import { alertOf, inputSeries, openPromtool } from './promtool.ts';
 import type { Promtool } from './promtool.ts';
 

@@ -8,14 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
-import { alertmanagerConfig } from '../../../dashboards/alerts/prometheus.ts';
-import { shortenedTiming } from '../../../dashboards/alerts/timing.ts';
-import { needProgram } from '../../../dev/packages.ts';
-import { startAlertmanagerServer } from '../../../dev/servers/prometheus.ts';
-import { startOnCall } from '../../faults/alerts/on-call.ts';
-import type { OnCall } from '../../faults/alerts/on-call.ts';
-import { eventually } from '../../support/servers.ts';
+import { alertRules } from '../../../../dashboards/alerts/alert-rules.ts';
+import { alertmanagerConfig } from '../../../../dashboards/alerts/prometheus.ts';
+import { shortenedTiming } from '../../../../dashboards/alerts/timing.ts';
+import { needProgram } from '../../../../dev/packages.ts';
+import { startAlertmanagerServer } from '../../../../dev/servers/prometheus.ts';
+import { startOnCall } from '../../../faults/alerts/on-call.ts';
+import type { OnCall } from '../../../faults/alerts/on-call.ts';
+import { eventually } from '../../../support/servers.ts';
 
 const speedup = 120;
 /** The wait for further alerts is long enough for a busy machine. */

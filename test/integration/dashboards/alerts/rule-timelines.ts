@@ -1,4 +1,4 @@
-import { loopback } from '../../../dashboards/settings.ts';
+import { loopback } from '../../../../dashboards/settings.ts';
 import { counterTimelines, gaugeTimelines } from './timelines.ts';
 import { objectiveTimelines } from './objective-timelines.ts';
 import type { Timeline } from './timelines.ts';

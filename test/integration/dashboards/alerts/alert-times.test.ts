@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
+import { alertRules } from '../../../../dashboards/alerts/alert-rules.ts';
 import { alertOf, inputSeries, openPromtool } from './promtool.ts';
 import type { Promtool } from './promtool.ts';
 import { ruleTimelines } from './rule-timelines.ts';

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
-import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
-import { renderAll } from '../../../dashboards/render.ts';
-import { needProgram } from '../../../dev/packages.ts';
+import { alertRules } from '../../../../dashboards/alerts/alert-rules.ts';
+import { renderAll } from '../../../../dashboards/render.ts';
+import { needProgram } from '../../../../dev/packages.ts';
 
 /** Runs promtool on the generated files of Prometheus, which are written to a separate folder. */
 export interface Promtool {
