@@ -8,6 +8,7 @@ import { isCluster } from '../client.ts';
 import type { RedisClient } from '../client.ts';
 import type { CircuitBreaker } from '../fallback/circuit-breaker.ts';
 import type { LocalLimiter } from '../fallback/local-limiter.ts';
+import type { LocalReservations } from '../fallback/local-reservations.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
@@ -41,6 +42,8 @@ export interface DispatchOptions {
   readonly breakerOf: ServerBreakers['of'];
   /** Decides the checks of a server that is unavailable. */
   readonly local: LocalLimiter;
+  /** Decides the checks with a reservation of a server that is unavailable. */
+  readonly localReservations: Pick<LocalReservations, 'reserve'>;
   readonly periods: PeriodCache;
   readonly clock: Clock;
   readonly redisTime: Clock | undefined;
@@ -114,8 +117,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       logger.debug({ reason: messageOf(error) }, 'checks are decided locally');
       metrics.degraded(checks.length);
       for (const check of checks) {
-        const own = local.decide(check, clock.now());
-        check.onDecided({ states: own, degraded: true, countedAtMs: 0, stored: null });
+        check.onDecided({ ...decideLocally(check), degraded: true, countedAtMs: 0 });
       }
       return;
     }
@@ -129,6 +131,14 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       storeUsage(check, own);
       check.onDecided({ states: own, degraded: false, countedAtMs, stored: stored[index] ?? null });
     }
+  }
+
+  function decideLocally(check: QueuedCheck): Pick<DecidedCheck, 'states' | 'stored'> {
+    const { reservation } = check;
+    if (reservation !== undefined) {
+      return options.localReservations.reserve({ ...check, reservation }, clock.now());
+    }
+    return { states: local.decide(check, clock.now()), stored: null };
   }
 
   /**

@@ -12,6 +12,7 @@ import { createDispatch } from './dispatch.ts';
 import type { DecidedCheck, QueuedCheck } from './dispatch.ts';
 import { createLocalLedger } from '../fallback/local-ledger.ts';
 import { createLocalLimiter } from '../fallback/local-limiter.ts';
+import { createLocalReservations } from '../fallback/local-reservations.ts';
 import { createLimiterMetrics } from './metrics.ts';
 import { createServerBreakers } from '../fallback/server-breakers.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
@@ -91,36 +92,33 @@ const maintenanceIntervalMs = 1_000;
 const resetScript = readScript('clock', 'reset');
 
 export function createLimiter(options: LimiterOptions): Limiter {
-  const { redis, keyPrefix, clock, logger, redisTime, node = null, nodesLeast = 1 } = options;
+  const { redis, keyPrefix, clock, registry, logger, redisTime, node = null, nodesLeast = 1 } = options;
   const subjects = createSubjects(keyPrefix);
   const periods = createPeriodCache();
   const nodes = createLiveNodes({ redis, keyPrefix, node, nodesLeast, clock, logger });
-  const metrics = createLimiterMetrics(options.registry, () => nodes.count());
+  const metrics = createLimiterMetrics(registry, () => nodes.count());
   const callTimeoutMs = options.callTimeoutMs ?? callTimeoutMsDefault;
-  const ledger = createLocalLedger({ onDropped: metrics.backfillDropped });
+  const onDropped = metrics.backfillDropped;
+  const ledger = createLocalLedger({ onDropped });
   const local = createLocalLimiter({ ledger, nodes: () => nodes.count(), periods });
   const shared = { redis, periods, clock, redisTime, metrics, logger, epochMs: () => nodes.epochMs() };
   const offsetMs = () => (redisTime === undefined ? nodes.offsetMs() : redisTime.now() - clock.now());
-  const backfill = createBackfill({
-    ...shared,
-    ledger,
-    offsetMs,
-    timeoutMs: Math.max(callTimeoutMs, backfillTimeoutMs),
-    onDropped: metrics.backfillDropped,
-  });
+  const backfillMs = Math.max(callTimeoutMs, backfillTimeoutMs);
+  const backfill = createBackfill({ ...shared, ledger, offsetMs, onDropped, timeoutMs: backfillMs });
   const breakers = createServerBreakers({ redis, keyPrefix, callTimeoutMs, catchUp, metrics, logger });
-  const calls = {
-    ...shared,
-    registry: options.registry,
-    keyPrefix,
-    subjects,
-    local,
-    breakerOf: breakers.of,
-    timeoutMs: operatorTimeoutMs,
-  };
+  const localReservations = createLocalReservations({
+    ...{ local, ledger, logger },
+    send: (record, adoption) => settler.adopt(record, adoption),
+  });
+  const calls = { ...shared, keyPrefix, localReservations, subjects, local, breakerOf: breakers.of };
   const dispatch = createDispatch(calls);
   const { refund, giveBack, returnUnits } = createRefunds(calls);
-  const settler = createRecordSettler(calls);
+  const settler = createRecordSettler({
+    ...calls,
+    registry,
+    timeoutMs: backfillMs,
+    local: localReservations,
+  });
   const cluster = isCluster(redis);
   const reserve = createReserve({ ...calls, cluster, decide, returnUnits, discard: settler.discard });
   const maintenance = setInterval(maintain, maintenanceIntervalMs);
@@ -129,12 +127,12 @@ export function createLimiter(options: LimiterOptions): Limiter {
   return {
     check: (request) => new Promise((resolve) => checkWith(request, resolve)),
     checkWith,
-    ...createReservations({ ...calls, settler, offsetMs, extendLocally: () => null }),
+    ...createReservations({ ...calls, settler, offsetMs }),
     refund,
     giveBack,
     reset,
     resetAll: () => replyWithin(nodes.resetAll(), operatorTimeoutMs),
-    ...createQuotaCounters(calls),
+    ...createQuotaCounters({ ...calls, timeoutMs: operatorTimeoutMs }),
     state: () => ({ nodes: nodes.count(), serversUnavailable: breakers.unavailable() }),
     breakerOf: breakers.of,
     close,
@@ -195,6 +193,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     // epoch's server may be unavailable.
     await replyWithin(nodes.refresh(), backfillTimeoutMs).catch(() => undefined);
     await backfill.run(isServed, catchUpMsMax);
+    await localReservations.adopt(isServed, catchUpMsMax);
   }
 
   /** Called each second: adds to Redis the units that are only in memory, and drops expired windows. */
@@ -208,6 +207,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   async function backfillAvailable(): Promise<void> {
     const isServed = (tag: string): boolean => !breakers.of(tag).isOpen();
     await backfill.run(isServed, catchUpMsMax);
+    await localReservations.adopt(isServed, catchUpMsMax);
     await settler.repeat(isServed);
   }
 

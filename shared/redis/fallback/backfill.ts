@@ -95,10 +95,12 @@ export function createBackfill(options: BackfillOptions): Backfill {
     return parts.length === 0 ? null : { sequence: (sequence += 1), parts };
   }
 
-  async function send({ subject }: Account, batch: Batch): Promise<readonly number[]> {
+  async function send(account: Account, batch: Batch): Promise<readonly number[]> {
+    const { subject } = account;
+    account.offsetMs = Math.round(offsetMs());
     const keys = [subject.key, `${subject.key}:=backfill:${processName}`];
     if (subject.owner !== null) keys.push(subject.owner.key);
-    const parts = batch.parts.flatMap((part) => argumentsOf(part, Math.round(offsetMs())));
+    const parts = batch.parts.flatMap((part) => argumentsOf(part, account.offsetMs));
     const args = [redisTime?.now() ?? '', options.epochMs(), batch.sequence, ...parts];
     return (await replyWithin(runScript(redis, backfillScript, keys, args), timeoutMs)) as number[];
   }

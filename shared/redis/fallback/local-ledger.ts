@@ -32,6 +32,8 @@ export interface Account {
   readonly rows: Map<string, Row>;
   /** Backfill batch that was sent and has no reply yet; it is sent again unchanged. Null if there is none. */
   batch: Batch | null;
+  /** What was added to the times of the last batch: Redis's time minus this node's time in milliseconds. */
+  offsetMs: number;
   entries: number;
 }
 
@@ -85,7 +87,13 @@ export function createLocalLedger({
 
   function accountOf(subject: Subject): Account {
     const existing = accounts.get(subject.key);
-    const account = existing ?? { subject, rows: new Map<string, Row>(), batch: null, entries: 0 };
+    const account = existing ?? {
+      subject,
+      rows: new Map<string, Row>(),
+      batch: null,
+      offsetMs: 0,
+      entries: 0,
+    };
     account.subject = subject;
     accounts.delete(subject.key);
     accounts.set(subject.key, account);

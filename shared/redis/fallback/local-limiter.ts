@@ -1,5 +1,6 @@
 import type { LimitState } from '../../domain/limit.ts';
 import type { PendingCheck } from '../decision/batch.ts';
+import type { SlotPart } from '../reservations/pending-reservation.ts';
 import { amountOf, isValidRequest, stateOf } from '../decision/check.ts';
 import type { CheckRequest } from '../decision/check.ts';
 import { nodeShare } from './node-share.ts';
@@ -15,8 +16,30 @@ import type { Shape, Window } from '../decision/windows.ts';
  */
 export interface LocalLimiter {
   decide(check: PendingCheck, nowMs: number): LimitState[];
+  /** Charges amounts by index of the shape's quantities to all windows, or to none. */
+  charge(part: SlotPart, amounts: readonly number[], rule: ChargeRule, nowMs: number): LocalDecision;
   /** Removes the units that `decide` charged to the windows with room. `states` is the result of `decide`. */
   returnUnits(check: PendingCheck, states: readonly LimitState[], nowMs: number): void;
+}
+
+/** How amounts are tested and charged. */
+export interface ChargeRule {
+  /** Units for which a window with an amount of 0 is tested; 0: it is not tested. */
+  readonly least: 0 | 1;
+  /** `test`: nothing is charged. `all`: charged even if there is no room. */
+  readonly charges: 'test' | 'if_room' | 'all';
+}
+
+export interface LocalDecision {
+  readonly states: LimitState[];
+  /** What was charged to each window; null for a window that was not charged. */
+  readonly charged: readonly (ChargedWindow | null)[];
+}
+
+export interface ChargedWindow {
+  readonly account: Account;
+  readonly row: Row;
+  readonly atMs: number;
 }
 
 export interface LocalLimiterOptions {
@@ -33,6 +56,7 @@ export interface LocalLimiterOptions {
 interface Counted {
   readonly window: Window;
   readonly rules: WindowRules;
+  readonly account: Account;
   readonly row: Row;
   /** Amount of the window's quantity that the check charges. */
   readonly amount: number;
@@ -46,33 +70,49 @@ const shareTooSmallWaitMs = 1000;
 
 export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
   const { ledger, nodes, periods, exactEntriesMax = 1_000_000 } = options;
-  return { decide, returnUnits };
+  return { decide, charge, returnUnits };
 
   function decide(check: PendingCheck, nowMs: number): LimitState[] {
     const { request, shape } = check;
     const valid = isValidRequest(request);
-    const accounts = check.subjects.map((subject) => ledger.accountOf(subject));
+    const amounts = shape.quantities.map((_, index) =>
+      valid ? amountOf(request, shape.quantities, index) : 0,
+    );
+    const charges = request.peek || !valid ? 'test' : 'if_room';
+    return charge(check, amounts, { least: 1, charges }, nowMs).states;
+  }
+
+  function charge(
+    part: SlotPart,
+    amounts: readonly number[],
+    { least, charges }: ChargeRule,
+    nowMs: number,
+  ): LocalDecision {
+    const { shape } = part;
+    const accounts = part.subjects.map((subject) => ledger.accountOf(subject));
     const counted = shape.windows.map((window, index): Counted => {
       const timeZone = shape.timeZones[index] ?? 'UTC';
       const rules = rulesOf(window, timeZone, nowMs);
-      const row = rowOf(accountAt(accounts, check, index), window, timeZone);
-      observeRedis(row, check, index, nowMs);
-      const amount = valid ? windowAmount(request, shape, index) : 0;
-      const need = Math.max(1, amount);
-      return { window, rules, row, amount, need, room: row.local.hasRoom(rules, need, nowMs) };
+      const account = accountAt(accounts, part, index);
+      const row = rowOf(account, window, timeZone);
+      observeRedis(row, part, index, nowMs);
+      const amount = amounts[shape.quantityOf[index] ?? 0] ?? 0;
+      const need = Math.max(least, amount);
+      const room = need === 0 || row.local.hasRoom(rules, need, nowMs);
+      return { window, rules, account, row, amount, need, room };
     });
-    const passes = counted.every(({ window, room }) => room || window.shadow);
-    if (passes && !request.peek && valid) {
-      for (const { row, rules, amount, room } of counted) {
-        if (room && amount > 0) row.local.charge(rules, amount, nowMs);
-      }
-    }
+    const passes = charges === 'all' || counted.every(({ window, room }) => room || window.shadow);
+    const charged = counted.map(({ account, row, rules, amount, room }) => {
+      const isCharged = charges !== 'test' && passes && amount > 0 && (room || charges === 'all');
+      return isCharged ? { account, row, atMs: row.local.charge(rules, amount, nowMs) } : null;
+    });
     for (const account of accounts) ledger.update(account, nowMs);
-    return counted.map(({ window, rules, row, need, room }) => {
+    const states = counted.map(({ window, rules, row, need, room }) => {
       const outcome = row.local.outcome(rules, need, room, nowMs);
       const waitMs = room ? 0 : waitOf(window, rules, need, outcome.waitMs);
       return stateOf(window.limit, nowMs, { ...outcome, waitMs });
     });
+    return { states, charged };
   }
 
   function returnUnits(check: PendingCheck, states: readonly LimitState[], nowMs: number): void {
@@ -104,14 +144,14 @@ function windowAmount(request: CheckRequest, { quantities, quantityOf }: Shape, 
   return amountOf(request, quantities, quantityOf[windowIndex] ?? 0);
 }
 
-function accountAt(accounts: readonly Account[], { shape }: PendingCheck, windowIndex: number): Account {
+function accountAt(accounts: readonly Account[], { shape }: SlotPart, windowIndex: number): Account {
   const account = accounts[shape.subjectOf[windowIndex] ?? 0];
   if (account === undefined) throw new Error('A window without its subject');
   return account;
 }
 
 /** Passes the usage in Redis's last reply to the window, if it is newer than the usage that the window has. */
-function observeRedis(row: Row, { shape, subjects }: PendingCheck, windowIndex: number, nowMs: number): void {
+function observeRedis(row: Row, { shape, subjects }: SlotPart, windowIndex: number, nowMs: number): void {
   const usage = subjects[shape.subjectOf[windowIndex] ?? 0]?.usageByField.get(row.window.field);
   if (usage === undefined) return;
   if (usage.used === row.observedUsed && usage.resetAtMs === row.observedResetAtMs) return;

@@ -3,6 +3,7 @@ import type { LocalWindow, RedisUsage, WindowRules } from './local-window.ts';
 
 /** Counts a calendar quota in its current period. When a new period starts, the units of the period before are cleared. */
 export function createQuotaWindow(): LocalWindow {
+  let startMs = -Infinity;
   let finishMs = -Infinity;
   let unsent = 0;
   let inFlight = 0;
@@ -21,6 +22,11 @@ export function createQuotaWindow(): LocalWindow {
       if (unsent === 0) firstMs = nowMs;
       lastMs = nowMs;
       unsent += cost;
+      return nowMs;
+    },
+    isUnsent: (atMs) => atMs < startMs || (inFlight === 0 && inRedis === 0),
+    returnUnsent: (cost, atMs) => {
+      if (atMs >= startMs) unsent = Math.max(0, unsent - cost);
     },
     returnUnits: (cost) => void (unsent = Math.max(0, unsent - cost)),
     outcome: (rules, _cost, room, nowMs) => {
@@ -54,7 +60,7 @@ export function createQuotaWindow(): LocalWindow {
     if (endsMs <= finishMs) return;
     // If the stored period ends later than this one starts, the time zone was changed and both periods overlap: the used units
     // then stay counted.
-    if (finishMs <= startsMs) [unsent, inFlight, inRedis] = [0, 0, 0];
+    if (finishMs <= startsMs) [unsent, inFlight, inRedis, startMs] = [0, 0, 0, startsMs];
     finishMs = endsMs;
   }
 }

@@ -10,7 +10,12 @@ import type { Periods } from '../decision/periods.ts';
 export interface LocalWindow {
   /** Returns whether `cost` fits now. Drops expired entries and changes nothing else. */
   hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean;
-  charge(rules: WindowRules, cost: number, nowMs: number): void;
+  /** Returns the time with which the units are counted. */
+  charge(rules: WindowRules, cost: number, nowMs: number): number;
+  /** Returns whether units that were charged at `atMs` are only in this process: not sent to Redis, or not counted any more. */
+  isUnsent(atMs: number): boolean;
+  /** Removes units that were charged at `atMs` and are only in this process. */
+  returnUnsent(cost: number, atMs: number): void;
   /** Removes units that were just charged, except units that are in flight to Redis. */
   returnUnits(cost: number): void;
   outcome(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowOutcome;
@@ -66,15 +71,15 @@ export function createSlidingWindow(): LocalWindow {
   let inRedis = 0;
   /** Entries from index `inRedis` up to this index (excluded) are in flight to Redis. */
   let inFlight = 0;
-  let sum = 0;
-  let sumInRedis = 0;
-  let debt = 0;
-  let debtAtMs = 0;
+  let [sum, sumInRedis] = [0, 0];
+  let [debt, debtAtMs] = [0, 0];
   let usage: RedisUsage = { used: 0, goneAtMs: 0 };
 
   return {
     hasRoom,
     charge,
+    isUnsent: (atMs) => indexOf(atMs) === -1 || indexOf(atMs) >= inFlight,
+    returnUnsent,
     returnUnits,
     outcome,
     observeRedis: (next) => void (usage = next),
@@ -90,7 +95,7 @@ export function createSlidingWindow(): LocalWindow {
     return over <= 0 || (over <= rules.burst && poolReadyAt(rules, Math.min(over, cost), now) <= now);
   }
 
-  function charge(rules: WindowRules, cost: number, nowMs: number): void {
+  function charge(rules: WindowRules, cost: number, nowMs: number): number {
     const now = dropExpired(rules.spanMs, nowMs);
     if (rules.burst > 0) {
       const need = Math.min(cost, Math.max(0, charged(rules, now) + cost - rules.units));
@@ -105,6 +110,23 @@ export function createSlidingWindow(): LocalWindow {
       entries.push({ firstMs: now, lastMs: now, units: cost });
     }
     sum += cost;
+    return now;
+  }
+
+  /** Returns the index of the entry with the units of `atMs`; -1 if it has expired. */
+  function indexOf(atMs: number): number {
+    return entries.findIndex(
+      ({ firstMs, lastMs }, index) => index >= head && firstMs <= atMs && atMs <= lastMs,
+    );
+  }
+
+  function returnUnsent(cost: number, atMs: number): void {
+    const index = indexOf(atMs);
+    const entry = entries[index];
+    if (entry === undefined || index < inFlight) return;
+    const units = Math.min(cost, entry.units);
+    entry.units -= units;
+    sum -= units;
   }
 
   function returnUnits(cost: number): void {

@@ -46,7 +46,7 @@ const heartbeatIntervalMs = 1000;
 const leaseMs = 3500;
 const heartbeatTimeoutMs = 900;
 /** A heartbeat with a longer round trip is not used to measure the difference between the clocks: it would be too inaccurate. */
-const promptMs = 100;
+export const promptMs = 100;
 const script = readScript('heartbeat');
 
 /**

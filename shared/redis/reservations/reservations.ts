@@ -1,6 +1,10 @@
 import type { LimitState } from '../../domain/limit.ts';
 import type { Amounts } from '../../domain/usage/quantity.ts';
 import { TollgateError } from '../../runtime/errors.ts';
+import type { RedisClient } from '../client.ts';
+import type { Clock } from '../../runtime/time/clock.ts';
+import type { ServerBreakers } from '../fallback/server-breakers.ts';
+import type { LocalReservations } from '../fallback/local-reservations.ts';
 import { isAmount, resultOf, stateOf as windowState } from '../decision/check.ts';
 import type { Subjects } from '../decision/subjects.ts';
 import { readScript, runScriptForBytes } from '../scripts.ts';
@@ -15,15 +19,19 @@ import type {
   Reservations,
   SettleResult,
 } from './reservation.ts';
-import type { RecordReply, RecordSettler, RecordSettlerOptions } from './settle-records.ts';
+import type { RecordReply, RecordSettler } from './settle-records.ts';
 
-export interface ReservationsOptions extends RecordSettlerOptions {
+export interface ReservationsOptions {
+  readonly redis: RedisClient;
+  readonly breakerOf: ServerBreakers['of'];
+  readonly clock: Clock;
+  readonly redisTime: Clock | undefined;
+  readonly epochMs: () => number;
   readonly subjects: Subjects;
   readonly settler: RecordSettler;
   /** Redis's time minus this node's time in milliseconds. */
   readonly offsetMs: () => number;
-  /** Charges an extension without Redis. Returns null if this process does not have the windows of the reservation. */
-  readonly extendLocally: (reservation: Reservation, amounts: readonly number[]) => LimitState[] | null;
+  readonly localReservations: Pick<LocalReservations, 'extend'>;
 }
 
 const extendScript = readScript(...['clock', 'sliding', 'quota', 'windows', 'reserve', 'record', 'extend']);
@@ -116,7 +124,7 @@ export function createReservations(options: ReservationsOptions): Reservations {
   }
 
   function extendWithoutRedis(reservation: Reservation, amounts: readonly number[]): ExtendResult {
-    const states = options.extendLocally(reservation, amounts);
+    const states = options.localReservations.extend(reservation, amounts, clock.now());
     if (states === null) return { passed: false, reason: 'missing', states: [], degraded: true };
     const { passed, reason } = resultOf(states, true, true, 0);
     if (passed) addAmounts(reservation, amounts);

@@ -4,6 +4,7 @@ import type { PendingCheck } from '../decision/batch.ts';
 import type { CheckRequest } from '../decision/check.ts';
 import type { DecidedCheck } from '../decision/dispatch.ts';
 import type { PeriodCache } from '../decision/periods.ts';
+import type { LocalReservations } from '../fallback/local-reservations.ts';
 import type { Subject, Subjects } from '../decision/subjects.ts';
 import type { Shape } from '../decision/windows.ts';
 import { homeOf, pendingReservation } from './pending-reservation.ts';
@@ -18,6 +19,7 @@ export interface ReserveOptions {
   readonly decide: (check: PendingCheck) => Promise<DecidedCheck>;
   readonly returnUnits: (check: PendingCheck, decided: DecidedCheck) => void;
   readonly discard: (record: ReservationRecord) => Promise<void>;
+  readonly localReservations: Pick<LocalReservations, 'remove'>;
 }
 
 export interface DecidedReservation {
@@ -30,7 +32,7 @@ export type ReservingRequest = CheckRequest & { readonly reservation: Reservatio
 
 /** Decides a check with a reservation. */
 export function createReserve(options: ReserveOptions) {
-  const { cluster, subjects, periods, clock, decide, returnUnits, discard } = options;
+  const { cluster, subjects, periods, clock, decide, returnUnits, discard, localReservations } = options;
   return async (
     request: ReservingRequest,
     shape: Shape,
@@ -95,8 +97,10 @@ export function createReserve(options: ReserveOptions) {
         if (decided === undefined || before === undefined)
           throw new Error('A part of a check was not decided');
         if (decided === before || !passes(decided) || decided.stored !== null) return decided;
-        if (decided.degraded) returnUnits(part, decided);
-        else await discard(part.reservation.record);
+        if (decided.degraded) {
+          localReservations.remove(part.reservation.record.key);
+          returnUnits(part, decided);
+        } else await discard(part.reservation.record);
         return before;
       }),
     );

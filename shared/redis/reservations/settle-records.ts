@@ -2,7 +2,9 @@ import type { Clock } from '../../runtime/time/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { RedisClient } from '../client.ts';
+import { replyWithin } from '../client.ts';
 import { meansUnavailable } from '../fallback/circuit-breaker.ts';
+import type { Adoption, LocalReservations } from '../fallback/local-reservations.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { Registry } from '../../runtime/http/ops.ts';
 import { createSettlementMetrics } from './metrics.ts';
@@ -23,6 +25,8 @@ export interface RecordSettler {
   undo(record: ReservationRecord, extension: number): Promise<void>;
   /** Returns all amounts and deletes the record, because the check was refused in another slot. */
   readonly discard: (record: ReservationRecord) => Promise<void>;
+  /** Stores charges that were made without Redis. Rejects when Redis does not answer. */
+  adopt(record: ReservationRecord, adoption: Adoption): Promise<void>;
   /** Sends the settlements that wait, of the hash tags for which `isServed` returns true. */
   repeat(isServed: (tag: string) => boolean): Promise<void>;
 }
@@ -40,10 +44,16 @@ export interface RecordSettlerOptions {
   readonly epochMs: () => number;
   readonly registry: Registry;
   readonly logger: Logger;
+  /** Records that Redis does not have yet. */
+  readonly local: Pick<LocalReservations, 'has' | 'settle'>;
+  readonly timeoutMs: number;
   readonly waitingMax?: number;
 }
 
-type Operation = 'settle' | 'cancel' | 'undo' | 'discard';
+type Operation = 'settle' | 'cancel' | 'undo' | 'discard' | 'adopt';
+
+const waitingReply: RecordReply = { status: 'waiting', head: null };
+const stateNumbers = { open: 0, settled: 1, cancelled: 2 } as const;
 
 /** Few repetitions are in flight at once, so that they do not delay checks. */
 const repetitionsInFlight = 8;
@@ -55,32 +65,54 @@ const settleScript = readScript(
 );
 
 export function createRecordSettler(options: RecordSettlerOptions): RecordSettler {
-  const { redis, breakerOf, clock, redisTime, epochMs, logger } = options;
+  const { redis, breakerOf, clock, redisTime, epochMs, local, logger } = options;
   const waiting = createWaitingSettlements(options.waitingMax);
   const metrics = createSettlementMetrics(options.registry, waiting.size);
   return {
-    settle: (settlement) => settle(waiting.merge(settlement)),
-    restore: async (record, charged) => {
-      await run(record, 'settle', 0, [], importArguments(record, charged));
+    settle: (settlement) => {
+      const merged = waiting.merge(settlement);
+      return local.has(merged.record.key) ? settleLocally(merged) : settle(merged);
     },
+    restore: async (record, charged) => {
+      await run(record, 'settle', 0, [], importArguments(record, [nothingReturned(record, charged)]));
+    },
+    adopt,
     undo: (record, extension) => runOrLog(record, 'undo', extension),
     discard: (record) => runOrLog(record, 'discard', 0),
     repeat,
   };
+
+  /** Settles a record that Redis does not have yet. */
+  function settleLocally(settlement: Settlement): Promise<RecordReply> {
+    const isWaiting = local.settle(settlement, clock.now()) || waiting.add(settlement);
+    return Promise.resolve(isWaiting ? waitingReply : drop(settlement, 'too many settlements wait'));
+  }
 
   async function settle(settlement: Settlement): Promise<RecordReply> {
     const { record, operation, sequence, targets, charged } = settlement;
     try {
       const reply = await run(record, operation, sequence, targets, []);
       if (reply.status !== 'missing' || record.part === null) return reply;
-      return await run(record, operation, sequence, targets, importArguments(record, charged));
+      const importing = importArguments(record, [nothingReturned(record, charged)]);
+      return await run(record, operation, sequence, targets, importing);
     } catch (error) {
-      if (meansUnavailable(causeOf(error)) && waiting.add(settlement))
-        return { status: 'waiting', head: null };
-      metrics.dropped();
-      logger.error({ key: record.key, reason: messageOf(error) }, 'a settlement was dropped');
-      return { status: 'dropped', head: null };
+      const isWaiting = meansUnavailable(causeOf(error)) && waiting.add(settlement);
+      return isWaiting ? waitingReply : drop(settlement, messageOf(error));
     }
+  }
+
+  function drop({ record }: Settlement, reason: string): RecordReply {
+    metrics.dropped();
+    logger.error({ key: record.key, reason }, 'a settlement was dropped');
+    return { status: 'dropped', head: null };
+  }
+
+  /** Bypasses the circuit breaker, because adoptions are sent before the breaker closes. */
+  async function adopt(record: ReservationRecord, adoption: Adoption): Promise<void> {
+    const { token, mode, state, settlement, charges } = adoption;
+    const importing = [token, mode, stateNumbers[state], ...importArguments(record, charges)];
+    const args = argumentsOf('adopt', settlement, [], importing);
+    await replyWithin(runScriptForBytes(redis, settleScript, [record.key], args), options.timeoutMs);
   }
 
   async function run(
@@ -90,8 +122,7 @@ export function createRecordSettler(options: RecordSettlerOptions): RecordSettle
     targets: readonly (number | null)[],
     importing: readonly (string | number | Buffer)[],
   ): Promise<RecordReply> {
-    const packed = encodeAmounts(targets.map((target) => (target === null ? 0 : target + 1)));
-    const args = [redisTime?.now() ?? '', epochMs(), operation, sequence, packed, ...importing];
+    const args = argumentsOf(operation, sequence, targets, importing);
     const reply = await breakerOf(record.tag).run(() =>
       runScriptForBytes(redis, settleScript, [record.key], args),
     );
@@ -102,14 +133,27 @@ export function createRecordSettler(options: RecordSettlerOptions): RecordSettle
     };
   }
 
-  /** Arguments of `settle.lua` that create a record with one charge whose units cannot be returned. */
-  function importArguments(
-    { bytes, part, details, endsAtMs }: ReservationRecord,
-    charged: readonly number[],
+  function argumentsOf(
+    operation: Operation,
+    sequence: number,
+    targets: readonly (number | null)[],
+    importing: readonly (string | number | Buffer)[],
   ): (string | number | Buffer)[] {
-    const none = '0'.repeat(part?.shape.windows.length ?? 0);
+    const packed = encodeAmounts(targets.map((target) => (target === null ? 0 : target + 1)));
+    return [redisTime?.now() ?? '', epochMs(), operation, sequence, packed, ...importing];
+  }
+
+  /** Arguments of `settle.lua` that create a record. */
+  function importArguments(
+    { bytes, details, endsAtMs }: ReservationRecord,
+    charges: Adoption['charges'],
+  ): (string | number | Buffer)[] {
     const ttlMs = Math.max(0, endsAtMs - clock.now()) + lateSettlementMs;
-    return [bytes, details, Math.round(endsAtMs), Math.round(ttlMs), 1, encodeAmounts(charged), 0, none];
+    const packed = charges.flatMap(({ amounts, windowsAtMs }) => [
+      encodeAmounts(amounts),
+      encodeAmounts(windowsAtMs),
+    ]);
+    return [bytes, details, Math.round(endsAtMs), Math.round(ttlMs), charges.length, ...packed];
   }
 
   async function runOrLog(record: ReservationRecord, operation: Operation, sequence: number): Promise<void> {
@@ -120,12 +164,23 @@ export function createRecordSettler(options: RecordSettlerOptions): RecordSettle
 
   async function repeat(isServed: (tag: string) => boolean): Promise<void> {
     for (let count = 0; count < repetitionsMax; count += repetitionsInFlight) {
-      const settlements = waiting.remove(repetitionsInFlight, isServed);
+      const settlements = waiting.remove(
+        repetitionsInFlight,
+        ({ tag, key }) => isServed(tag) && !local.has(key),
+      );
       if (settlements.length === 0) return;
       const replies = await Promise.all(settlements.map(settle));
       if (replies.some(({ status }) => status === 'waiting')) return;
     }
   }
+}
+
+/** A charge whose units no window counts, as far as Redis has a record of it. */
+function nothingReturned(
+  { part }: ReservationRecord,
+  amounts: readonly number[],
+): Adoption['charges'][number] {
+  return { amounts, windowsAtMs: (part?.shape.windows ?? []).map(() => 0) };
 }
 
 /** The circuit breaker wraps the error of a call. */

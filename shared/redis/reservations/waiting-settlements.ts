@@ -20,8 +20,8 @@ export interface WaitingSettlements {
   add(settlement: Settlement): boolean;
   /** Removes the settlement that waits for the same record and returns `settlement` with its targets added. */
   merge(settlement: Settlement): Settlement;
-  /** Removes and returns up to `count` settlements for whose hash tag `isServed` returns true. */
-  remove(count: number, isServed: (tag: string) => boolean): Settlement[];
+  /** Removes and returns up to `count` settlements for whose record `isReady` returns true. */
+  remove(count: number, isReady: (record: ReservationRecord) => boolean): Settlement[];
   readonly size: () => number;
 }
 
@@ -37,11 +37,11 @@ export function createWaitingSettlements(waitingMax = waitingMaxDefault): Waitin
       return true;
     },
     merge,
-    remove: (count, isServed) => {
+    remove: (count, isReady) => {
       const removed: Settlement[] = [];
       for (const [key, settlement] of byKey) {
         if (removed.length >= count) break;
-        if (!isServed(settlement.record.tag)) continue;
+        if (!isReady(settlement.record)) continue;
         byKey.delete(key);
         removed.push(settlement);
       }

@@ -1,12 +1,14 @@
 -- Replaces the charged amounts of a reservation.
 -- KEYS[1]  the record of the reservation.
 -- ARGV     as in clock.lua, then
---          operation: `settle`, `cancel`; `undo`: returns the newest extension; `discard`: returns all amounts and deletes the record
+--          operation: `settle`, `cancel`; `undo`: returns the newest extension; `discard`: returns all amounts and deletes the record;
+--          `adopt`: stores charges that were counted without Redis
 --          sequence number: of the settlement, or of the extension to undo
 --          targets: for each quantity of the record 1 + its amount, or 0 if the amount stays as it is, packed [6 bytes each]
---          then, to create a record if there is none: r, d, end (Unix milliseconds), time to live of the record, number of
---          charges, and for each charge: the amounts of all quantities [6 bytes each], the timestamp of its units (Unix
---          milliseconds), and for each window one character: 1 if the window counts the units, else 0.
+--          then for `adopt`: token, mode (`create`, `append`), state (0 open, 1 settled, 2 cancelled)
+--          then, to create a record if there is none, and for `adopt`: r, d, end (Unix milliseconds), time to live of the record,
+--          number of charges, and for each charge: the amounts of all quantities, and for each window the timestamp of its units
+--          (Unix milliseconds; 0 if the window does not count them), packed [6 bytes each].
 -- Reply: the status (`applied`; `superseded`: a settlement with this or a higher number was applied before; `missing`), and the
 -- record's head.
 --
@@ -195,16 +197,16 @@ local function discard(head)
 end
 
 -- Returns a charge that was counted without a record. Its units cannot be returned if a reset came after it.
-local function importCharge(amountsOfCharge, at, counted)
+local function importCharge(amountsOfCharge, windowsAt)
   local charge = { amounts = amountsOfCharge }
   for w = 1, #shape do
     local window = shape[w]
     local owner = owners[window.subject]
+    local at = unpackFrom('<I6', windowsAt, w * 6 - 5)
     local resetAt = max(epochOfAll, owner == 0 and 0 or epochFor(owner) - epochOfAll)
-    local counts = counted:sub(w, w) == '1' and at > resetAt
     charge[w] = {
       at = window.quota and window.start or at,
-      units = counts and amountsOfCharge[window.quantity] or 0,
+      units = at > resetAt and amountsOfCharge[window.quantity] or 0,
       epoch = epochFor(owner),
       corrections = window.quota and 0 or correctionsOf(hashes[window.subject], window.field),
     }
@@ -212,36 +214,77 @@ local function importCharge(amountsOfCharge, at, counted)
   return charge
 end
 
+-- Appends the charges of the arguments, without the first `skipped`.
+local function importCharges(head, skipped)
+  for n = 1, number() do
+    local charge = importCharge(readAmounts(text(), 1), text())
+    if n > skipped then
+      writeCharge(head.charges, charge)
+      head.charges = head.charges + 1
+      for q = 1, quantityCount do
+        head.amounts[q] = (head.amounts[q] or 0) + charge.amounts[q]
+      end
+    end
+  end
+end
+
 local function createRecord(static, details)
   readStatic(static)
   local head = { state = OPEN, finish = number(), settlement = 0, extension = 0, charges = 0, amounts = {} }
-  local ttlMs, charges = text(), number()
-  for n = 0, charges - 1 do
-    local charge = importCharge(readAmounts(text(), 1), number(), text())
-    writeCharge(n, charge)
-    for q = 1, quantityCount do
-      head.amounts[q] = (head.amounts[q] or 0) + charge.amounts[q]
-    end
-  end
-  head.charges, head.extension = charges, charges - 1
+  local ttlMs = text()
+  importCharges(head, 0)
+  head.extension = head.charges - 1
   call('HSET', record, 'r', static, 'd', details, 'h', packHead(head))
   call('PEXPIRE', record, ttlMs)
   return head
 end
 
-local function openRecord()
-  local found = call('HMGET', record, 'r', 'h')
-  if found[1] then
-    readStatic(found[1])
-    return readHead(found[2])
+-- Stores charges that a node made without Redis and that the backfill has counted. A record that exists although the node does
+-- not have its reply was charged twice: its own charges are returned.
+local function adopt(head)
+  local token, mode, state, static, details = text(), text(), number(), text(), text()
+  if head and call('HGET', record, 'a') == token then
+    return 'applied', head
   end
-  local static = text()
-  return static and createRecord(static, text())
+  if head and mode == 'create' then
+    if head.state ~= OPEN then
+      return 'superseded', head
+    end
+    discard(head)
+    head = nil
+  end
+  if head then
+    text()
+    text()
+    importCharges(head, 1)
+  else
+    head = createRecord(static, details)
+  end
+  if state ~= OPEN then
+    head.state, head.settlement = state, sequence
+  end
+  call('HSET', record, 'h', packHead(head), 'a', token)
+  return 'applied', head
 end
 
-local head = openRecord()
-if not head then
-  return { 'missing' }
+local found = call('HMGET', record, 'r', 'h')
+local head
+if found[1] then
+  readStatic(found[1])
+  head = readHead(found[2])
 end
-local operations = { settle = settle, cancel = settle, undo = undo, discard = discard }
-return { operations[operation](head), packHead(head) }
+local status
+if operation == 'adopt' then
+  status, head = adopt(head)
+else
+  if not head then
+    local static = text()
+    if not static then
+      return { 'missing' }
+    end
+    head = createRecord(static, text())
+  end
+  local operations = { settle = settle, cancel = settle, undo = undo, discard = discard }
+  status = operations[operation](head)
+end
+return { status, packHead(head) }

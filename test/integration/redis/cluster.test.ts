@@ -3,8 +3,10 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { isCluster } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
 import { tags } from '../../../shared/redis/keys.ts';
 import { createSessions } from '../../../shared/redis/leases/sessions.ts';
@@ -135,3 +137,63 @@ test('a slot that moves to another master keeps its counters', async () => {
 async function cli(port: number, ...args: readonly string[]): Promise<string> {
   return (await promisify(execFile)('redis-cli', ['-p', String(port), ...args])).stdout.trim();
 }
+
+describe('reservations over several slots', () => {
+  const ofTenant = limitOf({ name: 'tokens', of: 'tokens', limit: 1_000 });
+  const ofAddress = limitOf({ name: 'address', of: 'tokens', per: ['ip'], limit: 600 });
+  const ofAll = limitOf({ name: 'all', of: 'tokens', per: ['global'], limit: 1_500 });
+  const limits = [perTenant, ofTenant, ofAddress, ofAll];
+  const requestFor = (tokens: number, id: string, changes = {}) =>
+    requestOf(limits, {
+      ...{ amounts: { tokens }, reservation: { id, expiresMs: 60_000, details: id } },
+      ...changes,
+    });
+  const left = async (limiter: Limiter, changes = {}): Promise<number[]> =>
+    (await limiter.check(requestOf(limits, { peek: true, ...changes }))).states.map(
+      ({ remaining }) => remaining,
+    );
+
+  test('are charged, extended and settled in every slot, by any node, or in none', async () => {
+    const [limiter, other] = [limiterOn(redis, prefix), limiterOn(redis, prefix)];
+    const { passed, reservation } = await limiter.check(requestFor(300, 'r1'));
+    expect(passed).toBe(true);
+    expect(reservation).toMatchObject({ existing: null, handle: { records: { length: 3 } } });
+    expect(await other.check(requestFor(300, 'r1'))).toMatchObject({
+      reservation: { existing: { details: 'r1' } },
+    });
+    expect(await left(limiter)).toEqual([2, 700, 300, 1_200]);
+    const found = await other.findReservation('acme', 'r1');
+    expect(found).toMatchObject({
+      state: 'open',
+      amounts: { tokens: 300 },
+      handle: { records: { length: 3 } },
+    });
+    expect(await other.extend(found!.handle, { tokens: 200 })).toMatchObject({ passed: true });
+    expect(await other.extend(found!.handle, { tokens: 101 })).toMatchObject({
+      passed: false,
+      reason: 'limit',
+    });
+    expect(await left(limiter)).toEqual([2, 500, 100, 1_000]);
+    expect(await limiter.settle(reservation!.handle, { tokens: 50 })).toMatchObject({ outcome: 'applied' });
+    expect(await left(limiter)).toEqual([2, 950, 550, 1_450]);
+    await Promise.all([limiter.close(), other.close()]);
+  });
+
+  test('that one slot refuses charge nothing and leave no record', async () => {
+    const limiter = limiterOn(redis, prefix);
+    expect(await limiter.check(requestFor(601, 'r1'))).toMatchObject({ passed: false, reservation: null });
+    const results = await Promise.all(
+      Array.from({ length: 9 }, (_, index) =>
+        limiter.check(requestFor(250, `c${index}`, { tenantId: `t${index}` })),
+      ),
+    );
+    const admitted = results.filter(({ passed }) => passed).length;
+    expect(admitted).toBeLessThanOrEqual(2);
+    await eventually(async () => (await left(limiter))[2] === 600 - admitted * 250);
+    const records = await Promise.all(
+      (isCluster(redis) ? redis.nodes('master') : []).map((server) => server.keys(`${prefix}:*:r:*`)),
+    );
+    expect(records.flat()).toHaveLength(admitted * 3);
+    await limiter.close();
+  });
+});

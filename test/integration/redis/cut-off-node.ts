@@ -72,7 +72,20 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunOnMute 
     close: () => undefined,
   };
   const dispatch = createDispatch({
-    ...{ redis, periods, clock, redisTime: clock, metrics, logger, local },
+    ...{
+      redis,
+      periods,
+      clock,
+      redisTime: clock,
+      metrics,
+      logger,
+      local,
+      localReservations: {
+        reserve: () => {
+          throw new Error('no reservations');
+        },
+      },
+    },
     breakerOf: () => breaker,
     epochMs: () => 0,
   });

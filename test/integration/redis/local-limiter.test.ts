@@ -17,6 +17,7 @@ beforeAll(async () => void (redis = await connected(servers().redisUrl)));
 afterAll(() => redis.disconnect());
 
 const limitArb = fc.record({
+  of: fc.constantFrom('requests', 'requests', 'tokens'),
   limit: fc.oneof(fc.integer({ min: 0, max: 12 }), fc.constant(1500)),
   windowMs: fc.constantFrom(3, 50, 120, 1000),
   burst: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 6 })),
@@ -27,6 +28,7 @@ const limitArb = fc.record({
 const stepArb = fc.record({
   waitMs: fc.oneof(fc.constantFrom(0, 1, 3, 50, 119, 120, 121), fc.nat({ max: 40 })),
   cost: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 15 }), fc.integer({ min: 1, max: 400 })),
+  tokens: fc.integer({ min: 0, max: 15 }),
   peek: fc.nat({ max: 4 }).map((roll) => roll === 0),
   user: fc.constantFrom('ann', 'bob', null),
 });
@@ -51,9 +53,9 @@ test('D1: the local limiter decides as the script does', async () => {
           periods: createPeriodCache(),
         });
         const subjects = createSubjects(prefix);
-        for (const { waitMs, cost, peek, user } of steps) {
+        for (const { waitMs, cost, tokens, peek, user } of steps) {
           nowMs += waitMs;
-          const request = requestOf(limits, { cost, peek, userId: user });
+          const request = requestOf(limits, { cost, amounts: { tokens }, peek, userId: user });
           const shape = shapeOf(limits, true, user !== null, 'UTC');
           const pending = {
             request,
