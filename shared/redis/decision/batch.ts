@@ -82,7 +82,8 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
     at = bytes.writeUIntLE(reservation.request.expiresMs, at, numberBytes);
     at = bytes.writeUIntLE(reservation.ttlMs, at, numberBytes);
   }
-  const args: (string | number | Buffer)[] = [options.timeMs, options.epochMs, bytes.subarray(0, at)];
+  const checkBytesUsed = at === size ? bytes : bytes.subarray(0, at);
+  const args: (string | number | Buffer)[] = [options.timeMs, options.epochMs, checkBytesUsed];
   for (const shape of shapes) args.push(encodeShape(shape, options.periods, options.nowMs));
   for (const { record, request, amounts } of reservations?.reverse() ?? noReservations) {
     args.push(record.bytes, request.details, encodeAmounts(amounts));
