@@ -17,6 +17,7 @@ import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { topicsWith } from '../../shared/kafka/topics.ts';
 import { environment } from './environment.ts';
 import { createApiServer } from './listeners/api-listener.ts';
 import type { ApiServer } from './entrypoints/api/api-server.ts';
@@ -84,6 +85,7 @@ await runService(logger, async (lifecycle, fail) => {
     queries,
     sessions,
     eventTimes,
+    topics: topicsWith(config.TOLLGATE_TOPIC_PREFIX),
   });
   await checkRetentionOnceUp(queries, config.TOLLGATE_RAW_RETENTION_DAYS);
   await core.untilReady();

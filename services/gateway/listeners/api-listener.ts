@@ -16,6 +16,7 @@ import {
   respondToFault,
 } from '../entrypoints/api/charging.ts';
 import { serverOptions } from './proxy-listener.ts';
+import { registerSchemas, schemaRoutes } from './published-schemas.ts';
 import { requireCredential } from '../entrypoints/api/caller.ts';
 import { writeOwnCors } from '../responses/cors.ts';
 import { registerAuthz } from '../entrypoints/api/authz.ts';
@@ -45,7 +46,13 @@ const paramLengthMax = 2_000;
  * The only routes that a caller may use without a credential. In a call of authz, the credential is that of the proxy's
  * client, and the decision verifies it.
  */
-const openRoutes = ['GET /v1/authz', '* /v1/ext-authz', '* /v1/ext-authz/*', 'GET /openapi.json'];
+const openRoutes = [
+  'GET /v1/authz',
+  '* /v1/ext-authz',
+  '* /v1/ext-authz/*',
+  'GET /openapi.json',
+  ...schemaRoutes,
+];
 
 /**
  * The listener for API servers, proxies and tenants. Its callers describe a request and do not send the request itself.
@@ -116,6 +123,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   registerReservations(app, options);
   registerSessions(app, options);
   app.get('/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () => app.swagger());
+  registerSchemas(app, options.topics);
   return app;
 }
 

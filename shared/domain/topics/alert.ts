@@ -1,7 +1,17 @@
 import { idLengthMax } from '../identity.ts';
 import { readInstant } from '../time/instant.ts';
-import { hasShape, integerFrom, isFiniteNumber, listOf, nullable, oneOf, optional, textOf } from './shape.ts';
-import type { Check } from './shape.ts';
+import {
+  checkOf,
+  hasShape,
+  integerFrom,
+  isFiniteNumber,
+  listOf,
+  nullable,
+  oneOf,
+  optional,
+  textOf,
+} from './shape.ts';
+import type { Shape } from './shape.ts';
 
 /**
  * - `threshold`: usage reached a share of a quota below 1. `exceeded`: usage reached the full quota.
@@ -92,34 +102,40 @@ export function readAlert(value: Buffer): AlertEvent | null {
 }
 
 /** A valid time of RFC 3339 in UTC. */
-const isInstant: Check = (time) =>
-  typeof time === 'string' &&
-  time.length <= instantLengthMax &&
-  time.endsWith('Z') &&
-  readInstant(time) !== null;
+const isInstant = checkOf(
+  { type: 'string', format: 'date-time', pattern: 'Z$', maxLength: instantLengthMax },
+  (time) =>
+    typeof time === 'string' &&
+    time.length <= instantLengthMax &&
+    time.endsWith('Z') &&
+    readInstant(time) !== null,
+);
 const isText = textOf(0, textLengthMax);
 
+/** The fields of `AlertEvent`. */
+export const alertShape: Shape<AlertEvent> = {
+  id: textOf(1, 128),
+  kind: oneOf(alertKinds),
+  tenant_id: textOf(1, idLengthMax),
+  plan: isText,
+  limit_name: isText,
+  threshold: isFiniteNumber,
+  period: isInstant,
+  period_ends_at: optional(isInstant),
+  limit: isFiniteNumber,
+  used: isFiniteNumber,
+  quantity: optional(textOf(1, 48)),
+  decimals: optional(integerFrom(0)),
+  exhausted_at: nullable(isInstant),
+  also_crossed: optional(listOf(isFiniteNumber, alsoCrossedMax)),
+  generation: optional(integerFrom(0)),
+  rearmed_above: optional(isFiniteNumber),
+  reset_at: optional(isInstant),
+  as_of: optional(isInstant),
+  only_target: optional(isText),
+  at: isInstant,
+};
+
 export function isAlert(value: unknown): value is AlertEvent {
-  return hasShape<AlertEvent>(value, {
-    id: textOf(1, 128),
-    kind: oneOf(alertKinds),
-    tenant_id: textOf(1, idLengthMax),
-    plan: isText,
-    limit_name: isText,
-    threshold: isFiniteNumber,
-    period: isInstant,
-    period_ends_at: optional(isInstant),
-    limit: isFiniteNumber,
-    used: isFiniteNumber,
-    quantity: optional(textOf(1, 48)),
-    decimals: optional(integerFrom(0)),
-    exhausted_at: nullable(isInstant),
-    also_crossed: optional(listOf(isFiniteNumber, alsoCrossedMax)),
-    generation: optional(integerFrom(0)),
-    rearmed_above: optional(isFiniteNumber),
-    reset_at: optional(isInstant),
-    as_of: optional(isInstant),
-    only_target: optional(isText),
-    at: isInstant,
-  });
+  return hasShape(value, alertShape);
 }

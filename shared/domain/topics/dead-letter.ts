@@ -58,6 +58,9 @@ const header = {
   cutHeaders: 'tollgate-cut-headers',
   at: 'tollgate-at',
 };
+/** Names of the headers that describe a dead letter. */
+export const deadLetterHeaders: readonly string[] = Object.values(header);
+
 const ownPrefix = 'tollgate-';
 
 /**

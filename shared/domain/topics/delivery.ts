@@ -1,7 +1,18 @@
-import { isAlert } from './alert.ts';
+import { alertShape, isAlert } from './alert.ts';
 import type { AlertEvent } from './alert.ts';
 import type { TopicRecord } from './record.ts';
-import { hasShape, integerFrom, numberFrom, oneOf, optional, textOf } from './shape.ts';
+import {
+  checkOf,
+  hasShape,
+  integerFrom,
+  isBoolean,
+  numberFrom,
+  oneOf,
+  optional,
+  schemaOf,
+  textOf,
+} from './shape.ts';
+import type { Shape } from './shape.ts';
 
 const channels = ['webhook', 'slack', 'email', 'log'] as const;
 export type Channel = (typeof channels)[number];
@@ -56,20 +67,24 @@ export function readDelivery({ key, value }: Pick<TopicRecord, 'key' | 'value'>)
   }
 }
 
+const isTimeMs = numberFrom(0, timeMsMax);
+
+/** The fields of `Delivery`. */
+export const deliveryShape: Shape<Delivery> = {
+  alert: checkOf(schemaOf(alertShape), isAlert),
+  channel: oneOf(channels),
+  target_id: textOf(1, 200),
+  target: textOf(0, textLengthMax),
+  partition: integerFrom(0),
+  status: oneOf(statuses),
+  attempts: integerFrom(0, attemptsMax),
+  next_attempt_ms: isTimeMs,
+  created_ms: isTimeMs,
+  updated_ms: isTimeMs,
+  gone: optional(isBoolean),
+  error: textOf(0, textLengthMax),
+};
+
 function isDelivery(value: unknown): value is Delivery {
-  const isTimeMs = numberFrom(0, timeMsMax);
-  return hasShape<Delivery>(value, {
-    alert: isAlert,
-    channel: oneOf(channels),
-    target_id: textOf(1, 200),
-    target: textOf(0, textLengthMax),
-    partition: integerFrom(0),
-    status: oneOf(statuses),
-    attempts: integerFrom(0, attemptsMax),
-    next_attempt_ms: isTimeMs,
-    created_ms: isTimeMs,
-    updated_ms: isTimeMs,
-    gone: optional((gone) => typeof gone === 'boolean'),
-    error: textOf(0, textLengthMax),
-  });
+  return hasShape(value, deliveryShape);
 }

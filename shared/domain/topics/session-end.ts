@@ -1,14 +1,12 @@
-import { hasShape, isFiniteNumber } from './shape.ts';
-import type { Check } from './shape.ts';
+import { hasShape, isFiniteNumber, isText } from './shape.ts';
+import type { Shape } from './shape.ts';
 
 /**
  * Value of `tollgate.session-ends.v1`. With `untilMs`: one portal link or session was ended early; its token would
  * have expired at `untilMs`. With `validFromMs`: all links and sessions of the owner that began at or before
  * that time have ended.
  */
-export type SessionEnd =
-  | { readonly owner: string; readonly untilMs: number }
-  | { readonly owner: string; readonly validFromMs: number };
+export type SessionEnd = EndOfOne | EndOfAll;
 
 /** Key of a record that ends one link or session. */
 export function idKey(id: string): string {
@@ -28,21 +26,26 @@ export function versionOfEnd(end: SessionEnd | null): number {
   return end !== null && 'validFromMs' in end ? end.validFromMs : 0;
 }
 
-const isText: Check = (value) => typeof value === 'string';
+interface EndOfOne {
+  readonly owner: string;
+  readonly untilMs: number;
+}
+
+interface EndOfAll {
+  readonly owner: string;
+  readonly validFromMs: number;
+}
+
+/** The fields of the two kinds of `SessionEnd`. */
+export const endOfOneShape: Shape<EndOfOne> = { owner: isText, untilMs: isFiniteNumber };
+export const endOfAllShape: Shape<EndOfAll> = { owner: isText, validFromMs: isFiniteNumber };
 
 /** Reads a value of the topic; undefined if it is not valid. */
 export function readSessionEnd(value: Buffer): SessionEnd | undefined {
   try {
     const end: unknown = JSON.parse(value.toString());
-    if (hasShape<{ owner: string; untilMs: number }>(end, { owner: isText, untilMs: isFiniteNumber })) {
-      return { owner: end.owner, untilMs: end.untilMs };
-    }
-    return hasShape<{ owner: string; validFromMs: number }>(end, {
-      owner: isText,
-      validFromMs: isFiniteNumber,
-    })
-      ? { owner: end.owner, validFromMs: end.validFromMs }
-      : undefined;
+    if (hasShape(end, endOfOneShape)) return { owner: end.owner, untilMs: end.untilMs };
+    return hasShape(end, endOfAllShape) ? { owner: end.owner, validFromMs: end.validFromMs } : undefined;
   } catch {
     return undefined;
   }

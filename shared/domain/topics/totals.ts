@@ -1,8 +1,18 @@
 import type { Amount } from '../amount.ts';
 import { readInstant } from '../time/instant.ts';
 import type { TopicRecord } from './record.ts';
-import { hasShape, isFiniteNumber, isObject, nullable, numberFrom, optional } from './shape.ts';
-import type { Check } from './shape.ts';
+import {
+  checkOf,
+  hasShape,
+  isFiniteNumber,
+  isObject,
+  isText,
+  nullable,
+  numberFrom,
+  optional,
+  schemaOf,
+} from './shape.ts';
+import type { Shape } from './shape.ts';
 
 /** Totals of a tenant in a day or a month, computed from the stored events. */
 export interface PeriodTotals {
@@ -69,40 +79,59 @@ export function readTotals({ key, value }: Pick<TopicRecord, 'key' | 'value'>): 
   }
 }
 
-const isText: Check = (value) => typeof value === 'string';
 const isAmount = nullable(isFiniteNumber);
 const count = numberFrom(0);
-const isTime: Check = (value) => typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(value);
+const isTime = checkOf(
+  { type: 'string', pattern: '^\\d{4}-\\d{2}-\\d{2}T' },
+  (value) => typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(value),
+);
+const isInstant = checkOf(
+  { type: 'string', format: 'date-time' },
+  (time) => isTime(time) && readInstant(String(time)) !== null,
+);
+const isDate = checkOf(
+  { type: 'string', format: 'date' },
+  (day) => typeof day === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(day),
+);
+const isAmounts = checkOf(
+  { type: 'object', additionalProperties: isAmount.schema },
+  (routes) => isObject(routes) && Object.values(routes).every((units) => isAmount(units)),
+);
+
+const areAmounts = checkOf(
+  { type: 'object', additionalProperties: { type: 'number' } },
+  (amounts) => isObject(amounts) && Object.values(amounts).every((amount) => isFiniteNumber(amount)),
+);
+
+const periodShape: Shape<PeriodTotals> = {
+  start: isDate,
+  requests: count,
+  allowed: count,
+  limited: count,
+  bypassed: count,
+  errors: count,
+  // Can be negative: corrections may remove more units than the period contains.
+  units: isAmount,
+  consumed: isAmount,
+  cost: isFiniteNumber,
+  quantities: optional(areAmounts),
+  reserved: optional(areAmounts),
+};
+const isPeriod = checkOf(schemaOf(periodShape), (value) => hasShape(value, periodShape));
+
+/** The fields of `TenantTotals`. */
+export const totalsShape: Shape<TenantTotals> = {
+  tenant_id: checkOf({ type: 'string', minLength: 1 }, (id) => isText(id) && id !== ''),
+  plan: isText,
+  time_zone: optional(isText),
+  day: isPeriod,
+  month: isPeriod,
+  day_by_route: optional(isAmounts),
+  complete_through: isText,
+  announced_at: isInstant,
+  degraded_since: optional(isTime),
+};
 
 function isTotals(value: unknown): value is TenantTotals {
-  return hasShape<TenantTotals>(value, {
-    tenant_id: (id) => isText(id) && id !== '',
-    plan: isText,
-    time_zone: optional(isText),
-    day: isPeriod,
-    month: isPeriod,
-    day_by_route: optional((routes) => isObject(routes) && Object.values(routes).every(isAmount)),
-    complete_through: isText,
-    announced_at: (time) => isTime(time) && readInstant(String(time)) !== null,
-    degraded_since: optional(isTime),
-  });
-}
-
-const areAmounts: Check = (amounts) => isObject(amounts) && Object.values(amounts).every(isFiniteNumber);
-
-function isPeriod(value: unknown): boolean {
-  return hasShape<PeriodTotals>(value, {
-    start: (day) => typeof day === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(day),
-    requests: count,
-    allowed: count,
-    limited: count,
-    bypassed: count,
-    errors: count,
-    // Can be negative: corrections may remove more units than the period contains.
-    units: isAmount,
-    consumed: isAmount,
-    cost: isFiniteNumber,
-    quantities: optional(areAmounts),
-    reserved: optional(areAmounts),
-  });
+  return hasShape(value, totalsShape);
 }

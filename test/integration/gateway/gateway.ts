@@ -1,3 +1,4 @@
+import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -141,6 +142,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     queries: createQueryShares({ clickhouse, registry, ...queryShares }),
     sessions: createSessions(shared),
     eventTimes: publishedTimeBounds(400),
+    topics: topicsWith('tollgate.'),
   });
   const host = options.host ?? '127.0.0.1';
   const proxyUrl = await proxy.listen({ host, port: 0 });

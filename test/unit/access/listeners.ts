@@ -1,3 +1,4 @@
+import { topicsWith } from '../../../shared/kafka/topics.ts';
 import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { createAdminApp } from '../../../services/admin/app.ts';
@@ -16,7 +17,7 @@ import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
 const consoleOptions = { clock: systemClock, registry: new Registry() } as unknown as ConsoleOptions;
 const adminOptions = { registry: new Registry() } as unknown as AdminOptions;
 const enforcer = { clock: systemClock, metrics: createGatewayMetrics(new Registry()) };
-const options = { enforcer, bounds: boundsDefault } as unknown as ApiOptions;
+const options = { enforcer, bounds: boundsDefault, topics: topicsWith('tollgate.') } as unknown as ApiOptions;
 const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1 };
 
 /** Every listener with all its routes, for tests that send no request. */

@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { QueryShares } from '../../../../shared/clickhouse/query-shares.ts';
 import type { TimeBounds } from '../../../../shared/domain/events/bounds.ts';
+import type { Topics } from '../../../../shared/kafka/topics.ts';
 import type { Sessions } from '../../../../shared/redis/leases/sessions.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
 import type { EventGroups } from '../../ingest/event-groups.ts';
@@ -35,4 +36,6 @@ export interface ApiOptions {
   readonly sessions: Sessions;
   /** How far the time of a published event may be from the current time; see `publishedTimeBounds`. */
   readonly eventTimes: TimeBounds;
+  /** Names of the topics, for the document that describes them. */
+  readonly topics: Topics;
 }
