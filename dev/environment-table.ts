@@ -2,14 +2,14 @@ import type { TObject, TSchema } from 'typebox';
 import { environment as admin } from '../services/admin/environment.ts';
 import { environment as aggregator } from '../services/aggregator/environment.ts';
 import { environment as alerter } from '../services/alerter/environment.ts';
-import { environment as cli, kafkaEnvironment } from '../services/cli/environment.ts';
+import { clickHouseEnvironment, environment as cli, kafkaEnvironment } from '../services/cli/environment.ts';
 import { environment as console } from '../services/console/environment.ts';
 import { environment as gateway } from '../services/gateway/environment.ts';
 import { environment as reconciler } from '../services/reconciler/environment.ts';
 
 /**
- * Schemas of the processes, in the order of the table's columns. `topics create` has a column of its own,
- * because it is the only command that connects to Kafka.
+ * Schemas of the processes, in the order of the table's columns. `topics create` and `tables create` have columns of
+ * their own, because they are the only commands that connect to Kafka and to ClickHouse.
  */
 const schemas: readonly (readonly [string, TObject])[] = [
   ['gateway', gateway],
@@ -20,6 +20,7 @@ const schemas: readonly (readonly [string, TObject])[] = [
   ['console', console],
   ['cli', cli],
   ['cli (`topics create`)', kafkaEnvironment],
+  ['cli (`tables create`)', clickHouseEnvironment],
 ];
 
 const services = schemas.map(([reader]) => reader).filter((reader) => !reader.startsWith('cli'));

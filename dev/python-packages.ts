@@ -12,7 +12,8 @@ import type { Say } from './packages.ts';
 const run = promisify(execFile);
 
 /** The lists in `dev/python` name proxies, clients, fuzzers and frameworks that are Python packages. */
-export type PythonList = 'ai-sdk' | 'proxies' | 'clients' | 'openmeter' | 'fuzzers' | 'upstreams';
+export type PythonList =
+  'ai-sdk' | 'proxies' | 'clients' | 'openmeter' | 'fuzzers' | 'upstreams' | 'kubernetes';
 
 /**
  * The `bin` directory of a virtual environment that has the packages of a list, e.g. for `join(bin, 'python')`. An

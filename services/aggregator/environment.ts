@@ -1,5 +1,9 @@
 import { Type } from 'typebox';
-import { clickHouseVariables, retentionVariables } from '../../shared/clickhouse/environment.ts';
+import {
+  clickHouseVariables,
+  clusterVariable,
+  retentionVariables,
+} from '../../shared/clickhouse/environment.ts';
 import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { opsPortVariable, serviceVariables } from '../../shared/runtime/config.ts';
 
@@ -9,11 +13,7 @@ export const environment = Type.Object({
   OPS_PORT: opsPortVariable(8091),
   ...kafkaVariables,
   ...clickHouseVariables,
-  CLICKHOUSE_CLUSTER: Type.String({
-    default: '',
-    description:
-      'Name of a ClickHouse cluster: migrations run `ON CLUSTER` with Replicated engines, and inserts wait for a quorum. Empty: one server.',
-  }),
+  CLICKHOUSE_CLUSTER: clusterVariable,
   ...retentionVariables,
   TOLLGATE_BLOCK_ROWS_MAX: Type.Integer({
     minimum: 1,

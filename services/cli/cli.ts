@@ -4,7 +4,7 @@ import { TollgateError, messageOf } from '../../shared/runtime/errors.ts';
 import { createAdminClient } from './admin-client.ts';
 import type { Command, Invocation, Method } from './command.ts';
 import { UsageError } from './command.ts';
-import type { KafkaConfig } from './environment.ts';
+import type { ClickHouseConfig, KafkaConfig } from './environment.ts';
 import { CliFailure } from './installation.ts';
 import { printableAnswer, printableJson, printableLines } from './printable.ts';
 import type { Installation } from './installation.ts';
@@ -15,6 +15,7 @@ import { settingsCommand } from './commands/settings.ts';
 import { portalCommands } from './commands/portal.ts';
 import { tenantCommands } from './commands/tenants.ts';
 import { tenantControls } from './commands/tenant-controls.ts';
+import { tablesCommand } from './commands/tables.ts';
 import { topicsCommand } from './commands/topics.ts';
 
 const commands: readonly Command[] = [
@@ -26,6 +27,7 @@ const commands: readonly Command[] = [
   ...deadLetterCommands,
   ...auditCommands,
   topicsCommand,
+  tablesCommand,
 ];
 
 export interface CliOptions {
@@ -33,6 +35,7 @@ export interface CliOptions {
   readonly installation: () => Promise<Installation>;
   /** Reads the environment variables for the connection to Kafka. Throws CONFIG_INVALID. */
   readonly kafka: () => KafkaConfig;
+  readonly clickhouse: () => ClickHouseConfig;
   /** Name of the actor for the audit trail. */
   readonly actor: string;
   readonly nowMs: number;
@@ -91,6 +94,7 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
     flags: parsed.values,
     nowMs: options.nowMs,
     kafka: options.kafka,
+    clickhouse: options.clickhouse,
     call: async <Answer>(method: Method, path: string, body?: object) => {
       client ??= createAdminClient(await options.installation(), options.actor);
       const answer = await client.call<Answer>(method, path, body);

@@ -1,5 +1,5 @@
 import { spanMs } from '../../shared/domain/time/duration.ts';
-import type { KafkaConfig } from './environment.ts';
+import type { ClickHouseConfig, KafkaConfig } from './environment.ts';
 
 export interface Flag {
   readonly type: 'string' | 'boolean';
@@ -14,6 +14,8 @@ export interface Invocation {
   readonly nowMs: number;
   /** Reads the environment variables for the connection to Kafka. Throws CONFIG_INVALID. */
   readonly kafka: () => KafkaConfig;
+  /** Reads the environment variables for the connection to ClickHouse. Throws CONFIG_INVALID. */
+  readonly clickhouse: () => ClickHouseConfig;
   readonly call: <Answer>(method: Method, path: string, body?: object) => Promise<Answer>;
 }
 

@@ -1,5 +1,10 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import {
+  clickHouseVariables,
+  clusterVariable,
+  retentionVariables,
+} from '../../shared/clickhouse/environment.ts';
 import { kafkaVariables } from '../../shared/kafka/environment.ts';
 
 /** Environment variables for the commands that call the admin API. */
@@ -19,5 +24,14 @@ export const environment = Type.Object({
 
 /** Environment variables for `topics create`. */
 export const kafkaEnvironment = Type.Object(kafkaVariables);
+
+/** Environment variables for `tables create`. */
+export const clickHouseEnvironment = Type.Object({
+  ...clickHouseVariables,
+  CLICKHOUSE_CLUSTER: clusterVariable,
+  ...retentionVariables,
+});
+
+export type ClickHouseConfig = Static<typeof clickHouseEnvironment>;
 
 export type KafkaConfig = Static<typeof kafkaEnvironment>;

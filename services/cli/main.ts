@@ -2,7 +2,7 @@
 import { userInfo } from 'node:os';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { runCli } from './cli.ts';
-import { environment, kafkaEnvironment } from './environment.ts';
+import { clickHouseEnvironment, environment, kafkaEnvironment } from './environment.ts';
 import { findInstallation } from './installation.ts';
 
 const config = readConfig(environment, process.env);
@@ -16,6 +16,7 @@ process.exitCode = await runCli({
       folder: process.cwd(),
     }),
   kafka: () => readConfig(kafkaEnvironment, process.env),
+  clickhouse: () => readConfig(clickHouseEnvironment, process.env),
   actor: config.TOLLGATE_ACTOR ?? userInfo().username,
   nowMs: Date.now(),
   out: (text) => void process.stdout.write(`${text}\n`),

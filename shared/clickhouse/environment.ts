@@ -27,6 +27,13 @@ export function clickHouseServer(
   };
 }
 
+/** Of the processes that create tables. */
+export const clusterVariable = Type.String({
+  default: '',
+  description:
+    'Name of a ClickHouse cluster: migrations run `ON CLUSTER` with Replicated engines, and inserts wait for a quorum. Empty: one server.',
+});
+
 /** Retention of raw events in days. The aggregator creates the tables with it, and the gateway refuses events that are older. */
 export const retentionVariables = {
   TOLLGATE_RAW_RETENTION_DAYS: Type.Integer({

@@ -13,8 +13,12 @@ interface Ran {
 }
 
 /** Runs `tollgate topics create` as a process that has only these environment variables. */
-async function createTopics(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
-  const child = spawn(process.execPath, [resolve('services/cli/main.ts'), 'topics', 'create', ...args], {
+function createTopics(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
+  return runCommand(['topics', 'create', ...args], env);
+}
+
+async function runCommand(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
+  const child = spawn(process.execPath, [resolve('services/cli/main.ts'), ...args], {
     env: { PATH: process.env['PATH'], ...env },
   });
   const texts = { out: '', err: '' };
@@ -70,4 +74,15 @@ test.each([
   const ran = await createTopics([`${flag}=${value}`], { KAFKA_BROKERS: '127.0.0.1:1' });
   expect(ran).toMatchObject({ code: 2, out: '' });
   expect(ran.err).toContain(`${flag} is a whole number`);
+});
+
+test('tables create migrates an empty database; a second run changes nothing', async () => {
+  const { database } = uniqueNamespace();
+  const env = { CLICKHOUSE_URL: servers().clickhouseUrl, CLICKHOUSE_DATABASE: database };
+  const first = await runCommand(['tables', 'create'], env);
+  expect(first).toMatchObject({ code: 0, err: '' });
+  expect(first.out).toContain('migrated  001_events.sql');
+  const second = await runCommand(['tables', 'create', '--json'], env);
+  expect(second).toMatchObject({ code: 0, err: '' });
+  expect(JSON.parse(second.out)).toEqual({ migrated: [] });
 });

@@ -1,19 +1,23 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { chartFiles } from '../../../dashboards/chart-files.ts';
 import { renderAll } from '../../../dashboards/render.ts';
 
-const generatedDir = join(import.meta.dirname, '../../../dashboards/generated');
+const repository = join(import.meta.dirname, '../../..');
 const advice = 'run `npm run dashboards` and commit what it writes';
 
-test('the committed files equal the output of the generator', () => {
-  const committed = readdirSync(generatedDir, { recursive: true, withFileTypes: true })
+test.each([
+  ['dashboards/generated', renderAll()],
+  ['deploy/helm/tollgate/files', chartFiles(renderAll())],
+])('the committed files of %s equal the output of the generator', (folder, rendered) => {
+  const dir = join(repository, folder);
+  const committed = readdirSync(dir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(generatedDir.length + 1));
-  const rendered = renderAll();
+    .map((entry) => join(entry.parentPath, entry.name).slice(dir.length + 1));
   expect(committed.toSorted(), advice).toEqual([...rendered.keys()].toSorted());
   for (const [path, text] of rendered) {
-    expect(readFileSync(join(generatedDir, path), 'utf8') === text, `${path} differs: ${advice}`).toBe(true);
+    expect(readFileSync(join(dir, path), 'utf8') === text, `${path} differs: ${advice}`).toBe(true);
   }
 });
 

@@ -228,7 +228,10 @@ test('A5: unknown paths, unreadable paths and wrong methods carry the limit head
 
 test('GET /asyncapi.json and GET /schemas/… describe the topics without a credential', async () => {
   const { json: document } = await api.call('GET', '/asyncapi.json');
-  expect(document).toMatchObject({ asyncapi: '3.0.0', channels: { usage: { address: 'tollgate.usage.v1' } } });
+  expect(document).toMatchObject({
+    asyncapi: '3.0.0',
+    channels: { usage: { address: 'tollgate.usage.v1' } },
+  });
   const { status, json: schema } = await api.call('GET', '/schemas/alert.json');
   expect([status, schema['title']]).toEqual([200, 'Alert']);
   expect((await api.call('GET', '/schemas/constructor.json')).status).toBe(404);
