@@ -36,10 +36,14 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     // Allows webhooks to private addresses, because receivers for tests run on this machine.
     TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
     ...asSet(env, ['SMTP_URL', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
+    ...(name === 'gateway' ? asSet(env, upstreamVariables) : {}),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
     ...listeners(name, ports),
   };
 }
+
+/** Only the gateway gets them, because the credential is a secret. */
+const upstreamVariables = ['TOLLGATE_UPSTREAM_CREDENTIAL', 'TOLLGATE_UPSTREAM_TIMEOUT_MS'] as const;
 
 /** Those variables of the list that are set. */
 function asSet(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {

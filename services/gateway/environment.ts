@@ -58,5 +58,11 @@ export const environment = Type.Object({
     default: 30_000,
     description: 'Time until the upstream begins to respond; then 504.',
   }),
+  TOLLGATE_UPSTREAM_CREDENTIAL: Type.String({
+    default: '',
+    maxLength: 8_192,
+    description:
+      "Header field `NAME: VALUE` that the upstream gets instead of the caller's `Authorization` and `X-API-Key`, e.g. `Authorization: Bearer sk-…`. Empty: these fields are forwarded.",
+  }),
   ...transportVariables,
 });

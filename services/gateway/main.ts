@@ -21,6 +21,7 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { environment } from './environment.ts';
 import { createApiServer } from './listeners/api-listener.ts';
 import type { ApiServer } from './entrypoints/api/api-server.ts';
+import { readUpstreamCredential } from './entrypoints/proxy/upstream-credential.ts';
 import { createProxyServer } from './listeners/proxy-listener.ts';
 import { listenEnvoy } from './listeners/rls-listener.ts';
 import type { Enforcer } from './enforcer/enforcer.ts';
@@ -72,6 +73,7 @@ await runService(logger, async (lifecycle, fail) => {
     enforcer,
     bodyBytesMax: config.TOLLGATE_BODY_BYTES_MAX,
     upstreamTimeoutMs: config.TOLLGATE_UPSTREAM_TIMEOUT_MS,
+    upstreamCredential: readUpstreamCredential(config.TOLLGATE_UPSTREAM_CREDENTIAL),
     bounds,
   });
   const eventTimes = publishedTimeBounds(config.TOLLGATE_RAW_RETENTION_DAYS);

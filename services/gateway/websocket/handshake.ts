@@ -6,6 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import { clientHeaders, upstreamHeaders } from '../entrypoints/proxy/forwarded-headers.ts';
 import type { ForwardedHeaders } from '../entrypoints/proxy/forwarded-headers.ts';
+import type { UpstreamCredential } from '../entrypoints/proxy/upstream-credential.ts';
 import { blockOf } from '../enforcer/rejections.ts';
 import type { Enforcer } from '../enforcer/enforcer.ts';
 import { delayRequest } from '../enforcer/slow-down.ts';
@@ -23,6 +24,7 @@ import type { Relay } from './relay.ts';
 export interface WebSocketOptions {
   readonly enforcer: Enforcer;
   readonly upstreamTimeoutMs: number;
+  readonly upstreamCredential: UpstreamCredential | null;
   readonly idleTimeoutMs: number;
   /** Called if the upstream cannot be reached or does not respond in time. */
   readonly onFailed: (reason: string, verdict: Verdict) => void;
@@ -159,11 +161,11 @@ function handshakeTo(
   upstream: URL,
   verdict: Verdict,
   request: FastifyRequest,
-  { enforcer, upstreamTimeoutMs }: WebSocketOptions,
+  { enforcer, upstreamTimeoutMs, upstreamCredential }: WebSocketOptions,
 ): ClientRequest {
   const send = upstream.protocol === 'https:' ? httpsRequest : httpRequest;
   const headers = {
-    ...upstreamHeaders(enforcer, request, upstream, verdict),
+    ...upstreamHeaders(enforcer, request, upstream, verdict, upstreamCredential),
     connection: 'Upgrade',
     upgrade: 'websocket',
   };

@@ -8,6 +8,7 @@ import { SignJWT } from 'jose';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
+import type { UpstreamCredential } from '../../../services/gateway/entrypoints/proxy/upstream-credential.ts';
 import type { ApiServer } from '../../../services/gateway/entrypoints/api/api-server.ts';
 import { createProxyServer } from '../../../services/gateway/listeners/proxy-listener.ts';
 import { createEventGroups } from '../../../services/gateway/ingest/event-groups.ts';
@@ -66,6 +67,7 @@ export interface TestGatewayOptions {
   readonly upstream?: string;
   readonly bodyBytesMax?: number;
   readonly upstreamTimeoutMs?: number;
+  readonly upstreamCredential?: UpstreamCredential;
   readonly redisUrl?: string;
   readonly spoolRoom?: SpoolRoom;
   readonly bounds?: Partial<TransportBounds>;
@@ -131,6 +133,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     enforcer,
     bodyBytesMax: options.bodyBytesMax ?? 1_000_000,
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 10_000,
+    upstreamCredential: options.upstreamCredential ?? null,
     bounds,
   });
   const api = await createApiServer({

@@ -18,7 +18,7 @@ const consoleOptions = { clock: systemClock, registry: new Registry() } as unkno
 const adminOptions = { registry: new Registry() } as unknown as AdminOptions;
 const enforcer = { clock: systemClock, metrics: createGatewayMetrics(new Registry()) };
 const options = { enforcer, bounds: boundsDefault, topics: topicsWith('tollgate.') } as unknown as ApiOptions;
-const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1 };
+const proxy = { ...options, bodyBytesMax: 1, upstreamTimeoutMs: 1, upstreamCredential: null };
 
 /** Every listener with all its routes, for tests that send no request. */
 export const listeners: Readonly<

@@ -7,6 +7,8 @@ import { limitHeaderNames } from '../../responses/limit-headers.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { writeIdentityHeaders } from '../identity-headers.ts';
 import { createTreatments, hopByHop } from './request-fields.ts';
+import { replaceCredential } from './upstream-credential.ts';
+import type { UpstreamCredential } from './upstream-credential.ts';
 
 export type ForwardedHeaders = Record<string, string | string[]>;
 
@@ -20,6 +22,7 @@ export function upstreamHeaders(
   request: FastifyRequest,
   upstream: URL,
   verdict: Verdict,
+  credential: UpstreamCredential | null,
 ): ForwardedHeaders {
   const headers: ForwardedHeaders = {};
   const { headers: received, socket } = request;
@@ -35,6 +38,7 @@ export function upstreamHeaders(
     if (treatment === 'trusted' && !enforcer.trusts(socket.remoteAddress ?? '')) continue;
     if (!isServiceToken || name !== 'authorization') headers[name] = received[name] ?? '';
   }
+  if (credential !== null) replaceCredential(headers, credential);
   headers['host'] = upstream.host;
   describeClient(enforcer, headers, request, verdict);
   headers['x-request-id'] ??= decision.id;

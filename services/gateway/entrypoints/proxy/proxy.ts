@@ -24,12 +24,15 @@ import { createUpstreamConnector } from '../../transport/upstream-socket.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { createWebSockets } from '../../websocket/handshake.ts';
 import { clientHeaders, upstreamHeaders } from './forwarded-headers.ts';
+import type { UpstreamCredential } from './upstream-credential.ts';
 
 export interface ProxyOptions {
   readonly enforcer: Enforcer;
   readonly bodyBytesMax: number;
   /** Longest wait in milliseconds until the upstream begins to respond. */
   readonly upstreamTimeoutMs: number;
+  /** Null: the upstream gets the credentials of the callers. */
+  readonly upstreamCredential: UpstreamCredential | null;
   readonly bounds: TransportBounds;
 }
 
@@ -54,6 +57,7 @@ export function registerProxy(app: FastifyInstance, options: ProxyOptions): void
   const webSockets = createWebSockets({
     enforcer,
     upstreamTimeoutMs: options.upstreamTimeoutMs,
+    upstreamCredential: options.upstreamCredential,
     idleTimeoutMs: options.bounds.websocketIdleTimeoutMs,
     onFailed: (reason, { path }) =>
       logFailure(() => ({ reason, path: path.slice(0, 256) }), 'upstream failed'),
@@ -133,12 +137,12 @@ async function forward(
   verdict: Verdict,
   request: FastifyRequest,
   reply: FastifyReply,
-  { enforcer, bodyBytesMax, logFailure, call }: Forwarding,
+  { enforcer, bodyBytesMax, upstreamCredential, logFailure, call }: Forwarding,
 ): Promise<FastifyReply> {
   const guarded = request.tollgate;
   const abort = new AbortController();
   if (guarded !== null) guarded.end = () => abort.abort();
-  const headers = upstreamHeaders(enforcer, request, upstream, verdict);
+  const headers = upstreamHeaders(enforcer, request, upstream, verdict, upstreamCredential);
   const body = call === null ? bodyOf(request, bodyBytesMax) : call.prepared.body;
   if (call !== null) {
     describeBody(headers, call);

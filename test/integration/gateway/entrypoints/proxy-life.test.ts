@@ -194,3 +194,18 @@ test('F3: a request whose response has a status that is not charged keeps no uni
   expect(units.filter(([path]) => path === '/broken').every(([, , charged]) => charged === 0)).toBe(true);
   expect(units).toContainEqual(['/missing', 'allowed', 1]);
 });
+
+test("F7: the upstream gets its own credential instead of the callers', and the client never sees it", async () => {
+  const upstreamCredential = { name: 'authorization', value: 'Bearer sk-of-the-operator' };
+  const own = await startGateway({ policy, upstream: proxy.upstream.url, upstreamCredential });
+  const { authorization = '' } = await as(uniqueName('acme'));
+  const headers = { authorization, 'x-api-key': 'tgk_of_the_caller', 'x-service-token': serviceToken };
+  const response = await fetch(`${own.proxyUrl}/x`, { headers });
+  const text = await response.text();
+  expect(response.status).toBe(200);
+  expect(proxy.upstream.seen[0]?.headers.authorization).toBe('Bearer sk-of-the-operator');
+  expect(text).not.toContain(authorization);
+  expect(text).not.toContain('tgk_of_the_caller');
+  expect([...response.headers.values()].join()).not.toContain('sk-of-the-operator');
+  await own.close();
+});

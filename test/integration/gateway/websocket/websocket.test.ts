@@ -166,6 +166,17 @@ describe('F4: a WebSocket through the gateway', () => {
     expect(gateway.requests()).toMatchObject([{ data: { status } }]);
   });
 
+  test('F7: reaches the upstream with the credential of the upstream instead of its own', async () => {
+    const upstreamCredential = { name: 'x-api-key', value: 'sk-of-the-operator' };
+    const alone = await start({ upstreamCredential });
+    await opened(connect('/echo', await as(uniqueName('acme')), alone));
+    expect(upstream.handshakes[0]).toMatchObject({ 'x-api-key': 'sk-of-the-operator' });
+    expect(upstream.handshakes[0]?.['authorization']).toBeUndefined();
+    for (const client of clients.splice(0)) client.terminate();
+    await eventually(() => alone.concurrency.inUse() === 0);
+    await alone.close();
+  });
+
   test('gets a 502 if the upstream is down', async () => {
     const alone = await start({ upstream: 'http://127.0.0.1:1' });
     const { response } = await declined(connect('/echo', await as(uniqueName('acme')), alone));
