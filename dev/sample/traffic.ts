@@ -99,12 +99,20 @@ const tenantCalls: readonly Call[] = [
   { method: 'POST', path: '/agent/chat', body: { message: 'When is my next meeting?' } },
   { method: 'POST', path: '/agent/chat', body: { message: 'Summarise this week', stream: true } },
   { method: 'POST', path: '/agent/calendar', body: { title: 'Stand-up' } },
+  { method: 'POST', path: '/v1/chat/completions', body: completion('gpt-4o-mini', false) },
+  { method: 'POST', path: '/v1/chat/completions', body: completion('gpt-4o', true) },
   { method: 'GET', path: '/audit/logs' },
   { method: 'POST', path: '/agents/scout/runs', body: { goal: 'find leads' } },
   { method: 'GET', path: '/v1/reports/unstable' },
   { method: 'GET', path: '/status/404' },
   { method: 'POST', path: '/widget/chat', body: { message: 'Hello' } },
 ];
+
+/** A call of an AI model. `policies/ai-budgets.yaml` limits the tokens and the money of these calls. */
+function completion(model: string, stream: boolean): object {
+  const messages = [{ role: 'user', content: 'Summarise the open orders of this week in five sentences.' }];
+  return { model, messages, stream, max_completion_tokens: 400 };
+}
 
 function pick<Item>(items: readonly Item[]): Item {
   return items[Math.floor(Math.random() * items.length)]!;

@@ -63,7 +63,7 @@ function mapCounts(usage: ReportedUsage, change: (count: number) => number | str
 function contradict(usage: ReportedUsage): ReportedUsage {
   return mapMembers(usage, (value, name) => {
     if (name === 'total_tokens') return 1;
-    return typeof value === 'object' && value !== null ? mapCounts(value, (count) => count + 1e6) : value;
+    return typeof value === 'object' && value !== null ? mapCounts(value, (count) => count + 100) : value;
   });
 }
 
