@@ -35,11 +35,13 @@ local function decide(shape, cost, peek, reserves, checks, at)
     index, epochIndex, at = unpackFrom('<I2I2', checks, at)
     loadSubject(shape, s, index, epochIndex)
   end
-  amounts[1] = cost
-  for q = 2, shape.quantities do
-    amounts[q], at = unpackFrom('<I6', checks, at)
+  local passes, costOfAll, key, place, endMs, ttlMs = not peek, cost, nil, nil, nil, nil
+  if shape.quantities > 1 then
+    amounts[1], costOfAll = cost, nil
+    for q = 2, shape.quantities do
+      amounts[q], at = unpackFrom('<I6', checks, at)
+    end
   end
-  local passes, key, place, endMs, ttlMs = not peek, nil, nil, nil, nil
   if reserves then
     key, place, endMs, ttlMs, at = unpackFrom('<I2I2I6I6', checks, at)
     key = KEYS[key]
@@ -47,7 +49,7 @@ local function decide(shape, cost, peek, reserves, checks, at)
     stored[#stored + 1] = existing or NOT_STORED
     passes = passes and not existing
   end
-  passes = chargeWindows(shape, passes, 1)
+  passes = chargeWindows(shape, passes, 1, costOfAll)
   reply[#reply + 1] = pack(shape.answer, unpack(answers, 1, #shape * 3))
   if passes then
     for s = 1, #shape.subjects do

@@ -125,11 +125,14 @@ end
 
 -- Tests the loaded windows for `amounts` and charges all of them if every enforced window has room. Charges nothing if `passes`
 -- is false. A window whose amount is 0 is tested for `least` units, or not at all if `least` is 0. Returns whether it charged.
-local function chargeWindows(shape, passes, least)
+-- `cost` is the amount of every window if all windows count requests, which saves a read of each window's amount; else nil.
+local function chargeWindows(shape, passes, least, cost)
   for w = 1, #shape do
-    local window = shape[w]
-    local amount = amounts[window.quantity]
-    local need = amount > 0 and amount or least
+    local window, need = shape[w], cost
+    if not need then
+      need = amounts[window.quantity]
+      need = need > 0 and need or least
+    end
     room[w] = need == 0 or hasRoom(states[w], window, need)
     if not room[w] and not window.shadow then
       passes = false
@@ -137,10 +140,12 @@ local function chargeWindows(shape, passes, least)
   end
   for w = 1, #shape do
     local window, state = shape[w], states[w]
-    local amount = amounts[window.quantity]
+    local amount = cost or amounts[window.quantity]
     local wait = room[w] and 0 or millisUntilRoom(state, window, amount > 0 and amount or least)
-    room[w] = room[w] and passes and amount > 0 and amount
-    if room[w] then
+    if not passes or amount == 0 then
+      room[w] = false
+    elseif room[w] then
+      room[w] = amount
       charge(state, window, amount)
     end
     report(w, window, state, wait)
