@@ -77,6 +77,10 @@ export interface Usage {
     readonly limited: number;
     readonly units: number | null;
     readonly cost: number;
+    /** Amounts by quantity of the policy, in its unit: used and reserved together. */
+    readonly quantities: Readonly<Record<string, number>>;
+    /** The part of `quantities` that belongs to calls in progress and to expired reservations. */
+    readonly reserved: Readonly<Record<string, number>>;
   } | null;
   readonly today_unavailable?: string;
   /** Every event that was published before this time is counted in `today`. */

@@ -3,8 +3,7 @@ import type { Span, TenantTotalsRow } from '../../shared/clickhouse/queries/peri
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
 import { dateAt, periodAt } from '../../shared/domain/time/calendar.ts';
-import type { ExactAmounts } from '../../shared/domain/events/call-usage.ts';
-import { jsonMoney } from '../../shared/domain/money.ts';
+import { jsonAmounts, jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/topics/totals.ts';
 import type { StoredEvent } from './events/stored-event.ts';
 import type { DeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
@@ -146,7 +145,7 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
   } = row ?? {};
   const open = {
     ...(reservedUnits === 0 || reservedUnits === null ? {} : { requests: reservedUnits }),
-    ...amountsOf(reserved),
+    ...jsonAmounts(reserved),
   };
   return {
     start: dateAt(zone, span.startMs),
@@ -158,11 +157,7 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     units,
     consumed,
     cost: jsonMoney(cost),
-    ...(Object.keys(quantities).length === 0 ? {} : { quantities: amountsOf(quantities) }),
+    ...(Object.keys(quantities).length === 0 ? {} : { quantities: jsonAmounts(quantities) }),
     ...(Object.keys(open).length === 0 ? {} : { reserved: open }),
   };
-}
-
-function amountsOf(amounts: ExactAmounts): Record<string, number> {
-  return Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, jsonMoney(amount)]));
 }

@@ -60,6 +60,11 @@ export function withJsonCost<Row extends { readonly cost: Money }>(
   return { ...row, cost: jsonMoney(row.cost) };
 }
 
+/** Amounts by name, each converted by `jsonMoney`. */
+export function jsonAmounts(amounts: Readonly<Record<string, Money>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, jsonMoney(amount)]));
+}
+
 /** The nearest double, for graphs and displays. It differs from the exact amount from the 16th digit on. */
 export function approximateMoney(money: Money): number {
   return Number(moneyText(money));

@@ -6,6 +6,7 @@ import type { Span } from './period-totals.ts';
 import { overLimit, served } from './predicates.ts';
 import { levelRange } from './usage-levels.ts';
 import type { Amount } from '../../domain/amount.ts';
+import type { ExactAmounts } from '../../domain/events/call-usage.ts';
 import { jsonMoney } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
@@ -18,6 +19,10 @@ export interface TodayTotals {
   readonly limited: number;
   readonly units: Amount;
   readonly cost: Money;
+  /** Amounts that quotas count, by quantity. Open reservations are included. */
+  readonly quantities: ExactAmounts;
+  /** The part of `quantities` that belongs to open reservations. */
+  readonly reserved: ExactAmounts;
 }
 
 /** Returns the totals of one tenant for a day in the tenant's time zone (`periodAt('day', zone, nowMs)`). */
@@ -28,7 +33,8 @@ export async function todayTotals(
 ): Promise<TodayTotals> {
   const row = (await periodTotals(clickhouse, [tenantId], day)).get(tenantId);
   const { requests = 0, allowed = 0, limited = 0, units = 0, cost = 0n } = row ?? {};
-  return { requests, allowed, limited, units, cost };
+  const { quantities = {}, reserved = {} } = row ?? {};
+  return { requests, allowed, limited, units, cost, quantities, reserved };
 }
 
 /**

@@ -1,3 +1,5 @@
+import { amountMax } from '../usage/quantity.ts';
+
 /**
  * Bounds of a usage event. Lengths are in UTF-16 code units. docs/events.md lists the bounds, and a test compares the
  * list with this file.
@@ -26,8 +28,11 @@ export const eventBounds = {
   modelLengthMax: 128,
   /** Maximum number of names in `quantities`, `measures` and `reservation.reserved`. */
   quantitiesMax: 32,
-  /** Largest amount of a quantity, in the unit of the quantity. 10¹⁴ events of this amount fit into a sum. */
-  quantityMax: 1_000_000_000_000,
+  /**
+   * Largest amount of a quantity, in the unit of the quantity. A gateway charges no more (`amountMax`), whatever the
+   * decimals of the quantity. 10¹¹ events of this amount fit into a sum.
+   */
+  quantityMax: amountMax,
   /** Latest end of a reservation after the time of its event: 31 days. */
   reservationMsMax: 31 * 86_400_000,
   /** Maximum number of settlements of a reservation. */

@@ -126,9 +126,18 @@ test.each(['1e3', '-1', '1,5', '', '1000000000.1', '0.1.2'])(
 test('GET /v1/usage returns the cost of today with all its digits', async () => {
   const tenant = uniqueName('usage');
   const costs = [0.1, 0.2, '100000000.000000000001'] as const;
+  const expires = new Date(Date.now() + 600_000).toISOString();
+  const reservation = { state: 'open', reserved: { tokens: 7 }, expires_at: expires } as const;
   await publish(
     tenant,
-    costs.map((cost) => requestEvent(tenant, { data: { cost } })),
+    costs.map((cost, index) =>
+      requestEvent(tenant, {
+        data: {
+          cost,
+          ...(index === 0 ? { reservation } : { quantities: { tokens: 4, usd: '0.000000000001' } }),
+        },
+      }),
+    ),
   );
   const sum = moneyText(costs.reduce((all, cost) => all + (statedMoney(cost) ?? 0n), 0n));
   await expectSum(tenant, sum);
@@ -137,6 +146,9 @@ test('GET /v1/usage returns the cost of today with all its digits', async () => 
   expect(response.headers.get('content-type')).toContain('application/json');
   expect(body).toContain(`"cost":${sum}`);
   expect(JSON.parse(body)).toMatchObject({ tenant_id: tenant, today: { requests: 3, cost: 100_000_000.3 } });
+  expect(JSON.parse(body)).toMatchObject({
+    today: { quantities: { tokens: 15, usd: 2e-12 }, reserved: { tokens: 7 } },
+  });
   const ofService = await fetch(`${gateway.apiUrl}/v1/usage?tenant_id=${tenant}`, { headers: service });
   expect(await ofService.text()).toContain(`"cost":${sum}`);
 });

@@ -228,6 +228,8 @@ describe('what the aggregator counts', () => {
       limited: 1,
       units: 7,
       cost: moneyOf(1.5),
+      quantities: {},
+      reserved: {},
     });
     const found = await decisionById(fixture.clickhouse, events[1]!.id);
     expect(found).toMatchObject({

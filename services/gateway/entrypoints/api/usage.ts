@@ -4,7 +4,7 @@ import type { Static } from 'typebox';
 import { completeThrough, todayTotals } from '../../../../shared/clickhouse/queries/usage.ts';
 import type { ClickHouseReader } from '../../../../shared/clickhouse/client.ts';
 import { periodAt } from '../../../../shared/domain/time/calendar.ts';
-import { withJsonCost } from '../../../../shared/domain/money.ts';
+import { jsonAmounts, withJsonCost } from '../../../../shared/domain/money.ts';
 import { messageOf } from '../../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { tenantOf } from './caller.ts';
@@ -22,6 +22,13 @@ const todaySchema = Type.Object({
   }),
   cost: Type.Number({
     description: 'Exact: a decimal with all its digits, up to 12 of them behind the point.',
+  }),
+  quantities: Type.Record(Type.String(), Type.Number(), {
+    description:
+      'Amounts by quantity, e.g. tokens, in its unit: used and reserved together. Exact like cost.',
+  }),
+  reserved: Type.Record(Type.String(), Type.Number(), {
+    description: 'The part of quantities that belongs to calls in progress and to expired reservations.',
   }),
 });
 
@@ -113,7 +120,9 @@ async function readToday(
     // `complete_through` is read before the totals, so that the totals include every event up to that time.
     const through = await completeThrough(clickhouse);
     const today = await todayTotals(clickhouse, tenantId, periodAt('day', zone, nowMs));
-    return { today: withJsonCost(today), complete_through: through };
+    const { quantities, reserved, ...counts } = today;
+    const amounts = { quantities: jsonAmounts(quantities), reserved: jsonAmounts(reserved) };
+    return { today: { ...withJsonCost(counts), ...amounts }, complete_through: through };
   } catch (error) {
     return {
       today: null,

@@ -89,7 +89,7 @@ describe('GET /v1/usage, /v1/limits', () => {
         { name: 'minute', limit: 100, remaining: 99 },
         { name: 'day', limit: 1000, remaining: 999 },
       ],
-      today: { requests: 0, allowed: 0, limited: 0, units: 0, cost: 0 },
+      today: { requests: 0, allowed: 0, limited: 0, units: 0, cost: 0, quantities: {}, reserved: {} },
       complete_through: null,
     });
   });
