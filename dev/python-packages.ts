@@ -13,7 +13,7 @@ const run = promisify(execFile);
 
 /** The lists in `dev/python` name proxies, clients, fuzzers and frameworks that are Python packages. */
 export type PythonList =
-  'ai-sdk' | 'proxies' | 'clients' | 'openmeter' | 'fuzzers' | 'upstreams' | 'kubernetes';
+  'ai-sdk' | 'proxies' | 'clients' | 'openmeter' | 'fuzzers' | 'upstreams' | 'examples' | 'kubernetes';
 
 /**
  * The `bin` directory of a virtual environment that has the packages of a list, e.g. for `join(bin, 'python')`. An

@@ -15,7 +15,8 @@ import type { RunningStack } from './stack/run-stack.ts';
  */
 const startedAt = performance.now();
 const repository = join(import.meta.dirname, '..');
-const localDir = join(repository, '.local');
+/** The package `tollgate` sets the variable to a folder of its user. */
+const localDir = process.env['TOLLGATE_LOCAL_DIR'] ?? join(repository, '.local');
 const options = readOptions();
 const aborting = new AbortController();
 const closers: Closer[] = [];

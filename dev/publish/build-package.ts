@@ -24,9 +24,11 @@ export async function buildPackage(folder: string, target: string): Promise<void
   await rm(target, { recursive: true, force: true });
   await mkdir(target, { recursive: true });
   const dist = join(target, 'dist');
-  const declarations: string[] = [];
-  for await (const path of glob('{shared,services}/**/*.d.ts', { cwd: root })) declarations.push(path);
-  compile([...contents.entries, ...declarations], dist);
+  const entries: string[] = [];
+  for await (const path of glob([...contents.entries, '{shared,services}/**/*.d.ts'], { cwd: root })) {
+    entries.push(path);
+  }
+  compile(entries, dist);
   for (const pattern of contents.assets) {
     for await (const path of glob(pattern, { cwd: root })) {
       await cp(join(root, path), join(dist, path), { recursive: true });
@@ -67,8 +69,7 @@ function compile(entries: readonly string[], outDir: string): void {
     options,
   );
   const { diagnostics } = program.emit(undefined, (path, text) =>
-    // TypeScript rewrites the extensions of imports in JavaScript only.
-    ts.sys.writeFile(path, path.endsWith('.d.ts') ? withJavaScriptImports(text) : text),
+    ts.sys.writeFile(path, withJavaScriptPaths(path.slice(outDir.length + 1), text)),
   );
   const found = [...errors, ...ts.getPreEmitDiagnostics(program), ...diagnostics];
   if (found.length === 0) return;
@@ -81,8 +82,14 @@ function compile(entries: readonly string[], outDir: string): void {
   );
 }
 
-function withJavaScriptImports(declarations: string): string {
-  return declarations.replace(/(from |import\()(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2');
+/**
+ * Rewrites paths of TypeScript files that the compiler does not rewrite: of imports in declarations, and of the scripts
+ * that the local stack starts as processes. The text keeps its length, so source maps stay valid.
+ */
+function withJavaScriptPaths(path: string, text: string): string {
+  if (/^(dev|tools)\/.*\.js$/.test(path)) return text.replace(/(['"`])([\w./${}-]*)\.ts\1/g, '$1$2.js$1');
+  if (!path.endsWith('.d.ts')) return text;
+  return text.replace(/(from |import\()(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2');
 }
 
 /** Adds to the manifest what all packages share, and the versions of the packages that the compiled code imports. */
@@ -115,8 +122,13 @@ async function importedPackages(dist: string): Promise<string[]> {
   const names = new Set<string>();
   for (const file of await readdir(dist, { recursive: true })) {
     if (!/\.(js|d\.ts)$/.test(file)) continue;
-    const { importedFiles } = ts.preProcessFile(await readFile(join(dist, file), 'utf8'), true, true);
-    for (const { fileName } of importedFiles) {
+    const text = await readFile(join(dist, file), 'utf8');
+    const imported = ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName);
+    // Files of a package that are read, not imported.
+    const resolved = [...text.matchAll(/(?:import\.meta|require)\.resolve\('([^']+)'\)/g)].map(
+      ([, name = '']) => name,
+    );
+    for (const fileName of [...imported, ...resolved]) {
       if (fileName.startsWith('.') || fileName.startsWith('/') || isBuiltin(fileName)) continue;
       const parts = fileName.split('/');
       names.add(parts.slice(0, fileName.startsWith('@') ? 2 : 1).join('/'));

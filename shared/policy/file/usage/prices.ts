@@ -9,7 +9,7 @@ import { unknownMeasure } from './quantities.ts';
 const pricesMax = 500;
 
 /** The keys of an entry besides `model` and `per` are measures. */
-interface PriceFile {
+export interface PriceFile {
   readonly model: string;
   readonly per?: 1 | 1_000 | 1_000_000;
   readonly [measure: string]: number | string;

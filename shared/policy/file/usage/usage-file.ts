@@ -61,7 +61,7 @@ export const usageFile = Type.Object(
 
 const count = { minimum: 0, maximum: 1_000_000_000, description: 'a whole number, 0 or more' };
 
-interface ReserveFile {
+export interface ReserveFile {
   readonly bytes_per_token?: number;
   readonly expires?: string;
   readonly part_tokens?: Readonly<Partial<ReserveOptions['partTokens']>>;
