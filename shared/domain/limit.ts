@@ -1,9 +1,9 @@
 /**
  * The unit of counting of a limit. `['tenant', 'user']` means that each user of each tenant has a counter of its own.
  */
-export type Per = 'tenant' | 'user' | 'ip' | 'global';
+export type Per = 'tenant' | 'user' | 'ip' | 'global' | 'group';
 
-const callerWords: ReadonlySet<string> = new Set<Per>(['tenant', 'user', 'ip', 'global']);
+const callerWords: ReadonlySet<string> = new Set<Per>(['tenant', 'user', 'ip', 'global', 'group']);
 
 /** Values of the attributes of a request, by name. */
 export type Attributes = Readonly<Record<string, string>>;

@@ -125,6 +125,8 @@ export interface Policy {
   readonly platform: readonly Limit[];
   /** Quantities that limits may count besides `requests`, by name. */
   readonly quantities: ReadonlyMap<string, Quantity>;
+  /** Limits of groups of tenants, by the group that records name. `*`: of groups that have none of their own. */
+  readonly groups: ReadonlyMap<string, readonly Limit[]>;
   /** Attributes that limits may count, by name; with `key`. */
   readonly attributes: ReadonlyMap<string, AttributeSource>;
   /** Whether a limit counts an attribute. */

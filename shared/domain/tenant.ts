@@ -68,6 +68,8 @@ export interface TenantRecord {
   /** API keys with a name, a creation time or an expiry. If a key is in both lists, this entry applies. */
   readonly api_keys?: readonly ApiKey[];
   readonly notifications?: NotificationSettings;
+  /** Group of tenants, such as an organisation, to which the tenant belongs. The limits of the group count all of its tenants. */
+  readonly group?: string;
   /** IANA zone of the tenant's calendar quotas; absent: UTC. */
   readonly time_zone?: string;
   /** The last reset of the tenant's counters, and the units that each period had counted before it. */

@@ -83,7 +83,7 @@ export function limitsFor(
   policy: Policy,
   { plan, record, route, nowMs, reserve = false }: LimitsQuery,
 ): ApplicableLimits {
-  const base = baseLimits(policy, record?.plan ?? plan, route);
+  const base = withGroup(policy, baseLimits(policy, record?.plan ?? plan, route), record?.group);
   const hasAmounts = reserve || (route !== null && route.usage !== null);
   return withRecord(policy, hasAmounts ? base.all : base.ofRequests, record, nowMs);
 }
@@ -165,6 +165,24 @@ function baseLimits(policy: Policy, planName: string | null, route: Route | null
   return base;
 }
 
+const groupedOf = new WeakMap<BaseLimits, Map<string, BaseLimits>>();
+
+/** Adds the limits of the tenant's group. Returns the same object for the same group. */
+function withGroup({ groups }: Policy, base: BaseLimits, group: string | undefined): BaseLimits {
+  if (group === undefined || groups.size === 0) return base;
+  const name = groups.has(group) ? group : '*';
+  const ofGroup = groups.get(name);
+  if (ofGroup === undefined) return base;
+  let grouped = groupedOf.get(base);
+  if (grouped === undefined) groupedOf.set(base, (grouped = new Map<string, BaseLimits>()));
+  let found = grouped.get(name);
+  if (found === undefined) {
+    const all = { plan: base.all.plan, limits: [...base.all.limits, ...ofGroup] };
+    grouped.set(name, (found = { all, ofRequests: limitsOfRequests(all) }));
+  }
+  return found;
+}
+
 function limitsOfRequests(all: ApplicableLimits): ApplicableLimits {
   const counts = ({ of }: Limit): boolean => of === requestsName;
   if (all.limits.every(counts)) return all;
@@ -214,6 +232,8 @@ function adjustLimit(
   record: TenantRecord,
   running: readonly Boost[],
 ): Limit {
+  // Tenants share the limits of their group, so no record of a tenant changes them.
+  if (limit.per.includes('group')) return limit;
   const smallest = (value: number): number =>
     quantity === undefined ? value : Math.round(value * 10 ** quantity.decimals);
   const override = record.overrides?.[limit.name];

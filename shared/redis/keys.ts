@@ -33,6 +33,7 @@ export const tags = {
   tenant: (tenantId: string) => `{${idPart(tenantId)}}`,
   user: (userId: string) => `{=u.${idPart(userId)}}`,
   address: (ip: string) => `{=ip.${addressPart(ip)}}`,
+  group: (groupId: string) => `{=g.${idPart(groupId)}}`,
   global: '{=global}',
   nodes: '{=nodes}',
 } as const;

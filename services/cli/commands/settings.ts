@@ -8,13 +8,14 @@ import { pathOf } from './tenants.ts';
  */
 export const settingsCommand: Command = {
   name: 'set',
-  synopsis: 'ID [--plan NAME] [--name TEXT] [--limits NAME=UNITS,…] [--time-zone ZONE]',
+  synopsis: 'ID [--plan NAME] [--name TEXT] [--limits NAME=UNITS,…] [--group NAME] [--time-zone ZONE]',
   summary: 'Change settings of a tenant. “none” removes one.',
   operands: [1, 1],
   flags: {
     plan: { type: 'string', help: 'Plan; none: the plan of the token.' },
     name: { type: 'string', help: 'Display name.' },
     limits: { type: 'string', help: 'Overrides of limits, e.g. minute=500,day=none.' },
+    group: { type: 'string', help: 'Group of tenants whose shared limits apply too.' },
     'time-zone': { type: 'string', help: 'IANA zone of the calendar quotas.' },
   },
   example: 'set acme --plan pro --limits minute=500',
@@ -27,6 +28,7 @@ async function set(invocation: Invocation): Promise<Report> {
   const patch = {
     plan: valueOf(optional(invocation, 'plan')),
     display_name: valueOf(optional(invocation, 'name')),
+    group: valueOf(optional(invocation, 'group')),
     time_zone: valueOf(optional(invocation, 'time-zone')),
     overrides: limits === undefined || limits === 'none' ? valueOf(limits) : overridesOf(limits),
   };

@@ -51,6 +51,7 @@ function subjectText(per: Limit['per']): string {
   const names = attributeNames({ per });
   if (names.length > 0)
     return `each ${names.map((name) => (name === 'key' ? 'API key' : name)).join(' and ')}`;
+  if (per.includes('group')) return 'your group together';
   if (per.includes('user')) return 'each user (or address)';
   if (per.includes('ip')) return 'each address';
   return per.includes('tenant') ? 'your account' : 'all tenants together';

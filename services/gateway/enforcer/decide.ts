@@ -139,7 +139,8 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
     dependencies: { limiter },
   } = inputs;
   const { tenantId, userId, ip } = request.caller.identity;
-  const check = { tenantId, userId, ip, attributes, limits, cost: units, peek };
+  const groupId = record?.group ?? null;
+  const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek };
   const timeZone = record?.time_zone;
   const { waitMsMax, reserve } = request;
   if (timeZone === undefined && waitMsMax === undefined && reserve === undefined)

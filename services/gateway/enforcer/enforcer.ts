@@ -229,8 +229,10 @@ export class Enforcer {
 
   #checkOf({ identity, limits, units, attributes }: Charge): CheckRequest {
     const { tenantId, userId, ip } = identity;
-    const timeZone = (tenantId === null ? null : this.records.get(tenantId))?.time_zone;
-    const check = { tenantId, userId, ip, attributes, limits, cost: units, peek: false };
+    const record = tenantId === null ? null : (this.records.get(tenantId) ?? null);
+    const timeZone = record?.time_zone;
+    const groupId = record?.group ?? null;
+    const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek: false };
     return timeZone === undefined ? check : { ...check, timeZone };
   }
 

@@ -186,6 +186,7 @@ function subjectOf(
   const [attribute] = attributeNames({ per });
   if (attribute !== undefined) return attribute === 'key' ? 'this API key' : `this ${attribute}`;
   if (per.includes('global')) return 'the whole platform';
+  if (per.includes('group')) return 'this group of tenants';
   if (per.includes('user')) return userId === null ? 'this address' : 'this user';
   if (per.includes('ip')) return 'this address';
   return tenantId === null ? 'this address' : 'this tenant';

@@ -123,9 +123,9 @@ function isCallerQuota(limit: Limit): limit is Quota {
   return isStoredQuota(limit) && !isTenantQuota(limit);
 }
 
-/** Events do not have the attributes of requests, so ClickHouse has no consumption of quotas that count attributes. */
+/** Events have neither the attributes nor the group of a request, so ClickHouse has no consumption of quotas that count them. */
 function isStoredQuota(limit: Limit): limit is Quota {
-  return isQuota(limit) && attributeNames(limit).length === 0;
+  return isQuota(limit) && attributeNames(limit).length === 0 && !limit.per.includes('group');
 }
 
 /**
@@ -240,6 +240,7 @@ function identityOf(quota: Quota, { tenantId, userId, ip }: Caller): [BaseKind, 
     case 'userAddress':
       return [kind, tenantId, userId, addressPart(ip)];
     case 'global':
+    case 'group':
       return [kind];
   }
 }

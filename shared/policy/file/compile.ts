@@ -74,6 +74,12 @@ export function compilePolicy(
     platform,
     quantities,
     prices: compilePrices(file.prices),
+    groups: new Map(
+      Object.entries(file.groups ?? {}).map(([name, { limits }]) => [
+        name,
+        limits.map((limit) => compileLimit(limit, null, context, null)),
+      ]),
+    ),
     attributes: compileAttributes(file.attributes),
     countsAttributes: [...plans, ...routes].some(({ limits }) =>
       limits.some((limit) => attributeNames(limit).length > 0),

@@ -10,7 +10,7 @@ import { checkMeters } from './meters.ts';
 import type { FieldPath, Violations } from './violations.ts';
 import { parsePattern } from './pattern.ts';
 import { compileRequests } from './requests.ts';
-import { checkLimits, isInRange, outOfRange } from './limits/check-limits.ts';
+import { checkGroup, checkLimits, isInRange, outOfRange } from './limits/check-limits.ts';
 import type { Definitions } from './limits/check-limits.ts';
 import type { LimitFile } from './limits/limit-file.ts';
 import type { PolicyFile } from './schema.ts';
@@ -39,6 +39,7 @@ export function crosscheck(file: PolicyFile, violations: Violations): void {
   for (const [index, route] of (file.routes ?? []).entries())
     checkUsage(route, measures, ['routes', index], violations);
   checkPlatform(file, definitions, violations);
+  checkGroups(file, definitions, violations);
   checkServices(file, violations);
   checkMeters(file.meters, violations);
   checkCors(file.cors, violations);
@@ -206,6 +207,19 @@ function checkPlatform(
         `its share has the name of another limit, "${same.name}"; rename one of them`,
       );
     }
+  }
+}
+
+function checkGroups(
+  { groups = {}, plans, routes = [] }: PolicyFile,
+  definitions: Definitions,
+  violations: Violations,
+): void {
+  const others = [...Object.values(plans), ...routes].flatMap((part) => part.limits ?? []);
+  for (const [name, { limits }] of Object.entries(groups)) {
+    const at = ['groups', name, 'limits'];
+    checkLimits(limits, definitions, at, violations);
+    checkGroup(limits, others, at, violations);
   }
 }
 

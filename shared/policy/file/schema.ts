@@ -135,6 +135,13 @@ export const policyFileSchema = Type.Object(
     attributes: Type.Optional(attributesFile),
     default_plan: name('the plan of tenants that have no other'),
     plans: keyed(planFile, 'plans by name'),
+    groups: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^([A-Za-z0-9][A-Za-z0-9_-]{0,63}|\\*)$' }),
+        Type.Object({ limits: limitsFile }, { ...closed, description: 'a group: { limits: [ … ] }' }),
+        { ...closed, description: 'limits of groups of tenants by name, "*" for all other groups' },
+      ),
+    ),
     routes: Type.Optional(Type.Array(routeFile, { description: 'a list of routes' })),
     platform: Type.Optional(
       Type.Object(

@@ -9,6 +9,8 @@ export interface CheckRequest {
   readonly tenantId: string | null;
   readonly userId: string | null;
   readonly ip: string;
+  /** The group of the tenant, for limits that count groups. */
+  readonly groupId?: string | null;
   /** Values of the attributes that the limits count; a missing value counts as an empty one. */
   readonly attributes?: Attributes | undefined;
   /**

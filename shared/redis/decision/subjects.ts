@@ -32,6 +32,8 @@ export interface Caller {
   readonly tenantId: string | null;
   readonly userId: string | null;
   readonly ip: string;
+  /** The group of the tenant; absent or null: the tenant is in none. */
+  readonly groupId?: string | null;
   /** Values of the attributes that limits count. */
   readonly attributes?: Attributes | undefined;
 }
@@ -71,6 +73,8 @@ export function createSubjects(keyPrefix: string): Subjects {
     switch (kind) {
       case 'global':
         return cached(others, 'g', () => create(tags.global, '', null));
+      case 'group':
+        return groupOf(caller);
       case 'address':
         return cached(others, `a${ip}`, () => create(tags.address(ip), '', null));
       case 'tenant':
@@ -89,6 +93,13 @@ export function createSubjects(keyPrefix: string): Subjects {
       default:
         return ofAttributes(kind, caller);
     }
+  }
+
+  /** The subject of the caller's group. A tenant without a group is a group of its own. */
+  function groupOf(caller: Caller): Subject {
+    const { groupId = null } = caller;
+    if (groupId === null) return of('tenant', caller);
+    return cached(others, `g${groupId}`, () => create(tags.group(groupId), '', null));
   }
 
   function ofAttributes(kind: SubjectKind, caller: Caller): Subject {

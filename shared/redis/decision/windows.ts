@@ -19,7 +19,7 @@ const slidingUnitsMax = 2 ** 40 - 1;
  * Kind of the subject whose hash holds a window. Subjects of kind `tenantAddress` and `userAddress` are in the tenant's slot; an
  * `address` has a slot of its own.
  */
-export type BaseKind = 'tenant' | 'user' | 'address' | 'tenantAddress' | 'userAddress' | 'global';
+export type BaseKind = 'tenant' | 'user' | 'address' | 'tenantAddress' | 'userAddress' | 'global' | 'group';
 
 /** A base, or a base with the names of attributes: the subject is then one combination of their values. */
 export type SubjectKind = BaseKind | `${BaseKind}+${string}`;
@@ -132,7 +132,7 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
 
 /** Whether tenants of different time zones share the counters of this kind. */
 function isShared(kind: SubjectKind): boolean {
-  return kind.startsWith('address') || kind === 'global';
+  return kind.startsWith('address') || kind === 'global' || kind === 'group';
 }
 
 /** Returns the kind of subject that a limit counts, with the attributes of the limit. */
@@ -147,6 +147,7 @@ export function subjectKind(limit: Limit, hasTenant: boolean, hasUser: boolean):
  * the caller has no tenant, the caller's address is counted instead. Attributes without any of these are counted for each tenant.
  */
 export function baseKind({ per }: Limit, hasTenant: boolean, hasUser: boolean): BaseKind {
+  if (per.includes('group')) return 'group';
   const wantsUser = per.includes('user');
   const hasBase = per.includes('ip') || per.includes('global');
   const wantsTenant = per.includes('tenant') || (!wantsUser && !hasBase);

@@ -114,6 +114,12 @@ export const settings = {
   ),
   api_keys: Type.Optional(Type.Array(apiKeySchema, { maxItems: apiKeysMax })),
   notifications: Type.Optional(notificationsSchema),
+  group: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$',
+      description: 'Group of tenants whose shared limits apply too.',
+    }),
+  ),
   time_zone: Type.Optional(
     Type.String({ format: 'time-zone', maxLength: 64, description: 'IANA zone of calendar quotas.' }),
   ),

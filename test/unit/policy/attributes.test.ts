@@ -33,7 +33,7 @@ describe('F2: limits per API key and per attribute', () => {
     [
       'an unknown word',
       { plans: limit('[tenant, modle]') },
-      /per: is "modle", but must be whose usage is counted: tenant, user, ip, global, key; define others under "attributes"/,
+      /per: is "modle", but must be whose usage is counted: tenant, user, ip, global, group, key; define others under "attributes"/,
     ],
     [
       'a concurrent limit of keys',

@@ -55,6 +55,10 @@ export function checkLimits(
       );
     }
     seen.add(limit.name);
+    if (Array.isArray(limit.per) && limit.per.length > 1 && limit.per.includes('group'))
+      violations.add([...here, 'per'], 'may not combine group with others; write a limit for each');
+    if (limit.type === 'concurrent' && [limit.per].flat().includes('group'))
+      violations.add([...here, 'per'], 'may not be group with type concurrent; write tenant');
     if (Array.isArray(limit.per) && limit.per.length > 1 && limit.per.includes('global')) {
       violations.add(
         [...here, 'per'],
@@ -67,6 +71,23 @@ export function checkLimits(
   }
 }
 
+/** Limits of a group count the group and not its tenants. No limit of a plan or route has the same name. */
+export function checkGroup(
+  limits: readonly LimitFile[],
+  others: readonly LimitFile[],
+  at: FieldPath,
+  violations: Violations,
+): void {
+  for (const [index, { name, per, by_plan: byPlan }] of limits.entries()) {
+    const here = [...at, index];
+    if ([per].flat().join() !== 'group')
+      violations.add([...here, 'per'], 'must be group: the tenants of the group are counted together');
+    if (byPlan !== undefined) violations.add([...here, 'by_plan'], 'belongs on a route', 'key');
+    if (others.some((other) => other.name === name))
+      violations.add([...here, 'name'], `"${name}" is also a limit of a plan or route; give it another name`);
+  }
+}
+
 /** Callers are counted by words that every policy has, or by attributes that it defines. */
 function checkPer(
   { per, type }: LimitFile,
@@ -76,7 +97,7 @@ function checkPer(
 ): void {
   for (const word of attributeNames({ per: [per].flat() })) {
     if (!attributes.has(word)) {
-      const names = ['tenant', 'user', 'ip', 'global', ...attributes.keys()].join(', ');
+      const names = ['tenant', 'user', 'ip', 'global', 'group', ...attributes.keys()].join(', ');
       violations.add(
         [...at, 'per'],
         `is "${word}", but must be whose usage is counted: ${names}; define others under "attributes"`,

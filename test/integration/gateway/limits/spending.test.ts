@@ -240,3 +240,29 @@ describe('F2: limits per API key and per attribute', () => {
     expect([status, json['detail']]).toEqual([403, expect.stringContaining('attributes are for services')]);
   });
 });
+
+describe('F2: groups of tenants', () => {
+  const groups = '{ "*": { limits: [{ name: together, per: group, limit: 3, window: 1m }] } }';
+  const plans = '{ free: { limits: [{ name: minute, per: tenant, limit: 2, window: 1m }] } }';
+  const list = { method: 'GET', path: '/agent/list' };
+  beforeAll(() => api.gateway.usePolicy({ ...api.policy, plans, groups }));
+  afterAll(() => api.gateway.usePolicy(api.policy));
+
+  test('tenants share the limits of their group, above their own; one check decides both', async () => {
+    const group = uniqueName('org');
+    const record = (tenantId: string): void =>
+      void api.gateway.records.set(tenantId, {
+        ...{ tenant_id: tenantId, group, overrides: { together: 900 }, updated_at: '', updated_by: '' },
+      });
+    for (const tenant of [api.tenant, other]) record(tenant);
+    const check = async (tenant: string): Promise<unknown> =>
+      (await api.check(service, { ...list, tenant_id: tenant })).json['limited_by'];
+    expect([await check(api.tenant), await check(api.tenant), await check(api.tenant)]).toEqual([
+      [],
+      [],
+      ['minute'],
+    ]);
+    expect([await check(other), await check(other)]).toEqual([[], ['together']]);
+    expect(await check(uniqueName('alone')), 'a tenant without a group has no limit of groups').toEqual([]);
+  });
+});
