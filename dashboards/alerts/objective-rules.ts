@@ -17,10 +17,10 @@ function burnRate(long: string, short: string): string {
   return `((${slow} < ${fast}) or ${fast}) / ${errorBudget} and ${enough}`;
 }
 
-const whereErrors = {
-  query: 'sum by (instance, entrypoint) (rate(tollgate_responses_total{status="5xx"}[5m])) > 0',
+const whereErrors = (range: string): AlertRule['where'] & object => ({
+  query: `sum by (instance, entrypoint) (rate(tollgate_responses_total{status="5xx"}[${range}])) > 0`,
   text: '{{ .Labels.entrypoint }} on {{ .Labels.instance }} ({{ printf "%.3g" .Value }} responses of 5xx/s)',
-};
+});
 
 /** Alerts on the objectives of docs/slo.md. */
 export const objectiveRules: readonly AlertRule[] = [
@@ -35,7 +35,7 @@ export const objectiveRules: readonly AlertRule[] = [
     format: 'number',
     impact: 'Customers receive 5xx from Tollgate. After an hour at this speed 2 % of the budget is gone.',
     action: 'Compare with the latest release, start and edit of the policy on Fleet, and undo it.',
-    where: whereErrors,
+    where: whereErrors('5m'),
     runbook: 'error-budget',
     dashboard: 'fleet',
     panel: 'Error budget: speed of its use',
@@ -53,7 +53,7 @@ export const objectiveRules: readonly AlertRule[] = [
     impact:
       'A small share of requests receives 5xx from Tollgate. The budget is gone in less than five days.',
     action: 'Find the entrypoint and the gateway with the responses of 5xx, and read its log.',
-    where: whereErrors,
+    where: whereErrors('30m'),
     runbook: 'error-budget',
     dashboard: 'fleet',
     panel: 'Error budget: speed of its use',

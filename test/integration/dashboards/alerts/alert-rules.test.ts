@@ -177,7 +177,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   TollgateErrorBudgetSlow: {
     summary: 'Some requests fail by our fault: the error budget of 30 days is spent 6.667 times too fast',
-    where: 'proxy on a:8090 (0.0667 responses of 5xx/s)',
+    where: 'proxy on a:8090 (0.0556 responses of 5xx/s)',
     fires: responses({ ours: 4, ofUpstream: 0 }),
     quiet: responses({ ours: 3, ofUpstream: 100 }),
   },

@@ -21,6 +21,12 @@ const whereAt = {
   900: 'proxy on a:8090 (1.73 responses of 5xx/s)',
 };
 
+const rareAt = {
+  1500: 'proxy on a:8090 (0.0767 responses of 5xx/s)',
+  2200: 'proxy on a:8090 (0.0994 responses of 5xx/s)',
+  3000: 'proxy on a:8090 (0.0972 responses of 5xx/s)',
+};
+
 /** Timelines of the rules on objectives: ten requests a second, of which some fail after two minutes. */
 export const objectiveTimelines: Readonly<Record<string, readonly Timeline[]>> = {
   TollgateErrorBudgetFast: [
@@ -73,7 +79,7 @@ export const objectiveTimelines: Readonly<Record<string, readonly Timeline[]>> =
       title: 'a hundredth of the requests fails for an hour',
       series: { [served]: '0+100x12 1299+99x360 36939+100x240', [failed]: '0x12 1+1x360 361x240' },
       expected: { 120: null, 900: null, 1500: slow(9.2), 3600: slow(9.667), 5800: null },
-      ...{ labels: {}, where: rare },
+      ...{ labels: {}, where: rare, whereAt: rareAt },
     },
     {
       title: 'two minutes of scrapes are missing, and the gateway restarts',
@@ -82,13 +88,13 @@ export const objectiveTimelines: Readonly<Record<string, readonly Timeline[]>> =
         [failed]: '0x12 1+1x160 _x12 173+1x60 stale _x2 0+1x90',
       },
       expected: { 120: null, 1500: slow(9.2), 2200: slow(9.452), 3000: slow(9.593) },
-      ...{ labels: {}, where: rare },
+      ...{ labels: {}, where: rare, whereAt: rareAt },
     },
     {
       title: 'all gateways vanish',
       series: { [served]: '0+100x12 1299+99x160 stale _x120', [failed]: '0x12 1+1x160 stale _x120' },
       expected: { 120: null, 1500: slow(9.2), 3700: null },
-      ...{ labels: {}, where: rare },
+      ...{ labels: {}, where: rare, whereAt: rareAt },
     },
   ],
 };
