@@ -173,3 +173,8 @@ function unavailable(reason: string, cause?: unknown): TollgateError {
 export function meansUnavailable(error: unknown): boolean {
   return !/^(ERR|WRONGTYPE|decide\.lua)/.test(messageOf(error));
 }
+
+/** The error of a call that a circuit breaker or a time limit has wrapped. */
+export function causeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause !== undefined ? error.cause : error;
+}

@@ -8,6 +8,7 @@ import type { PendingReservation, StoredReservation } from '../reservations/pend
 import type { Reservation, ReservationRecord } from '../reservations/reservation.ts';
 import type { Settlement } from '../reservations/waiting-settlements.ts';
 import { promptMs } from '../leases/live-nodes.ts';
+import { causeOf, meansUnavailable } from './circuit-breaker.ts';
 import type { LocalLedger } from './local-ledger.ts';
 import type { ChargedWindow, LocalLimiter } from './local-limiter.ts';
 
@@ -205,8 +206,13 @@ export function createLocalReservations(options: LocalReservationsOptions): Loca
     try {
       await options.send(record, { token, mode, state, settlement, charges });
     } catch (error) {
-      logger.debug({ reason: messageOf(error) }, 'a reservation made without redis waits to be stored in it');
       own.isSending = false;
+      if (meansUnavailable(causeOf(error))) return;
+      logger.error(
+        { key: record.key, reason: messageOf(error) },
+        'a reservation could not be stored in redis',
+      );
+      byKey.delete(record.key);
       return;
     }
     // Charges that were added meanwhile are sent by the next adoption.

@@ -3,7 +3,7 @@ import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { RedisClient } from '../client.ts';
 import { replyWithin } from '../client.ts';
-import { meansUnavailable } from '../fallback/circuit-breaker.ts';
+import { causeOf, meansUnavailable } from '../fallback/circuit-breaker.ts';
 import type { Adoption, LocalReservations } from '../fallback/local-reservations.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { Registry } from '../../runtime/http/ops.ts';
@@ -181,9 +181,4 @@ function nothingReturned(
   amounts: readonly number[],
 ): Adoption['charges'][number] {
   return { amounts, windowsAtMs: (part?.shape.windows ?? []).map(() => 0) };
-}
-
-/** The circuit breaker wraps the error of a call. */
-function causeOf(error: unknown): unknown {
-  return error instanceof Error && error.cause !== undefined ? error.cause : error;
 }

@@ -187,3 +187,13 @@ test('a settlement above the reserved amount without Redis is counted in full', 
   await comeBack();
   await eventually(async () => (await used()).join() === '1300,1000,1300');
 });
+
+test('a reservation whose record Redis cannot store does not hold up its settlement', async () => {
+  await cutOff();
+  const handle = await reserve(500);
+  await direct.set(handle.records[0]?.key ?? '', 'a value of another type');
+  await comeBack();
+  await usedSoon(500);
+  await eventually(async () => (await limiter.settle(handle, { tokens: 100 })).outcome === 'dropped');
+  expect(await registry.metrics()).toMatch(/tollgate_settlements_dropped_total [1-9]/);
+});
