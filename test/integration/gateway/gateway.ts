@@ -15,6 +15,7 @@ import { createEventGroups } from '../../../services/gateway/ingest/event-groups
 import { createIngestShare } from '../../../services/gateway/ingest/ingest-share.ts';
 import type { SpoolRoom } from '../../../services/gateway/ingest/ingest-share.ts';
 import { Enforcer } from '../../../services/gateway/enforcer/enforcer.ts';
+import type { EnforcerOptions } from '../../../services/gateway/enforcer/enforcer.ts';
 import type { EventLog } from '../../../services/gateway/metering/meter.ts';
 import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import type { TransportBounds } from '../../../services/gateway/transport/bounds.ts';
@@ -121,11 +122,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     policy: () => policy,
     limiter,
     concurrency,
-    records: {
-      get: (id) => records.get(id),
-      byApiKeyHash: (hash) => holderOf(hash, [...records.values()]),
-      ready: () => true,
-    },
+    records: directoryOf(records),
     events: log,
   });
   const bounds = { ...boundsDefault, ...options.bounds };
@@ -171,6 +168,14 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
       redis.disconnect();
       await clickhouse.close();
     },
+  };
+}
+
+function directoryOf(records: ReadonlyMap<string, TenantRecord>): EnforcerOptions['records'] {
+  return {
+    get: (id) => records.get(id),
+    byApiKeyHash: (hash) => holderOf(hash, [...records.values()]),
+    ready: () => true,
   };
 }
 
