@@ -87,6 +87,8 @@ app.kubernetes.io/component: {{ .component }}
 - name: TOLLGATE_NODE
   valueFrom: { fieldRef: { fieldPath: metadata.name } }
 - { name: TOLLGATE_SPOOL_DIR, value: /var/lib/tollgate/spool/events }
+- name: TOLLGATE_UPSTREAM_CREDENTIAL
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: TOLLGATE_UPSTREAM_CREDENTIAL, optional: true } }
 {{- end }}
 {{- range $name, $value := merge (deepCopy .values.env) .root.Values.env }}
 - { name: {{ $name }}, value: {{ $value | quote }} }
