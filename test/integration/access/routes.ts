@@ -184,8 +184,11 @@ export function apiSamples(tenantId: string): Samples {
     status: { 'another tenant’s': 403, other: status },
   });
   const own = `tenant_id=${tenantId}`;
+  const settlement = { tenant_id: tenantId, usage: {} };
   return {
     'GET /openapi.json': show('/openapi.json'),
+    'GET /asyncapi.json': show('/asyncapi.json'),
+    'GET /schemas/:message': show('/schemas/none.json', 404),
     'GET /v1/authz': show('/v1/authz'),
     '* /v1/ext-authz': show('/v1/ext-authz'),
     '* /v1/ext-authz/*': show('/v1/ext-authz/any/path'),
@@ -205,6 +208,13 @@ export function apiSamples(tenantId: string): Samples {
       status: 404,
     }),
     'POST /v1/outcomes': () => ({ path: '/v1/outcomes', body: json({ outcomes: [] }), status: 400 }),
+    'POST /v1/reservations/:id/settle': named('/v1/reservations/none/settle', 404, settlement),
+    'POST /v1/reservations/:id/extend': named('/v1/reservations/none/extend', 404, settlement),
+    'POST /v1/reservations/:id/cancel': named('/v1/reservations/none/cancel', 404, { tenant_id: tenantId }),
+    'POST /v1/reservations/settle': named('/v1/reservations/settle', 200, {
+      tenant_id: tenantId,
+      settlements: [{ id: 'none', usage: {} }],
+    }),
     'POST /v1/sessions': named('/v1/sessions', 201, { session_id: 'walked', tenant_id: tenantId }),
     'PUT /v1/sessions/:id': named(`/v1/sessions/none?kind=none&${own}`, 400),
     'DELETE /v1/sessions/:id': named(`/v1/sessions/none?kind=none&${own}`, 400),

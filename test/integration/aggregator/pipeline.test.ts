@@ -1,5 +1,4 @@
-// Goal: every event counts once, at every level, however it was written to the topic.
-// Method: a real aggregator between real Kafka and the real ClickHouse engine.
+// Goal: every event counts once, at every level, with a real aggregator between real Kafka and ClickHouse.
 import { afterEach, describe, expect, test } from 'vitest';
 import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import { moneyOf } from '../../../shared/domain/money.ts';

@@ -81,10 +81,28 @@ const metered: StoredEvent[] = [
   }),
 ];
 
+/** Calls of an AI API: one settled and one still open. */
+const calls: StoredEvent[] = [
+  { reservation: 'settled' as const, quantities: { tokens: 60, usd: '0.000115' } },
+  {
+    reservation: 'open' as const,
+    quantities: { tokens: 1000, usd: '0.0037' },
+    reserved: { tokens: 1000, usd: '0.0037' },
+  },
+].map((call) => ({
+  ...call,
+  timeMs: recently,
+  tenant: 'ai',
+  plan: 'ai',
+  model: 'small-1',
+  units: 1,
+  cost: 0,
+}));
+
 beforeAll(async () => {
   clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
   await migrate(clickhouse);
-  await storeUsage(clickhouse, [...events, ...metered]);
+  await storeUsage(clickhouse, [...events, ...metered, ...calls]);
   await clickhouse.insert('stored_alerts', [
     {
       alert_id: 'a1',
@@ -120,6 +138,9 @@ const expected: Readonly<Record<string, readonly object[]>> = {
     { tenant_id: 'acme', cost: 37.5, saved: 2 },
     { tenant_id: 'tiny', cost: 0, saved: 3 },
     { tenant_id: 'meters', cost: 0.5, saved: 1000000 },
+  ],
+  'Tokens and spend of each model': [
+    { tenant_id: 'ai', model: 'small-1', tokens: 1060, usd: 0.003815, of_it_reserved: 0.0037 },
   ],
   'Latency of a route, by hour': [{ p50_p95_p99: [30, 30, 30] }],
   'Cohorts: growth of the tenants of a plan by week': [

@@ -43,7 +43,8 @@ const listeners: Readonly<Record<string, () => Promise<Listener>>> = {
  * Routes that API clients do not call: probes, the document itself, and the ext-authz routes, which Envoy calls with
  * any method and path.
  */
-const undescribed = /^\/(metrics|healthz|readyz|(admin\/)?openapi\.json|v1\/ext-authz(\/\*)?)$/;
+const undescribed =
+  /^\/(metrics|healthz|readyz|(admin\/)?openapi\.json|asyncapi\.json|schemas\/:message|v1\/ext-authz(\/\*)?)$/;
 const security: Readonly<Record<string, readonly string[]>> = {
   credential: ['bearer', 'apiKey', 'serviceToken'],
   decision: ['', 'bearer', 'apiKey', 'serviceToken'],
