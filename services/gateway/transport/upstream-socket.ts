@@ -36,10 +36,13 @@ export function createUpstreamConnector(timeoutMs: number): buildConnector.conne
 }
 
 function dropContinue(socket: UpstreamSocket): void {
-  const read = socket.read.bind(socket) as () => Buffer | null;
+  const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
   let held: Buffer | null = null;
   socket[awaitingKey] = false;
-  socket.read = () => {
+  socket.read = (size?: number) => {
+    // Node's streams call `read(0)` to fill their buffer, for example after undici has put unread bytes back. The call
+    // discards what it returns, so it must not take any bytes.
+    if (size === 0) return read(0);
     for (;;) {
       const chunk = read();
       if (chunk === null || socket[awaitingKey] !== true) return chunk;
