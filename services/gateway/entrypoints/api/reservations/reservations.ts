@@ -2,10 +2,15 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { eventBounds } from '../../../../../shared/domain/events/bounds.ts';
+import { disconnectSignal } from '../../../../../shared/runtime/http/disconnect-signal.ts';
 import { idLengthMax } from '../../../../../shared/domain/identity.ts';
 import { decimalAmounts } from '../../../../../shared/domain/usage/quantity.ts';
 import { changeReservation } from '../../../reservations/change-reservation.ts';
-import type { ReservationChange, ReservationOutcome } from '../../../reservations/change-reservation.ts';
+import type {
+  ChangeSource,
+  ReservationChange,
+  ReservationOutcome,
+} from '../../../reservations/change-reservation.ts';
 import { plainProblem, sendProblem } from '../../../responses/problem.ts';
 import type { Problem } from '../../../responses/problem.ts';
 import type { ApiOptions, ApiServer } from '../api-server.ts';
@@ -60,8 +65,8 @@ const changedAnswer = Type.Object(
     amounts: amountsSchema,
     result: Type.String({
       description:
-        'applied; waiting (Redis is unavailable: repeated until it is applied); missing (Redis lost the reservation: only ' +
-        'the excess was charged); dropped (too many changes wait: the reserved amounts stay charged). In every case the ' +
+        'applied; waiting (Redis is unavailable: repeated until it is applied); missing (Redis has no reservation: only the ' +
+        'excess was charged, if anything); dropped (too many changes wait: the reserved amounts stay charged). In every case the ' +
         'stored event has the new amounts.',
     }),
   },
@@ -140,9 +145,7 @@ async function changeOne(
   const tenantId = tenantOf(request, reply, body.tenant_id);
   if (tenantId === null || !(await admitChanges(request, reply, options, 1))) return reply;
   const outcome = await changeReservation(
-    options.enforcer,
-    callerOf(request),
-    tenantId,
+    sourceOf(request, reply, options, tenantId),
     changeOf(action, id, body),
   );
   const problem = problemOfChange(outcome);
@@ -175,11 +178,9 @@ function registerBatch(app: ApiServer, options: ApiOptions): void {
       const tenantId = tenantOf(request, reply, named);
       if (tenantId === null || !(await admitChanges(request, reply, options, settlements.length)))
         return reply;
-      const caller = callerOf(request);
+      const source = sourceOf(request, reply, options, tenantId);
       const outcomes = await Promise.all(
-        settlements.map(({ id, ...body }) =>
-          changeReservation(options.enforcer, caller, tenantId, changeOf('settle', id, body)),
-        ),
+        settlements.map(({ id, ...body }) => changeReservation(source, changeOf('settle', id, body))),
       );
       const results = outcomes.map((outcome, index) => {
         const problem = problemOfChange(outcome);
@@ -191,6 +192,16 @@ function registerBatch(app: ApiServer, options: ApiOptions): void {
       return reply.send({ results });
     },
   );
+}
+
+function sourceOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { enforcer, queries }: ApiOptions,
+  tenantId: string,
+): ChangeSource {
+  const clickhouse = queries.of(tenantId, disconnectSignal(reply));
+  return { enforcer, caller: callerOf(request), tenantId, clickhouse };
 }
 
 function changeOf(
@@ -242,6 +253,6 @@ function problemOfChange(outcome: ReservationOutcome): Problem | null {
     case 'refused':
       return plainProblem(429, outcome.detail);
     case 'unavailable':
-      return plainProblem(503, 'Redis does not respond, so the reservation cannot be read; send it again.');
+      return plainProblem(503, 'The reservation cannot be read now; send it again.');
   }
 }
