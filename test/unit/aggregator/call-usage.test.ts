@@ -109,7 +109,7 @@ describe('the contract of the usage', () => {
     ['an amount in words', { quantities: { usd: 'all' } }, 'data.quantities.usd must be a number from 0 to'],
     [
       'a huge amount',
-      { quantities: { usd: '281474976710655.000001' } },
+      { quantities: { usd: '281474976710656' } },
       'data.quantities.usd must be a number from 0 to',
     ],
     ['no name', { quantities: { '': 1 } }, 'each name in data.quantities must have 1 to 48 characters'],
