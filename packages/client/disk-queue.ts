@@ -36,6 +36,10 @@ export class DiskQueue {
   #buffer: string[] = [];
   #bufferBytes = 0;
   #bytes = 0;
+  /** Events at the front of the buffer that are being written, and their bytes. */
+  #inFlight = { count: 0, bytes: 0 };
+  /** Complete files whose events follow those that are being written. */
+  #later: { readonly path: string; readonly bytes: number }[] = [];
   #segments = 0;
   #writing: Promise<void> | null = null;
   /** The file that was returned by `next` and not removed yet. */
@@ -61,7 +65,9 @@ export class DiskQueue {
   /** Returns false if there is no room for the event. */
   append({ text, bytes }: QueuedEvent): boolean {
     const { bytesMax, bufferBytesMax } = this.#options;
-    if (this.bytes + bytes + 1 > bytesMax || this.#bufferBytes + bytes + 1 > bufferBytesMax) return false;
+    if (this.bytes + bytes + 1 > bytesMax) return false;
+    const waiting = this.#bufferBytes - this.#inFlight.bytes + bytes + 1;
+    if (waiting > bufferBytesMax && !this.#writeNow()) return false;
     this.#buffer.push(text);
     this.#bufferBytes += bytes + 1;
     this.#writing ??= this.#write();
@@ -104,18 +110,43 @@ export class DiskQueue {
     writeFileSync(this.#nextPath(), lines(texts));
   }
 
+  /**
+   * Writes the buffer at once, because events arrive faster than the disk writes in the background. A megabyte takes
+   * about a millisecond; the alternative would be to lose events. Returns false if the disk fails.
+   */
+  #writeNow(): boolean {
+    const { count, bytes: bytesInFlight } = this.#inFlight;
+    const texts = this.#buffer.slice(count);
+    if (texts.length === 0) return false;
+    const file = { path: this.#nextPath(), bytes: this.#bufferBytes - bytesInFlight };
+    try {
+      writeFileSync(file.path, lines(texts));
+    } catch (error) {
+      this.#options.onError(error);
+      return false;
+    }
+    this.#buffer = this.#buffer.slice(0, count);
+    this.#bufferBytes = bytesInFlight;
+    this.#bytes += file.bytes;
+    this.#later.push(file);
+    if (count === 0) this.#completeOpen();
+    return true;
+  }
+
   async #write(): Promise<void> {
     // All events of one iteration of the event loop share one write.
     await new Promise<void>((resolve) => void setImmediate(resolve));
     while (this.#buffer.length > 0) {
       const count = this.#buffer.length;
       const bytes = this.#bufferBytes;
+      this.#inFlight = { count, bytes };
       this.#open ??= { path: this.#nextPath(), bytes: 0 };
       try {
         // The events stay in the buffer until they are written, so that `saveNow` finds them.
         await appendFile(this.#open.path, lines(this.#buffer));
       } catch (error) {
         // A part of the last event may be in the file, so the next write begins another file.
+        this.#inFlight = { count: 0, bytes: 0 };
         this.#completeOpen();
         this.#writing = null;
         this.#options.onError(error);
@@ -125,7 +156,8 @@ export class DiskQueue {
       this.#bufferBytes -= bytes;
       this.#bytes += bytes;
       this.#open.bytes += bytes;
-      if (this.#open.bytes >= segmentBytesMax) this.#completeOpen();
+      this.#inFlight = { count: 0, bytes: 0 };
+      if (this.#open.bytes >= segmentBytesMax || this.#later.length > 0) this.#completeOpen();
     }
     this.#writing = null;
   }
@@ -133,6 +165,7 @@ export class DiskQueue {
   #completeOpen(): void {
     if (this.#open !== null && this.#open.bytes > 0) this.#complete.push(this.#open);
     this.#open = null;
+    this.#complete.push(...this.#later.splice(0));
   }
 
   /** Names sort by the time of the process, and then by the order of its files. */
