@@ -137,19 +137,31 @@ async function importedPackages(dist: string): Promise<string[]> {
   return [...names].sort();
 }
 
-/** The repository that publishes: npm's provenance requires that the manifest names it. */
+/**
+ * The repository that publishes: npm's provenance requires that the manifest names it. It is left out if the clone has no
+ * origin on a server.
+ */
 function repositoryOf({ name }: Manifest): object {
-  const url = originUrl();
+  const url = publicUrl(originUrl());
   if (url === null) return {};
   const directory = join('packages', name.replace(/^@tollgate\//, ''));
   return { repository: { type: 'git', url, directory } };
 }
 
-function originUrl(): string | null {
+/** The address of a repository as manifests state it, without the credentials that a clone may have; null for a local path. */
+export function publicUrl(origin: string): string | null {
+  const written =
+    /^(?:(?:https?|ssh|git):\/\/)?(?:[^@/]+@)?([a-z0-9.-]+\.[a-z]+)(?::\d+)?[:/]+(.+?)(?:\.git)?\/?$/i;
+  const [, host, path] = written.exec(origin) ?? [];
+  return host === undefined || path === undefined ? null : `git+https://${host.toLowerCase()}/${path}.git`;
+}
+
+/** Empty if the clone has no origin. */
+function originUrl(): string {
   try {
     const options = { cwd: root, encoding: 'utf8', stdio: 'pipe' } as const;
     return execFileSync('git', ['config', '--get', 'remote.origin.url'], options).trim();
   } catch {
-    return null;
+    return '';
   }
 }
