@@ -1,5 +1,17 @@
 import { countOf, dataEvent } from './report-format.ts';
 import type { FinalUsage, StreamProgress } from './report-format.ts';
+import { labels } from './select.ts';
+
+/** The values of an event from which `ChoicesProgress` reads how far the stream has come. */
+export const choicesLabels = labels({
+  id: '/id',
+  created: '/created',
+  model: '/model',
+  usage: '/usage',
+  choice: '/choices/*',
+  index: '/choices/*/index',
+  finish: '/choices/*/finish_reason',
+});
 
 /** Highest number of choices that OpenAI's API creates. */
 const choicesMax = 128;

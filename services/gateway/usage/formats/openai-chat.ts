@@ -1,6 +1,6 @@
 import { judgeReport } from '../figures/judge-report.ts';
 import { PointerNode } from '../json/pointers.ts';
-import { ChoicesProgress } from './choices-progress.ts';
+import { ChoicesProgress, choicesLabels } from './choices-progress.ts';
 import { openaiFigures, openaiReport, openaiUsage } from './openai-usage.ts';
 import type { ReportFormat } from './report-format.ts';
 import { labels, texts } from './select.ts';
@@ -11,19 +11,7 @@ import { labels, texts } from './select.ts';
  */
 export const openaiChat: ReportFormat = {
   body: PointerNode.of([...openaiUsage, ...labels({ model: '/model' }), ...outputOf('message')]),
-  event: PointerNode.of([
-    ...openaiUsage,
-    ...labels({
-      id: '/id',
-      created: '/created',
-      model: '/model',
-      usage: '/usage',
-      choice: '/choices/*',
-      index: '/choices/*/index',
-      finish: '/choices/*/finish_reason',
-    }),
-    ...outputOf('delta'),
-  ]),
+  event: PointerNode.of([...openaiUsage, ...choicesLabels, ...outputOf('delta')]),
   figures: openaiFigures,
   judge: (reported, evidence) => judgeReport(openaiReport(reported), true, evidence),
   createProgress: () => new ChoicesProgress({ object: 'chat.completion.chunk', choice: { delta: {} } }),
