@@ -1,9 +1,9 @@
 import type { ExactAmounts } from '../../domain/events/call-usage.ts';
 import type { Amount } from '../../domain/amount.ts';
-import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 import type { ClickHouseReader, Params } from '../client.ts';
 import { amountsText, parseAmounts } from './decimals.ts';
 import type { AmountsAsText } from './decimals.ts';
+import { decisionSpan } from './usage.ts';
 
 /** An open reservation of a call. It is expired if `expires_at` has passed. */
 interface OpenReservation {
@@ -62,9 +62,6 @@ export interface StoredCall {
   readonly reservation: string;
 }
 
-/** Longest difference between the time in the id of a decision and the time of its event. */
-const slackMs = 60_000;
-
 /**
  * Returns the call of a tenant whose reservation has the id of its decision. Null if no event of this reservation is stored
  * (yet), or if the id is not a UUIDv7.
@@ -74,15 +71,15 @@ export async function callById(
   tenantId: string,
   id: string,
 ): Promise<StoredCall | null> {
-  const timeMs = uuidTimeMs(id.toLowerCase());
-  if (timeMs === null) return null;
+  const span = decisionSpan(id);
+  if (span === null) return null;
   const [call] = await clickhouse.query<StoredCall>(
     `SELECT source, user_id, route, model, toUnixTimestamp64Milli(time) AS time_ms, units, reservation
     FROM usage_events
     WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
       AND tenant_id = {tenant:String} AND event_id = {id:String} AND reservation != ''
     LIMIT 1`,
-    { from: timeMs - slackMs, to: timeMs + slackMs, tenant: tenantId, id: id.toLowerCase() },
+    { ...span, tenant: tenantId },
   );
   return call ?? null;
 }

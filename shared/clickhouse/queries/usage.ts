@@ -128,27 +128,33 @@ export interface UsageEventRow {
   readonly kafka_offset: number;
 }
 
+/** Longest difference between the time in the id of a decision and the time of its event. */
 const decisionSlackMs = 60_000;
+
+/** The id of a decision as it is stored, and the span of its event's time (Unix milliseconds). Null if it is not a UUIDv7. */
+export function decisionSpan(
+  id: string,
+): { readonly id: string; readonly from: number; readonly to: number } | null {
+  const lowerId = id.toLowerCase();
+  const timeMs = uuidTimeMs(lowerId);
+  return timeMs === null
+    ? null
+    : { id: lowerId, from: timeMs - decisionSlackMs, to: timeMs + decisionSlackMs };
+}
 
 /**
  * Returns the event of a decision by its id. The id is a UUIDv7, which contains the time, so only two minutes of events are read.
  * Returns null if no event with this id is stored (yet), or if the id is not a UUIDv7.
  */
 export async function decisionById(clickhouse: ClickHouseReader, id: string): Promise<UsageEventRow | null> {
-  const lowerId = id.toLowerCase();
-  const timeMs = uuidTimeMs(lowerId);
-  if (timeMs === null) return null;
+  const span = decisionSpan(id);
+  if (span === null) return null;
   const rows = await readEvents(
     clickhouse,
     `WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
       AND event_id = {id:String} AND type = {requestType:String}
     LIMIT 1`,
-    {
-      id: lowerId,
-      from: timeMs - decisionSlackMs,
-      to: timeMs + decisionSlackMs,
-      requestType: requestEventType,
-    },
+    { ...span, requestType: requestEventType },
   );
   return rows[0] ?? null;
 }
