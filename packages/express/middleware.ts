@@ -4,7 +4,7 @@ import {
   createMiddleware,
   guardedRequestOf,
 } from '../../services/gateway/entrypoints/middleware/middleware.ts';
-import type { StatedReserve } from '../../services/gateway/entrypoints/guard-request.ts';
+import type { StatedReserve } from '../../services/gateway/reservations/stated-usage.ts';
 import type { Settlement } from '../../services/gateway/entrypoints/guarded-request.ts';
 import { openInProcess } from '../../services/gateway/in-process.ts';
 import type { InProcessOptions } from '../../services/gateway/in-process.ts';

@@ -50,8 +50,7 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
     degraded: result.degraded || permit?.degraded === true,
     checkMicros: result.checkMicros,
   };
-  const verdict = verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release());
-  return reservation === null ? verdict : { ...verdict, reservation };
+  return verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release(), reservation);
 }
 
 /**
@@ -115,9 +114,7 @@ export function bypassedVerdict(inputs: DecisionInputs): Verdict {
     degraded,
     checkMicros,
   };
-  const verdict = verdictOf(inputs, decision, releaseNothing);
-  const reservation = openReservation(inputs, { reservation: null });
-  return reservation === null ? verdict : { ...verdict, reservation };
+  return verdictOf(inputs, decision, releaseNothing, openReservation(inputs, { reservation: null }));
 }
 
 /** Reports the limits of a request as unused, for verdicts that are built without a call to Redis. */
@@ -133,6 +130,7 @@ export function verdictOf(
   { dependencies, request, policy, plan, readings, limits, units, attributes, atMs }: DecisionInputs,
   decision: Decision,
   release: () => void,
+  reservation: OpenReservation | null = null,
 ): Verdict {
   const { target, route, unreadable } = readings;
   return {
@@ -154,7 +152,7 @@ export function verdictOf(
     addressRejection: null,
     block: null,
     reserve: request.reserve ?? null,
-    reservation: null,
+    reservation,
     release,
   };
 }

@@ -8,10 +8,9 @@ import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 import { answerPreflight, isPreflight, preflightLimits, withoutUnits } from '../responses/cors.ts';
 import { plainProblem, problemOf, problemType } from '../responses/problem.ts';
-import { reserveDefaults } from '../../../shared/domain/usage/usage-reading.ts';
 import type { Reserve } from '../reservations/reserved-call.ts';
-import { readStatedUsage } from '../reservations/stated-usage.ts';
-import type { StatedUsage } from '../reservations/stated-usage.ts';
+import { readStatedReserve } from '../reservations/stated-usage.ts';
+import type { StatedReserve } from '../reservations/stated-usage.ts';
 import { bodyEndsSoon, sendContinue } from '../transport/expectation.ts';
 import type { Fault } from '../transport/fault.ts';
 import { markOwn, sendFault } from './guarded-request.ts';
@@ -33,15 +32,6 @@ export interface ReceivedRequest {
   readonly complete: CompleteRequest | null;
   /** What the application reserves for the request until it reports the usage; null: nothing. */
   readonly reserve: StatedReserve | null;
-}
-
-/** An estimate of the usage of a request, as an application states it. */
-export interface StatedReserve {
-  readonly usage: StatedUsage;
-  /** Model from which the cost is computed. */
-  readonly model?: string;
-  /** Time until the reservation counts as expired if it is not settled; absent: 10 minutes. */
-  readonly expiresMs?: number;
 }
 
 /**
@@ -119,12 +109,9 @@ function requestOf(
 
 /** Throws if a name or value of the stated usage is wrong: that is an error of the application. */
 function reserveOf(enforcer: Enforcer, stated: StatedReserve): Reserve {
-  const { usage, expiresMs } = stated;
-  const model = stated.model ?? null;
-  const read = readStatedUsage(enforcer.policy(), model, usage);
-  if (typeof read === 'string') throw new TypeError(read);
-  const { amounts, cost } = read;
-  return { amounts, cost, model, expiresMs: expiresMs ?? reserveDefaults.expiresMs, owner: 'gateway' };
+  const reserve = readStatedReserve(enforcer.policy(), stated, 'gateway');
+  if (typeof reserve === 'string') throw new TypeError(reserve);
+  return reserve;
 }
 
 function decideGuarded(decisionRequest: DecisionRequest, guarded: GuardedRequest, next: Next): void {

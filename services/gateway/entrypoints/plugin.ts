@@ -8,7 +8,8 @@ import { holdContinue } from '../transport/expectation.ts';
 import type { Fault } from '../transport/fault.ts';
 import { requestFault } from '../transport/request-fault.ts';
 import { guardRequest } from './guard-request.ts';
-import type { CompleteRequest, StatedReserve } from './guard-request.ts';
+import type { CompleteRequest } from './guard-request.ts';
+import type { StatedReserve } from '../reservations/stated-usage.ts';
 import { GuardedRequest } from './guarded-request.ts';
 
 /** Options of one route: `{ config: { tollgate: { cost: 5 } } }`, or `false` to serve it without a decision. */

@@ -5,6 +5,8 @@ import { isMeasureValue } from '../../../shared/domain/usage/measures.ts';
 import type { Measures } from '../../../shared/domain/usage/measures.ts';
 import { amountsOf } from '../../../shared/domain/usage/prices.ts';
 import type { PricedUsage } from '../../../shared/domain/usage/prices.ts';
+import { reserveDefaults } from '../../../shared/domain/usage/usage-reading.ts';
+import type { Reserve, ReservationOwner } from './reserved-call.ts';
 import { minorUnits } from '../../../shared/domain/usage/quantity.ts';
 import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 
@@ -44,6 +46,28 @@ export function readStatedUsage(
   const priced = amountsOf(isPriced ? policy : { ...policy, prices: [] }, model, measures);
   if (priced === null) return unpriced(model);
   return { measures, amounts: { ...priced.amounts, ...amounts }, cost: cost ?? priced.cost };
+}
+
+/** What an application reserves. */
+export interface StatedReserve {
+  readonly usage: StatedUsage;
+  /** Model from which the cost is computed. */
+  readonly model?: string;
+  /** Time until the reservation counts as expired if it is not settled; absent: 10 minutes. */
+  readonly expiresMs?: number;
+}
+
+/** Reads what an application reserves. Returns a sentence if the usage cannot be read. */
+export function readStatedReserve(
+  policy: Policy,
+  stated: StatedReserve,
+  owner: ReservationOwner,
+): Reserve | string {
+  const model = stated.model ?? null;
+  const read = readStatedUsage(policy, model, stated.usage);
+  if (typeof read === 'string') return read;
+  const { amounts, cost } = read;
+  return { amounts, cost, model, expiresMs: stated.expiresMs ?? reserveDefaults.expiresMs, owner };
 }
 
 /** Why a model has no price, in a sentence. */

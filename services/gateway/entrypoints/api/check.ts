@@ -15,10 +15,9 @@ import { plainProblem, problemOf, sendProblem } from '../../responses/problem.ts
 import { passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
-import { reserveDefaults } from '../../../../shared/domain/usage/usage-reading.ts';
 import { decimalAmounts } from '../../../../shared/domain/usage/quantity.ts';
 import type { Reserve } from '../../reservations/reserved-call.ts';
-import { readStatedUsage } from '../../reservations/stated-usage.ts';
+import { readStatedReserve } from '../../reservations/stated-usage.ts';
 import { limitViewSchema, limitViews } from './response-schemas.ts';
 import { amountsSchema, modelSchema, usageSchema } from './reservations/usage-schemas.ts';
 
@@ -246,18 +245,17 @@ function reserveOf(
   stated: Static<typeof reserveSchema> | null,
 ): Reserve | string | null {
   if (stated === null) return null;
-  const { usage, id, expires_seconds: seconds } = stated;
-  const model = stated.model ?? null;
-  const read = readStatedUsage(policy, model, usage);
-  if (typeof read === 'string') return read;
-  return {
-    amounts: read.amounts,
-    cost: read.cost,
-    model,
-    expiresMs: typeof seconds === 'number' ? seconds * 1000 : reserveDefaults.expiresMs,
-    ...(typeof id === 'string' ? { id } : {}),
-    owner: caller.service === null ? 'tenant' : 'service',
-  };
+  const { usage, model, id, expires_seconds: seconds } = stated;
+  const reserve = readStatedReserve(
+    policy,
+    {
+      usage,
+      ...(typeof model === 'string' ? { model } : {}),
+      ...(typeof seconds === 'number' ? { expiresMs: seconds * 1000 } : {}),
+    },
+    caller.service === null ? 'tenant' : 'service',
+  );
+  return typeof reserve === 'string' || typeof id !== 'string' ? reserve : { ...reserve, id };
 }
 
 function reservationOf({ reservation }: Verdict): Pick<Static<typeof answerSchema>, 'reservation'> {
