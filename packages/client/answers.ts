@@ -65,10 +65,22 @@ export interface Outcome {
   readonly latency_ms: number;
 }
 
+/** A limit with its use. `left` is exactly `limit` minus `used` minus `reserved`. All three are null if `degraded` is true. */
+export interface LimitUsage extends Limit {
+  /** The quantity of the policy that is counted, in its unit; absent: units of requests. */
+  readonly quantity?: string;
+  /** Final usage in the window. */
+  readonly used: number | string | null;
+  /** Amounts of calls in progress and of expired reservations in the window. */
+  readonly reserved: number | string | null;
+  /** Negative if calls used more than they reserved. */
+  readonly left: number | string | null;
+}
+
 export interface Usage {
   readonly tenant_id: string;
   readonly plan: string;
-  readonly limits: readonly Limit[];
+  readonly limits: readonly LimitUsage[];
   readonly degraded: boolean;
   /** Totals of the current day; null if they cannot be read now, never zero because of an error. */
   readonly today: {

@@ -96,4 +96,14 @@ export interface LimitState {
    */
   readonly retryAfterMs: number | null;
   readonly mode: Mode;
+  /** Set if the decision was to read it, and Redis responded. */
+  readonly use?: LimitUse;
+}
+
+/** How the units of a window are used. Both together exceed the limit if calls used more than they reserved. */
+export interface LimitUse {
+  /** Units that are final. */
+  readonly used: number;
+  /** Units that open reservations hold. */
+  readonly reserved: number;
 }

@@ -52,7 +52,7 @@ export function limitsOfTenant(
   };
 }
 
-/** Used units of a limit: `limit` minus `remaining`; 0 if a burst makes `remaining` larger than `limit`. */
+/** Used units of a limit, reserved units included; 0 if a burst makes `remaining` larger than `limit`. */
 export function unitsUsed(state: LimitState): number {
   return Math.max(0, state.limit - state.remaining);
 }

@@ -68,6 +68,7 @@ export async function readLiveUsage(
     limits: limits.shared.map(({ limit }) => limit),
     cost: 1,
     peek: true,
+    withUse: true,
     ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
   });
   if (result.degraded) return null;

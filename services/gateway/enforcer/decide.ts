@@ -142,7 +142,7 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
   const groupId = record?.group ?? null;
   const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek };
   const timeZone = record?.time_zone;
-  const { waitMsMax, reserve } = request;
+  const { waitMsMax, reserve, withUse } = request;
   if (timeZone === undefined && waitMsMax === undefined && reserve === undefined)
     limiter.checkWith(check, onResult);
   else {
@@ -152,6 +152,7 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
         ...(timeZone === undefined ? {} : { timeZone }),
         ...(waitMsMax === undefined ? {} : { waitMsMax }),
         ...(reserve === undefined ? {} : reservedCheck(inputs, reserve, peek)),
+        ...(withUse === true ? { withUse } : {}),
       },
       onResult,
     );

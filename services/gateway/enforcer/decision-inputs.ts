@@ -23,6 +23,8 @@ export interface DecisionRequest extends RawRequest {
   readonly cost: number | null;
   /** True to read the state of the limits without charging them. */
   readonly peek: boolean;
+  /** With `peek`: the states of the limits have their `use`. */
+  readonly withUse?: boolean;
   /**
    * True if the request needs a permit under the concurrent limits. It holds the permit until `Verdict.release` is
    * called.

@@ -64,5 +64,5 @@ export function decimalAmounts(
 /** One amount in the unit of its quantity; see `decimalAmounts`. */
 export function decimalAmount(quantity: Pick<Quantity, 'decimals'>, minor: number): number | string {
   const number = minor / 10 ** quantity.decimals;
-  return minorUnits(quantity, number) === minor ? number : amountText(quantity, minor);
+  return minorUnits(quantity, Math.abs(number)) === Math.abs(minor) ? number : amountText(quantity, minor);
 }

@@ -29,6 +29,8 @@ export interface CheckRequest {
   readonly reservation?: ReservationRequest;
   /** True for a check that consumes nothing. */
   readonly peek: boolean;
+  /** With `peek`: the states of the limits have their `use`. */
+  readonly withUse?: boolean;
   /** IANA time zone of the tenant's calendar quotas; UTC where it is absent or unknown. */
   readonly timeZone?: string;
   /**

@@ -26,7 +26,7 @@ import { readScript, runScript } from '../scripts.ts';
 import { decideInParts, spansSlots } from '../cluster/split.ts';
 import { createSubjects } from './subjects.ts';
 import type { Subject } from './subjects.ts';
-import { shapeOf } from './windows.ts';
+import { limitStates, shapeOf } from './windows.ts';
 import type { Shape } from './windows.ts';
 import { checkedReservation } from '../reservations/pending-reservation.ts';
 import type { Reservations } from '../reservations/reservation.ts';
@@ -141,14 +141,18 @@ export function createLimiter(options: LimiterOptions): Limiter {
   function checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void {
     const startedAt = performance.now();
     const { tenantId, userId, limits, timeZone = 'UTC' } = request;
-    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
+    const reserves = isReserving(request) && isValidRequest(request);
+    const contents = reserves ? 'reserve' : request.withUse === true && request.peek ? 'use' : 'limits';
+    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone, contents);
     const own = shape.subjects.map((kind) => subjects.of(kind, request));
-    if (isReserving(request) && isValidRequest(request)) {
+    if (reserves) {
       void checkReserving(request, shape, own, startedAt).then(onResult);
       return;
     }
-    const onDecided = ({ states, degraded }: DecidedCheck): void =>
+    const onDecided = ({ states: all, degraded }: DecidedCheck): void => {
+      const states = contents === 'limits' ? all : limitStates(shape, all, degraded);
       onResult(resultOf(states, isValidRequest(request), degraded, microsSince(startedAt)));
+    };
     const queued: QueuedCheck = { request, shape, subjects: own, onDecided };
     if (shape.windows.length === 0) onDecided({ states: [], degraded: false, countedAtMs: 0, stored: null });
     else if (cluster && spansSlots(queued)) void decideInParts(queued, decide, returnUnits).then(onDecided);
@@ -163,7 +167,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   ): Promise<CheckResult> {
     const { decided, parts } = await reserve(request, shape, own);
     const { states, degraded, stored } = decided;
-    const result = resultOf(states, true, degraded, microsSince(startedAt));
+    const result = resultOf(limitStates(shape, states, degraded), true, degraded, microsSince(startedAt));
     const isStored = stored !== null || (result.passed && !request.peek);
     if (!isStored) return result;
     const nowMs = clock.now() + offsetMs();

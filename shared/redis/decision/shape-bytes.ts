@@ -17,6 +17,7 @@ const headBytes = 6;
 const windowBytes = 3 + 8 * numberBytes + 1;
 const quotaBit = 1;
 const shadowBit = 2;
+const reservedBit = 4;
 
 /**
  * Encodes a shape as `windows.lua` reads it. Caches the bytes for the current periods, so an unchanged shape is not encoded
@@ -33,12 +34,14 @@ export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): 
   at = bytes.writeUInt16LE(shape.quantities.length, at);
   let [fromMs, untilMs] = [-Infinity, Infinity];
   for (const [index, window] of shape.windows.entries()) {
-    const { units, spanMs, burst, grainMs, period, shadow } = window;
+    const { units, spanMs, burst, grainMs, period, shadow, counts } = window;
     const bounds = period === null ? null : periods.around(period, shape.timeZones[index] ?? 'UTC', nowMs);
     if (bounds !== null)
       [fromMs, untilMs] = [Math.max(fromMs, bounds.start), Math.min(untilMs, bounds.finish)];
     at = bytes.writeUInt8((shape.subjectOf[index] ?? 0) + 1, at);
-    at = bytes.writeUInt8((period === null ? 0 : quotaBit) + (shadow ? shadowBit : 0), at);
+    const bits =
+      (period === null ? 0 : quotaBit) + (shadow ? shadowBit : 0) + (counts === 'reserved' ? reservedBit : 0);
+    at = bytes.writeUInt8(bits, at);
     at = bytes.writeUInt8((shape.quantityOf[index] ?? 0) + 1, at);
     const { before = 0, start = 0, finish = 0, after = 0 } = bounds ?? {};
     for (const number of [units, spanMs, burst, grainMs, before, start, finish, after]) {

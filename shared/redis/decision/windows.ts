@@ -1,5 +1,5 @@
 import { attributeNames } from '../../domain/limit.ts';
-import type { CalendarPeriod, Limit } from '../../domain/limit.ts';
+import type { CalendarPeriod, Limit, LimitState } from '../../domain/limit.ts';
 import { amountMax, requestsName } from '../../domain/usage/quantity.ts';
 import { windowField } from '../keys.ts';
 
@@ -36,7 +36,21 @@ export interface Window {
   readonly grainMs: number;
   readonly period: CalendarPeriod | null;
   readonly shadow: boolean;
+  readonly counts: WindowCounts;
 }
+
+/**
+ * What a window counts. `charged`: the units that the limit tests. `reserved`: the part of them that open reservations hold; this
+ * window is charged exactly when the window before it is. `total`: the same counter as `charged`, read without a bound, so that
+ * units above the limit are visible.
+ */
+export type WindowCounts = 'charged' | 'reserved' | 'total';
+
+/**
+ * Which windows a check needs. `limits`: one for each limit. `reserve`: also the reserved part of each limit of amounts. `use`: to
+ * read without a charge, the total and the reserved part of each limit.
+ */
+export type ShapeContents = 'limits' | 'reserve' | 'use';
 
 /** The compiled form of a list of limits: their windows, and the kinds of subjects that the windows belong to. */
 export interface Shape {
@@ -77,6 +91,7 @@ export function windowOf(limit: Limit): Window {
     grainMs: exact ? 0 : Math.floor(limit.windowMs / entriesPerWindow),
     period: limit.type === 'quota' ? (limit.period ?? 'day') : null,
     shadow: limit.mode === 'shadow',
+    counts: 'charged' as const,
   };
   windows.set(limit, window);
   return window;
@@ -92,19 +107,27 @@ export function shapeOf(
   hasTenant: boolean,
   hasUser: boolean,
   timeZone: string,
+  contents: ShapeContents = 'limits',
 ): Shape {
-  const variant = (hasTenant ? 't' : '') + (hasUser ? 'u' : '') + timeZone;
+  const kind = contents === 'limits' ? '' : contents;
+  const variant = kind + (hasTenant ? 't' : '') + (hasUser ? 'u' : '') + timeZone;
   let variants = shapes.get(limits);
   if (variants === undefined) shapes.set(limits, (variants = new Map<string, Shape>()));
   const cached = variants.get(variant);
   if (cached !== undefined) return cached;
   if (variants.size >= zonesMax) variants.clear();
-  const shape = compile(limits, hasTenant, hasUser, timeZone);
+  const shape = compile(limits, hasTenant, hasUser, timeZone, contents);
   variants.set(variant, shape);
   return shape;
 }
 
-function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean, timeZone: string): Shape {
+function compile(
+  limits: readonly Limit[],
+  hasTenant: boolean,
+  hasUser: boolean,
+  timeZone: string,
+  contents: ShapeContents,
+): Shape {
   const subjects: SubjectKind[] = [];
   const subjectOf: number[] = [];
   const counted: Window[] = [];
@@ -122,12 +145,54 @@ function compile(limits: readonly Limit[], hasTenant: boolean, hasUser: boolean,
     let window = windowOf(limit);
     while (used.has(`${kind} ${window.field}`)) window = { ...window, field: `${window.field}+` };
     used.add(`${kind} ${window.field}`);
-    subjectOf.push(subjects.indexOf(kind));
-    quantityOf.push(quantities.indexOf(limit.of));
-    counted.push(window);
-    timeZones.push(isShared(kind) ? 'UTC' : timeZone);
+    for (const one of [window, ...windowsBeside(window, contents)]) {
+      subjectOf.push(subjects.indexOf(kind));
+      quantityOf.push(quantities.indexOf(limit.of));
+      counted.push(one);
+      timeZones.push(isShared(kind) ? 'UTC' : timeZone);
+    }
   }
   return { windows: counted, subjects, subjectOf, timeZones, quantities, quantityOf };
+}
+
+/** Returns the windows that a shape has beside the window of a limit. A limit of requests has no reserved part. */
+function windowsBeside(window: Window, contents: ShapeContents): readonly Window[] {
+  const units = window.period === null ? slidingUnitsMax : amountMax;
+  const unbounded = { ...window, units, burst: 0, shadow: false };
+  const total: Window = { ...unbounded, counts: 'total' };
+  const reserved: Window = { ...unbounded, field: `${window.field}/reserved`, counts: 'reserved' };
+  const ofAmounts = window.limit.of === requestsName ? [] : [reserved];
+  if (contents === 'use') return [total, ...ofAmounts];
+  return contents === 'reserve' ? ofAmounts : [];
+}
+
+/**
+ * Returns the states of the limits of a shape. `states` has one state for each window. The states have their use if the shape reads
+ * it and Redis responded: without Redis, a node has only its own part of the counters.
+ */
+export function limitStates(
+  { windows: all }: Shape,
+  states: readonly LimitState[],
+  degraded: boolean,
+): readonly LimitState[] {
+  if (degraded) return states.filter((_, index) => all[index]?.counts === 'charged');
+  const result: LimitState[] = [];
+  for (const [index, window] of all.entries()) {
+    const state = states[index];
+    const last = result.at(-1);
+    if (state === undefined) continue;
+    if (window.counts === 'charged') result.push(state);
+    else if (last !== undefined) result[result.length - 1] = withUse(last, window, state.remaining);
+  }
+  return result;
+}
+
+function withUse(state: LimitState, { counts, units }: Window, remaining: number): LimitState {
+  if (counts === 'total') return { ...state, use: { used: units - remaining, reserved: 0 } };
+  if (state.use === undefined) return state;
+  // Units leave a window in groups, so the reserved part may leave it a moment later than the units of the limit.
+  const reserved = Math.min(units - remaining, state.use.used);
+  return { ...state, use: { used: state.use.used - reserved, reserved } };
 }
 
 /** Whether tenants of different time zones share the counters of this kind. */

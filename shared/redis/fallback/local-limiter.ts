@@ -26,7 +26,7 @@ export interface LocalLimiter {
 export interface ChargeRule {
   /** Units for which a window with an amount of 0 is tested; 0: it is not tested. */
   readonly least: 0 | 1;
-  /** `test`: nothing is charged. `all`: charged even if there is no room. */
+  /** `test`: nothing is charged. `all`: charged even if there is no room, as used amounts and not as reserved ones. */
   readonly charges: 'test' | 'if_room' | 'all';
 }
 
@@ -90,6 +90,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
   ): LocalDecision {
     const { shape } = part;
     const accounts = part.subjects.map((subject) => ledger.accountOf(subject));
+    let roomBefore = true;
     const counted = shape.windows.map((window, index): Counted => {
       const timeZone = shape.timeZones[index] ?? 'UTC';
       const rules = rulesOf(window, timeZone, nowMs);
@@ -98,18 +99,21 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
       observeRedis(row, part, index, nowMs);
       const amount = amounts[shape.quantityOf[index] ?? 0] ?? 0;
       const need = Math.max(least, amount);
-      const room = need === 0 || row.local.hasRoom(rules, need, nowMs);
+      const isReserved = window.counts === 'reserved';
+      const room = isReserved ? roomBefore : need === 0 || row.local.hasRoom(rules, need, nowMs);
+      roomBefore = room;
       return { window, rules, account, row, amount, need, room };
     });
-    const passes = charges === 'all' || counted.every(({ window, room }) => room || window.shadow);
-    const charged = counted.map(({ account, row, rules, amount, room }) => {
-      const isCharged = charges !== 'test' && passes && amount > 0 && (room || charges === 'all');
+    const passes = charges === 'all' || counted.every(({ window, room }) => room || doesNotRefuse(window));
+    const charged = counted.map(({ window, account, row, rules, amount, room }) => {
+      const hasRoom = charges === 'all' ? window.counts !== 'reserved' : room;
+      const isCharged = charges !== 'test' && passes && amount > 0 && hasRoom;
       return isCharged ? { account, row, atMs: row.local.charge(rules, amount, nowMs) } : null;
     });
     for (const account of accounts) ledger.update(account, nowMs);
     const states = counted.map(({ window, rules, row, need, room }) => {
       const outcome = row.local.outcome(rules, need, room, nowMs);
-      const waitMs = room ? 0 : waitOf(window, rules, need, outcome.waitMs);
+      const waitMs = room || window.counts === 'reserved' ? 0 : waitOf(window, rules, need, outcome.waitMs);
       return stateOf(window.limit, nowMs, { ...outcome, waitMs });
     });
     return { states, charged };
@@ -138,6 +142,10 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
       nodes: nodeCount,
     };
   }
+}
+
+function doesNotRefuse({ shadow, counts }: Window): boolean {
+  return shadow || counts === 'reserved';
 }
 
 function windowAmount(request: CheckRequest, { quantities, quantityOf }: Shape, windowIndex: number): number {

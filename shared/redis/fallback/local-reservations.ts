@@ -6,6 +6,7 @@ import type { PendingCheck } from '../decision/batch.ts';
 import { amountOf } from '../decision/check.ts';
 import type { PendingReservation, StoredReservation } from '../reservations/pending-reservation.ts';
 import type { Reservation, ReservationRecord } from '../reservations/reservation.ts';
+import type { WindowCounts } from '../decision/windows.ts';
 import type { Settlement } from '../reservations/waiting-settlements.ts';
 import { promptMs } from '../leases/live-nodes.ts';
 import { causeOf, meansUnavailable } from './circuit-breaker.ts';
@@ -123,7 +124,7 @@ export function createLocalReservations(options: LocalReservationsOptions): Loca
     }
     const passes = states.every(({ violated, mode }) => !violated || mode === 'shadow');
     for (const { record, windows } of charges) {
-      if (!passes) returnCharge(record, { amounts, windows }, amounts, nowMs);
+      if (!passes) returnCharge(record, { windows }, amounts, nowMs);
       else appendCharge(record, before, { amounts: [...amounts], windows });
     }
     return states;
@@ -153,12 +154,15 @@ export function createLocalReservations(options: LocalReservationsOptions): Loca
       const charged = own.charges.reduce((sum, { amounts }) => sum + (amounts[quantity] ?? 0), 0);
       return target === null ? 0 : target - charged;
     });
+    if (own.state === 'open') {
+      for (const charge of own.charges) returnCharge(record, charge, charge.amounts, nowMs, 'reserved');
+    }
     for (const charge of own.charges.toReversed()) {
       const returned = charge.amounts.map((amount, quantity) =>
         Math.min(amount, Math.max(0, -(missing[quantity] ?? 0))),
       );
       returned.forEach((units, quantity) => (missing[quantity] = (missing[quantity] ?? 0) + units));
-      returnCharge(record, charge, returned, nowMs);
+      returnCharge(record, charge, returned, nowMs, 'charged');
       charge.amounts = charge.amounts.map((amount, quantity) => amount - (returned[quantity] ?? 0));
     }
     const more = missing.map((units) => Math.max(0, units));
@@ -171,16 +175,18 @@ export function createLocalReservations(options: LocalReservationsOptions): Loca
     return true;
   }
 
-  /** Returns units of a charge to the local windows that count it. */
+  /** Returns units of a charge to the local windows that count it: to all of them, or only to those that count `counts`. */
   function returnCharge(
     { part }: ReservationRecord,
-    { windows }: Pick<LocalRecord['charges'][number], 'windows'> & { amounts: readonly number[] },
+    { windows }: Pick<LocalRecord['charges'][number], 'windows'>,
     returned: readonly number[],
     nowMs: number,
+    counts?: WindowCounts,
   ): void {
     windows.forEach((charged, index) => {
       const units = returned[part?.shape.quantityOf[index] ?? 0] ?? 0;
       if (charged === null || units === 0) return;
+      if (counts !== undefined && charged.row.window.counts !== counts) return;
       charged.row.local.returnUnsent(units, charged.atMs);
       ledger.update(charged.account, nowMs);
     });

@@ -45,7 +45,8 @@ export interface RecordName {
 export type LimitOfState = Pick<Limit, 'name' | 'of' | 'limit' | 'windowMs' | 'burst' | 'mode'>;
 
 export interface DecodedRecord {
-  readonly limits: readonly LimitOfState[];
+  /** For each window its limit, and whether it counts the reserved part of the limit before it. */
+  readonly windows: readonly { readonly limit: LimitOfState; readonly isReserved: boolean }[];
   readonly quantities: readonly string[];
   readonly others: readonly RecordName[];
 }
@@ -57,23 +58,25 @@ export function decodeRecord(bytes: Buffer): DecodedRecord {
   for (let subject = 0; subject < bytes.readUInt8(0); subject += 1) at += 3 + bytes.readUInt16LE(at + 1);
   const windowCount = bytes.readUInt16LE(at);
   at += 6;
-  const windows = Array.from({ length: windowCount }, () => {
+  const encoded = Array.from({ length: windowCount }, () => {
     const from = at;
     const number = (index: number): number => bytes.readUIntLE(from + 3 + index * numberBytes, numberBytes);
     at += 3 + 8 * numberBytes;
     at += 1 + bytes.readUInt8(at);
+    const bits = bytes.readUInt8(from + 1);
     return {
-      mode: bytes.readUInt8(from + 1) >= 2 ? ('shadow' as const) : ('enforce' as const),
+      isReserved: (bits & 4) !== 0,
+      mode: (bits & 2) === 0 ? ('enforce' as const) : ('shadow' as const),
       quantity: bytes.readUInt8(from + 2) - 1,
       ...{ limit: number(0), windowMs: number(1), burst: number(2) },
     };
   });
   const quantities = Array.from({ length: byte() }, () => text(byte()));
-  const limits = windows.map(({ quantity, ...window }) => {
-    return { ...window, name: text(length()), of: quantities[quantity] ?? '' };
+  const windows = encoded.map(({ quantity, isReserved, ...limit }) => {
+    return { limit: { ...limit, name: text(length()), of: quantities[quantity] ?? '' }, isReserved };
   });
   const others = Array.from({ length: byte() }, () => ({ tag: text(length()), key: text(length()) }));
-  return { limits, quantities, others };
+  return { windows, quantities, others };
 
   function byte(): number {
     at += 1;

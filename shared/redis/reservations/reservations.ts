@@ -181,10 +181,14 @@ export function createReservations(options: ReservationsOptions): Reservations {
   }
 }
 
+/** Returns the states of the limits. The windows of reserved amounts have none. */
 function statesOf({ part, bytes }: ReservationRecord, windows: Buffer): LimitState[] {
-  const limits = part?.shape.windows.map(({ limit }) => limit) ?? decodeRecord(bytes).limits;
+  const limits =
+    part?.shape.windows.map(({ limit, counts }) => ({ limit, isReserved: counts === 'reserved' })) ??
+    decodeRecord(bytes).windows;
   const nowMs = windows.readUIntLE(0, 6);
-  return limits.map((limit, index) => {
+  return limits.flatMap(({ limit, isReserved }, index) => {
+    if (isReserved) return [];
     const number = (place: number): number => windows.readUIntLE(6 + (index * 3 + place) * 6, 6);
     return windowState(limit, nowMs, { remaining: number(0), resetInMs: number(1), waitMs: number(2) - 1 });
   });

@@ -61,7 +61,7 @@ const repetitionsInFlight = 8;
 const repetitionsMax = 2_000;
 
 const settleScript = readScript(
-  ...['clock', 'sliding', 'quota', 'windows', 'reserve', 'record', 'returned', 'settle'],
+  ...['clock', 'sliding', 'quota', 'windows', 'reserve', 'record', 'returned', 'return-charge', 'settle'],
 );
 
 export function createRecordSettler(options: RecordSettlerOptions): RecordSettler {

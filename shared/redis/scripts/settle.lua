@@ -16,84 +16,32 @@
 -- counted. Nothing is returned to a window that does not count them any more: they have expired, the quota's period is over, a
 -- reset came after, or the timestamps were corrected. So no unit of another request is ever returned.
 -- More than charged: charged now, whether there is room or not; to a quota only in the period of the reservation.
+-- The first settlement returns all units of the windows that count reserved units.
 local operation, sequence, targets = text(), number(), text()
 
-local function returnToQuota(key, field, part, units)
-  local packed = call('HGET', key, field)
-  if not packed then
-    return
-  end
-  local start, used, baseline, epoch = unpackFrom(QUOTA, packed)
-  if start == part.at and epoch == part.epoch then
-    units = min(units, used)
-    call('HSET', key, field, pack(QUOTA, start, used - units, baseline, epoch))
-    addReturned(key, field, start, epoch, units)
-  end
-end
-
--- Removes units from the first list entry that is not older than the charge, if this entry counts the charge: an entry has the
--- timestamp of its last unit, and its units are less than `grain` apart. Returns the removed units; nil if all entries of the
--- list are older.
-local function returnToList(list, at, grain, units)
-  local stop, index, entryAt, held = call('LLEN', list) - 1, nil, nil, nil
-  local older = false
-  while stop > 0 and not older do
-    local first = max(0, stop - 127)
-    local chunk = call('LRANGE', list, first, stop)
-    for i = #chunk - 1, 1, -2 do
-      local timestamp = tonumber(chunk[i])
-      if timestamp < at then
-        older = true
-        break
-      end
-      index, entryAt, held = first + i, timestamp, tonumber(chunk[i + 1])
+-- Returns the units of a charge to the windows that count reserved units.
+local function releaseCharge(charge)
+  for w = 1, #shape do
+    if shape[w].reserved then
+      returnUnits(w, charge[w], charge[w].units)
     end
-    stop = first - 1
   end
-  if not index then
-    return nil
-  elseif entryAt ~= at and entryAt - at >= grain then
-    return 0
-  end
-  units = min(units, held)
-  call('LSET', list, index, held - units)
-  return units
 end
 
-local function returnToSliding(key, window, part, units)
-  local field = window.field
-  local packed = call('HGET', key, field)
-  if not packed then
-    return
+-- The same for all charges. The units of a quota are returned together.
+local function releaseCharges(head)
+  local first = readCharge(0)
+  for n = 1, head.charges - 1 do
+    local charge = readCharge(n)
+    for w = 1, #shape do
+      local part, sum = charge[w], first[w]
+      if shape[w].quota and part.at == sum.at and part.epoch == sum.epoch then
+        sum.units, part.units = sum.units + part.units, 0
+      end
+    end
+    releaseCharge(charge)
   end
-  local sum, oldest, first, last, open, debt, debtAt, epoch, ttlAt = unpackFrom(SLIDING, packed)
-  local expired = part.at + window.span <= max(nowMs, last)
-  if expired or epoch ~= part.epoch or part.corrections ~= correctionsOf(key, field) then
-    return
-  end
-  local returned
-  if oldest ~= 0 and part.at < first then
-    returned = returnToList(key .. ':' .. field, part.at, window.grain, units)
-  end
-  if not returned then
-    local counts = part.at <= last and (part.at >= first or last - part.at < window.grain)
-    returned = counts and min(units, open) or 0
-    open = open - returned
-  end
-  call('HSET', key, field, pack(SLIDING, max(open, sum - returned), oldest, first, last, open, debt, debtAt, epoch, ttlAt))
-end
-
-local function returnUnits(w, part, units)
-  local window = shape[w]
-  units = min(units, part.units)
-  part.units = part.units - units
-  if units == 0 then
-    return
-  elseif window.quota then
-    returnToQuota(hashes[window.subject], window.field, part, units)
-  else
-    returnToSliding(hashes[window.subject], window, part, units)
-  end
+  releaseCharge(first)
 end
 
 -- Returns `excess` (units by quantity), from the newest charge to the oldest.
@@ -108,7 +56,7 @@ local function returnExcess(head, excess)
         head.amounts[q] = head.amounts[q] - units
         excess[q] = excess[q] - units
         for w = 1, #shape do
-          if shape[w].quantity == q then
+          if shape[w].quantity == q and not shape[w].reserved then
             returnUnits(w, charge[w], units)
           end
         end
@@ -136,7 +84,7 @@ local function chargeMissing(head, missing)
     else
       units = min(units, SLIDING_UNITS_MAX - state.sum)
     end
-    room[w] = units > 0 and units
+    room[w] = not window.reserved and units > 0 and units
     if room[w] and not window.quota then
       chargeSliding(state, window, units)
       state.debt = min(state.debt, window.burst * window.span * 10)
@@ -155,6 +103,9 @@ local function settle(head)
     local more = target < 0 and 0 or target - head.amounts[q]
     excess[q], missing[q] = max(0, -more), max(0, more)
     lacks = lacks or more > 0
+  end
+  if head.state == OPEN then
+    releaseCharges(head)
   end
   returnExcess(head, excess)
   if lacks then
@@ -219,6 +170,9 @@ local function importCharges(head, skipped)
   for n = 1, number() do
     local charge = importCharge(readAmounts(text(), 1), text())
     if n > skipped then
+      if head.state ~= OPEN then
+        releaseCharge(charge)
+      end
       writeCharge(head.charges, charge)
       head.charges = head.charges + 1
       for q = 1, quantityCount do

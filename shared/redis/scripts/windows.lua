@@ -2,9 +2,10 @@
 --
 -- A shape is a list of windows that many checks share, as packed numbers, lowest byte first; [n] is the number of bytes:
 --   number of windows [2], number of subjects [2], number of quantities [2], then for each window
---   subject [1], kind (1 quota, 2 shadow, 3 both) [1], quantity [1], limit, span, burst, grain, four period bounds [6 each],
+--   subject [1], kind (sum of 1 quota, 2 shadow, 4 reserved) [1], quantity [1], limit, span, burst, grain, four period bounds [6 each],
 --   length of the field [1], field
--- Quantity 1 is `requests`. Limits are in units, or in the smallest unit of another quantity.
+-- Quantity 1 is `requests`. Limits are in units, or in the smallest unit of another quantity. A window of kind `reserved` counts the
+-- units of the window before it that open reservations hold. It is charged exactly when that window is, and never refuses.
 
 local WINDOW = '<I1I1I1I6I6I6I6I6I6I6I6I1c0'
 
@@ -20,7 +21,8 @@ local function readShape(packed, from)
     subject, kind, quantity, limit, span, burst, grain, before, start, finish, after, field, at =
       unpackFrom(WINDOW, packed, at)
     shape[w] = {
-      subject = subject, field = field, quota = kind % 2 == 1, shadow = kind >= 2, quantity = quantity, limit = limit,
+      subject = subject, field = field, quota = kind % 2 == 1, shadow = kind % 4 >= 2, reserved = kind >= 4,
+      quantity = quantity, limit = limit,
       span = span, burst = burst, grain = grain, before = before, start = start, finish = finish, after = after,
     }
     local fields = shape.subjects[subject]
@@ -133,15 +135,19 @@ local function chargeWindows(shape, passes, least, cost)
       need = amounts[window.quantity]
       need = need > 0 and need or least
     end
-    room[w] = need == 0 or hasRoom(states[w], window, need)
-    if not room[w] and not window.shadow then
-      passes = false
+    if window.reserved then
+      room[w] = room[w - 1]
+    else
+      room[w] = need == 0 or hasRoom(states[w], window, need)
+      if not room[w] and not window.shadow then
+        passes = false
+      end
     end
   end
   for w = 1, #shape do
     local window, state = shape[w], states[w]
     local amount = cost or amounts[window.quantity]
-    local wait = room[w] and 0 or millisUntilRoom(state, window, amount > 0 and amount or least)
+    local wait = (room[w] or window.reserved) and 0 or millisUntilRoom(state, window, amount > 0 and amount or least)
     if not passes or amount == 0 then
       room[w] = false
     elseif room[w] then

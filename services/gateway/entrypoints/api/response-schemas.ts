@@ -24,6 +24,20 @@ export const limitViewSchema = Type.Object({
   exceeded: Type.Boolean({ description: 'No room for the cost of the request.' }),
 });
 
+const useText = 'null where Redis did not respond.';
+
+/** Schema of a limit, its state, and how its units are used. `left` is exactly `limit` minus `used` minus `reserved`. */
+export const limitUseSchema = Type.Object({
+  ...limitViewSchema.properties,
+  used: Type.Union([amountSchema, Type.Null()], { description: `Final usage in the window; ${useText}` }),
+  reserved: Type.Union([amountSchema, Type.Null()], {
+    description: `Amounts of calls in progress and of expired reservations in the window; ${useText}`,
+  }),
+  left: Type.Union([amountSchema, Type.Null()], {
+    description: `limit − used − reserved: negative if calls used more than they reserved; ${useText}`,
+  }),
+});
+
 export type LimitView = Static<typeof limitViewSchema>;
 
 /** `quantities` are those of the policy: amounts are shown in their units. */
@@ -39,6 +53,26 @@ export function limitViews(
     mode,
     exceeded: violated,
   }));
+}
+
+/** The same for `GET /v1/usage`. */
+export function limitUses(
+  states: readonly LimitState[],
+  policy: Pick<Policy, 'quantities'>,
+): Static<typeof limitUseSchema>[] {
+  const views = limitViews(states, policy);
+  return states.map(({ of, limit, use }, index) => {
+    const view = views[index];
+    if (view === undefined) throw new TypeError('A limit without a view');
+    if (use === undefined) return { ...view, used: null, reserved: null, left: null };
+    const { used, reserved } = use;
+    const shown = (units: number): number | string => shownAmount(policy.quantities.get(of), units);
+    return { ...view, used: shown(used), reserved: shown(reserved), left: shown(limit - used - reserved) };
+  });
+}
+
+function shownAmount(quantity: Quantity | undefined, units: number): number | string {
+  return quantity === undefined ? units : decimalAmount(quantity, units);
 }
 
 function amountsOfView(

@@ -9,7 +9,7 @@ import { messageOf } from '../../../../shared/runtime/errors.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { tenantOf } from './caller.ts';
 import { nothingReserved } from '../../reservations/reserved-call.ts';
-import { limitViewSchema, limitViews } from './response-schemas.ts';
+import { limitUseSchema, limitUses } from './response-schemas.ts';
 
 const querySchema = Type.Object({ tenant_id: Type.Optional(Type.String()) });
 
@@ -35,7 +35,7 @@ const todaySchema = Type.Object({
 const answerSchema = Type.Object({
   tenant_id: Type.String(),
   plan: Type.String(),
-  limits: Type.Array(limitViewSchema, { description: 'Their current state in Redis.' }),
+  limits: Type.Array(limitUseSchema, { description: 'Their current state in Redis.' }),
   degraded: Type.Boolean({
     description: 'Redis did not respond: the limits are those that this node counts.',
   }),
@@ -92,6 +92,7 @@ export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions)
           url: '/',
           cost: null,
           peek: true,
+          withUse: true,
           hold: false,
           plan: null,
           reserve: nothingReserved,
@@ -102,7 +103,7 @@ export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions)
       return {
         tenant_id: tenantId,
         plan: verdict.plan.name,
-        limits: limitViews(verdict.decision.limits, verdict.policy),
+        limits: limitUses(verdict.decision.limits, verdict.policy),
         degraded: verdict.decision.degraded,
         ...read,
       };

@@ -69,6 +69,35 @@ describe('a check that reserves', () => {
     ]);
   });
 
+  test('GET /v1/usage states used, reserved and left for each limit, also above the limit', async () => {
+    const tenant = uniqueName('acme');
+    const use = async (): Promise<unknown> => {
+      const url = `${budgets.gateway.apiUrl}/v1/usage?tenant_id=${tenant}`;
+      const { limits } = (await (await fetch(url, { headers: asService })).json()) as {
+        limits: Record<string, unknown>[];
+      };
+      return limits
+        .filter(({ name }) => ['calls', 'tokens', 'spend'].includes(String(name)))
+        .map(({ name, limit, used, reserved, left }) => [name, limit, used, reserved, left]);
+    };
+    const first = await check(tenant, { usage, model });
+    await check(tenant, { usage: { output_tokens: 100 }, model });
+    expect(await use()).toEqual([
+      ['calls', 1000, 2, 0, 998],
+      ['tokens', 2000, 0, 1100, 900],
+      ['spend', 0.05, 0, 0.0041, 0.0459],
+    ]);
+    await post(`/v1/reservations/${first.body.decision_id ?? ''}/settle`, {
+      tenant_id: tenant,
+      usage: { input_tokens: 100, output_tokens: 2400 },
+    });
+    expect(await use()).toEqual([
+      ['calls', 1000, 2, 0, 998],
+      ['tokens', 2000, 2500, 100, -600],
+      ['spend', 0.05, 0.0097, 0.0004, 0.0399],
+    ]);
+  });
+
   test('D4: is refused as a whole when one quantity has no room, and then charges nothing', async () => {
     const tenant = uniqueName('acme');
     const refused = await check(tenant, { usage: { output_tokens: 3000 }, model });

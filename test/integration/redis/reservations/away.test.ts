@@ -78,6 +78,17 @@ async function comeBack(): Promise<void> {
   await eventually(() => limiter.state().serversUnavailable === 0);
 }
 
+/** Expects that Redis counts this many units of each limit as reserved. */
+async function reservedSoon(units: number): Promise<void> {
+  const reserved = async (): Promise<unknown[]> => {
+    const { states } = await other.check(requestOf(limits, { peek: true, withUse: true }));
+    return states.map(({ use }) => use?.reserved);
+  };
+  await eventually(async () => (await reserved()).every((count) => count === units)).catch(async () =>
+    expect(await reserved()).toEqual([units, units, units]),
+  );
+}
+
 /** Used units of all limits, as Redis counts them. */
 async function used(): Promise<number[]> {
   const { states } = await other.check(requestOf(limits, { peek: true }));
@@ -122,6 +133,7 @@ test('a reservation that is made and settled without Redis is counted at its set
   await eventually(async () => (await other.findReservation('acme', 'r1')) !== null);
   const found = await other.findReservation('acme', 'r1');
   expect(found).toMatchObject({ state: 'settled', details: 'r1', amounts: { tokens: 80 } });
+  await reservedSoon(0);
   expect(await other.settle(found!.handle, { tokens: 30 })).toMatchObject({ outcome: 'applied' });
   await usedSoon(950);
 });
@@ -137,8 +149,10 @@ test('a reservation that is made without Redis can be settled by another node af
   await usedSoon(800);
   const found = await other.findReservation('acme', 'r1');
   expect(found).toMatchObject({ state: 'open', amounts: { tokens: 500 } });
+  await reservedSoon(800);
   await other.settle(found!.handle, { tokens: 120 });
   await usedSoon(420);
+  await reservedSoon(300);
   expect(await limiter.settle(known.reservation!.handle, { tokens: 500 })).toMatchObject({
     outcome: 'superseded',
   });
@@ -152,6 +166,7 @@ test('an extension without Redis is counted and can be returned', async () => {
   await comeBack();
   await usedSoon(500);
   await eventually(async () => (await other.findReservation('acme', 'r1'))?.amounts['tokens'] === 500);
+  await reservedSoon(500);
   expect(await limiter.settle(handle, { tokens: 350 })).toEqual({
     outcome: 'applied',
     amounts: { tokens: 350 },
@@ -166,6 +181,7 @@ test('an extension and a settlement without Redis are both applied afterwards', 
   expect(await limiter.settle(handle, { tokens: 450 })).toMatchObject({ outcome: 'waiting' });
   await comeBack();
   await usedSoon(450);
+  await reservedSoon(0);
 });
 
 test('a reservation whose reply was lost is counted once', async () => {

@@ -105,14 +105,26 @@ export async function runCommand(world: World, command: Command): Promise<void> 
   }
 }
 
-/** Compares what all limits have left, read by the limiter `by`. */
+/** Compares what all limits have left, and what is used and reserved of them, read by the limiter `by`. */
 export async function compareRemaining(
   { model, limiters, limits, nowMs, exact }: World,
   by: number,
 ): Promise<void> {
-  const { states } = (await limiters[by % limiters.length]?.check(requestOf(limits, { peek: true }))) ?? {};
+  const { states } =
+    (await limiters[by % limiters.length]?.check(requestOf(limits, { peek: true, withUse: true }))) ?? {};
   const remaining = states?.map((state) => state.remaining) ?? [];
   const expected = model.remaining(nowMs);
+  for (const [index, state] of states?.entries() ?? []) {
+    const { used = -1, reserved = -1 } = state.use ?? {};
+    expect(Math.max(0, state.limit - used - reserved)).toBe(state.remaining);
+    if (exact) {
+      const reservedByModel = model.reserved(index, nowMs);
+      expect({ used, reserved }).toEqual({
+        used: model.used(index, nowMs) - reservedByModel,
+        reserved: reservedByModel,
+      });
+    }
+  }
   if (exact) expect(remaining).toEqual(expected);
   else remaining.forEach((units, index) => expect(units).toBeLessThanOrEqual(expected[index] ?? 0));
 }

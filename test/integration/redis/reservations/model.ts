@@ -37,6 +37,21 @@ export class ReservationModel {
 
   /** Units of a limit that count now. */
   used(index: number, nowMs: number): number {
+    return this.#unitsOf(this.charges, index, nowMs);
+  }
+
+  /** The part of these units that open reservations hold. A limit of requests has none. */
+  reserved(index: number, nowMs: number): number {
+    if (this.limits[index]?.of === 'requests') return 0;
+    const open = [...this.byId.values()].filter(({ state }) => state === 'open');
+    return this.#unitsOf(
+      open.flatMap(({ charges }) => charges),
+      index,
+      nowMs,
+    );
+  }
+
+  #unitsOf(charges: readonly Charge[], index: number, nowMs: number): number {
     const limit = this.limits[index];
     if (limit === undefined) throw new Error('no limit');
     const fromMs =
@@ -44,7 +59,7 @@ export class ReservationModel {
         ? periodAt(limit.period ?? 'day', null, nowMs).startMs
         : nowMs - limit.windowMs + 1;
     const survivesReset = limit.per.includes('global');
-    return this.charges
+    return charges
       .filter(({ atMs, resets }) => atMs >= fromMs && (survivesReset || resets === this.resets))
       .reduce((sum, { units }) => sum + (units[index] ?? 0), 0);
   }

@@ -116,6 +116,65 @@ describe('settle', () => {
   });
 });
 
+describe('use', () => {
+  /** Used and reserved units of all limits. */
+  async function use(): Promise<unknown[]> {
+    const { states } = await nodes.other.check(requestOf(limits, { peek: true, withUse: true }));
+    return states.map((state) => [state.use?.used, state.use?.reserved]);
+  }
+
+  test('used and reserved units are stated apart, and add up above the limit as well', async () => {
+    await nodes.limiter.check(requestOf(limits, { amounts: { tokens: 50, usd: 7 } }));
+    const handle = await nodes.reserve({ tokens: 300, usd: 1_000 });
+    const expired = await nodes.reserve({ tokens: 100, usd: 500 }, 'r2');
+    nodes.nowMs += 1_000;
+    await nodes.limiter.extend(handle, { tokens: 40, usd: 200 });
+    expect(await use()).toEqual([
+      [3, 0],
+      [50, 440],
+      [7, 1_700],
+    ]);
+    await nodes.other.settle(handle, { tokens: 120, usd: 6_000_000 });
+    expect(await use()).toEqual([
+      [3, 0],
+      [170, 100],
+      [6_000_007, 500],
+    ]);
+    nodes.nowMs += 60_000;
+    expect(await use()).toEqual([
+      [0, 0],
+      [0, 0],
+      [6_000_007, 500],
+    ]);
+    await nodes.limiter.cancel(expired);
+    expect((await use())[2]).toEqual([6_000_007, 0]);
+    await nodes.limiter.settle(handle, { usd: 5 });
+    expect((await use())[2]).toEqual([12, 0]);
+  });
+
+  test('a reset leaves nothing used and nothing reserved', async () => {
+    const handle = await nodes.reserve({ tokens: 300, usd: 1_000 });
+    await nodes.limiter.reset('acme');
+    await nodes.reserve({ tokens: 10, usd: 1 }, 'r2');
+    await nodes.limiter.settle(handle, { tokens: 300, usd: 1_000 });
+    expect(await use()).toEqual([
+      [1, 0],
+      [0, 10],
+      [0, 1],
+    ]);
+  });
+
+  test('an amount that a shadow limit has no room for is not reserved in it', async () => {
+    const shadow = limitOf({ name: 'shadow', of: 'tokens', limit: 100, mode: 'shadow' });
+    await nodes.reserve({ tokens: 200 }, 'r1', [tokens, shadow]);
+    const { states } = await nodes.limiter.check(requestOf([tokens, shadow], { peek: true, withUse: true }));
+    expect(states.map((state) => state.use)).toEqual([
+      { used: 0, reserved: 200 },
+      { used: 0, reserved: 0 },
+    ]);
+  });
+});
+
 describe('restoration', () => {
   test('a total that still contains returned units does not raise a quota', async () => {
     const handle = await nodes.reserve({ usd: 1_000 });

@@ -18,19 +18,26 @@ const caller = { tenantId: 'acme', userId: 'ann', ip: '192.0.2.1' };
 
 test('the limits and quantities of a record, and its records in other slots, are read back from its bytes', () => {
   const subjects = createSubjects('tg');
-  const shape = shapeOf([tokens, spend], true, true, 'UTC');
+  const shape = shapeOf([tokens, spend], true, true, 'UTC', 'reserve');
   const own = shape.subjects.map((kind) => subjects.of(kind, caller));
   const others = [{ tag: '{=global}', key: 'tg:{=global}:r:acme:r1' }];
   const time = { periods: createPeriodCache(), nowMs: Date.UTC(2026, 0, 1) };
   const bytes = encodeRecord({ shape, subjects: own }, [...shape.quantities, 'images'], others, time);
   expect(decodeRecord(bytes)).toEqual({
-    limits: [tokens, spend].map(({ name, of, limit, windowMs, burst, mode }) => ({
-      ...{ name, of, limit, windowMs, burst, mode },
-    })),
+    windows: [
+      { limit: stated(tokens), isReserved: false },
+      expect.objectContaining({ isReserved: true }),
+      { limit: stated(spend), isReserved: false },
+      expect.objectContaining({ isReserved: true }),
+    ],
     quantities: ['requests', 'tokens', 'usd', 'images'],
     others,
   });
 });
+
+function stated({ name, of, limit, windowMs, burst, mode }: Limit): object {
+  return { name, of, limit, windowMs, burst, mode };
+}
 
 test("the key of a record is in the slot of its subject, and outside of the tenant's slot contains the tenant", () => {
   const subjects = createSubjects('tg');
