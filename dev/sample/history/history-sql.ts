@@ -13,10 +13,12 @@ interface SampleCall {
   readonly status: number;
   readonly latencyMs: number;
   readonly price: string;
+  /** Model of a call whose usage is measured; its cost is that of its tokens. */
+  readonly model?: string;
 }
 
 const free = '0';
-/** The calls of `dev/sample/traffic.ts`, in the same proportions. */
+/** The calls of `dev/sample/traffic.ts`, in the same proportions. Calls of models have the routes of `policies/ai-budgets.yaml`. */
 const calls: readonly SampleCall[] = [
   { method: 'GET', path: '/v1/customers', route: '*', status: 200, latencyMs: 8, price: free },
   { method: 'GET', path: '/v1/customers', route: '*', status: 200, latencyMs: 8, price: free },
@@ -58,14 +60,39 @@ const calls: readonly SampleCall[] = [
   { method: 'GET', path: '/v1/reports/unstable', route: '*', status: 200, latencyMs: 60, price: free },
   { method: 'GET', path: '/status/404', route: '*', status: 404, latencyMs: 6, price: free },
   { method: 'POST', path: '/widget/chat', route: '*', status: 201, latencyMs: 9, price: free },
+  modelCall('/v1/chat/completions', 'gpt-4o-mini-2024-07-18', 900),
+  modelCall('/v1/chat/completions', 'gpt-4o-2024-08-06', 1_400),
+  modelCall('/v1/messages', 'claude-sonnet-4-20250514', 1_800),
 ];
+
+function modelCall(path: string, model: string, latencyMs: number): SampleCall {
+  return { method: 'POST', path, route: `POST ${path}`, status: 200, latencyMs, price: free, model };
+}
+
+/** Prices of a token in `policies/ai-budgets.yaml`, for the calls of models above. */
+const tokenPrices: Readonly<Record<string, readonly [input: string, output: string]>> = {
+  'gpt-4o-mini-2024-07-18': ['0.00000015', '0.0000006'],
+  'gpt-4o-2024-08-06': ['0.0000025', '0.00001'],
+  'claude-sonnet-4-20250514': ['0.000003', '0.000015'],
+};
 
 const list = (values: readonly (string | number)[]): string =>
   `[${values.map((value) => (typeof value === 'number' ? value : `'${value}'`)).join(', ')}]`;
-const column = (key: keyof SampleCall): string => `${list(calls.map((call) => call[key]))}[call]`;
+const column = (key: keyof SampleCall): string => `${list(calls.map((call) => call[key] ?? ''))}[call]`;
+/** Price of an input token (0) or an output token (1) of the call's model. */
+const tokenPrice = (of: 0 | 1): string =>
+  `toDecimal128(${list(calls.map(({ model = '' }) => tokenPrices[model]?.[of] ?? '0'))}[call], 12)`;
+/** Output tokens that a call of a model reserves. */
+const reservedOutput = 1_000;
 
 /** Day of the incident in days before today. It depends on the seed. */
 const incidentAge = '(18 + sipHash64({seed:UInt64}) % 20)';
+
+/** Amounts of a call of a model where the condition holds: its tokens, and its cost rounded up to 0.000001. */
+function amounts(condition: string, tokens: string, cost: string): string {
+  const rounded = `toDecimal128(ceil(${cost} * 1000000) / 1000000, 12)`;
+  return `if(${condition}, map('tokens', toDecimal128(${tokens}, 12), 'usd', ${rounded}), map())`;
+}
 
 /**
  * One row for each call. The number of calls of a day grows over the weeks, is lower at weekends and varies by a tenth.
@@ -97,7 +124,15 @@ export const historyCallsSql = `WITH
         incident AND ${chance(4)} < 0.8, 503,
         call = 10 AND ${chance(4)} < 0.33, 503,
         anonymous, 200,
-        ${column('status')}) AS answered
+        ${column('status')}) AS answered,
+    if(anonymous, '', ${column('model')}) AS called_model,
+    called_model != '' AND refused = '' AS reserves,
+    reserves AND answered < 500 AS generates,
+    toUInt64(if(generates, 80 + 1400 * pow(${chance(13)}, 2), 0)) AS input_tokens,
+    toUInt64(if(generates, 40 + 700 * pow(${chance(14)}, 2), 0)) AS output_tokens,
+    input_tokens * ${tokenPrice(0)} + output_tokens * ${tokenPrice(1)} AS token_cost,
+    toUInt64(1.25 * input_tokens + 60) AS reserved_input,
+    reserved_input * ${tokenPrice(0)} + ${reservedOutput} * ${tokenPrice(1)} AS reserved_cost
 SELECT
     fromUnixTimestamp64Milli(at_ms, 'UTC'), id, 0,
     sipHash64({seed:UInt64}, 5, id, toUInt32(age), n) % 4096,
@@ -112,7 +147,7 @@ SELECT
     if(refused = '', 'allowed', 'limited'),
     if(refused = '', [], [refused]),
     if(refused = '', 1, 0),
-    if(refused = '' AND NOT anonymous, toDecimal128(${column('price')}, 12), 0),
+    multiIf(reserves, token_cost, refused = '' AND NOT anonymous, toDecimal128(${column('price')}, 12), 0),
     if(refused = '', ${column('latencyMs')} * exp(0.35 * (${chance(8)} + ${chance(9)} + ${chance(10)} - 1.5) * 2)
         * if(incident, 15, 1), 0.4),
     150 + toUInt32(450 * pow(${chance(11)}, 3)),
@@ -120,13 +155,20 @@ SELECT
     if(anonymous, concat('198.51.100.', toString(1 + toUInt8(${chance(12)} * 250))),
         concat('203.0.113.', toString(1 + toUInt8(${chance(7)} * 3)))),
     'proxy',
+    called_model,
+    ${amounts('generates', 'input_tokens + output_tokens', 'token_cost')},
+    if(generates, map('input_tokens', input_tokens, 'output_tokens', output_tokens), map()),
+    if(generates, 'reported', ''),
+    multiIf(generates, 'settled', reserves, 'cancelled', ''),
+    ${amounts('reserves', `reserved_input + ${reservedOutput}`, 'reserved_cost')},
+    toDateTime(if(reserves, toUInt32(at_ms / 1000) + 600, 0), 'UTC'),
     fromUnixTimestamp64Milli(at_ms + 300, 'UTC'), 65535, 0
 WHERE at_ms < {now:Int64} - 60000`;
 
 export const historyEventsSql = `
 INSERT INTO stored_events (time, tenant_id, id_skew_ms, id_a, id_b, revision, voided, type, user_id, plan, method, route, path,
     status, decision, limited_by, units, cost_exact, latency_ms, check_us, node, sequence, degraded, client_ip, entrypoint,
-    ingested_at, kafka_partition, kafka_offset)
+    model, quantities, measures, usage_source, reservation, reserved, reserved_until, ingested_at, kafka_partition, kafka_offset)
 ${historyCallsSql}`;
 
 /** The alert of each day on which a tenant used up its daily quota. */

@@ -83,6 +83,28 @@ test('the totals of the history equal its events, no event is stored twice, and 
   expect(today, 'a tenant without traffic begins the day with no calls').toBe(0);
 });
 
+test('F1: calls of models have spend and settled reservations, on every day and for every tenant', async () => {
+  const [clickhouse] = databases;
+  const spend = await only<{ tenants: number; models: number; days: number; wrong: number; open: number }>(
+    clickhouse!,
+    `SELECT uniqExact(tenant_id) AS tenants, uniqExact(model) AS models, uniqExact(toDate(time)) AS days,
+      countIf(reservation = 'settled' AND (cost = 0 OR quantities['usd'] < cost OR quantities['usd'] >= cost + 0.000001
+        OR quantities['tokens'] != measures['input_tokens'] + measures['output_tokens'])) AS wrong,
+      countIf(reservation NOT IN ('settled', 'cancelled')) AS open
+    FROM usage_events WHERE model != '' AND decision = 'allowed'`,
+  );
+  expect(spend).toEqual({ tenants: 7, models: 3, days: days + 1, wrong: 0, open: 0 });
+  const [events, totals] = await Promise.all(
+    ['usage_events', 'usage_by_day'].map((level) =>
+      only<{ usd: string; cost: string }>(
+        clickhouse!,
+        `SELECT toString(sum(u.quantities['usd'])) AS usd, toString(sum(u.cost)) AS cost FROM ${level} AS u WHERE model != ''`,
+      ),
+    ),
+  );
+  expect(totals).toEqual(events);
+});
+
 test('the same seed gives the same events, another seed gives others', async () => {
   const digestOf = async (seed: number): Promise<string> => {
     const [row] = await databases[0]!.query<{ digest: string }>(
