@@ -7,6 +7,7 @@ import { alertRuleGroups, contactPoints, muteTimes, notificationPolicy } from '.
 import { dashboardProviders, datasources } from './grafana-provisioning.ts';
 import { pipelineDashboard } from './boards/pipeline/pipeline.ts';
 import { alertmanagerConfig, prometheusConfig, prometheusRules } from './alerts/prometheus.ts';
+import { spendDashboard } from './boards/spend/spend.ts';
 import { runbookDashboard, runbookNames } from './boards/runbooks.ts';
 import { containers, loopback } from './settings.ts';
 import type { DashboardName } from './boards/sources.ts';
@@ -61,6 +62,7 @@ export function builtDashboards(): ReadonlyMap<DashboardName, Classic> {
     ['fleet', finished(fleetDashboard())],
     ['tenant', finished(tenantDashboard())],
     ['business', finished(businessDashboard())],
+    ['spend', finished(spendDashboard())],
     ['pipeline', finished(pipelineDashboard())],
   ]);
 }

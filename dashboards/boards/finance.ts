@@ -5,16 +5,17 @@ import type { Column, Panels } from './panels.ts';
 import { sqlTable } from './queries.ts';
 import { customers } from './usage-ranges.ts';
 
-const monthStart = 'toStartOfMonth(today())';
+export const monthStart = 'toStartOfMonth(today())';
 const monthSeconds = `dateDiff('second', toDateTime(${monthStart}, 'UTC'), toDateTime(${monthStart} + INTERVAL 1 MONTH, 'UTC'))`;
 /** At least an hour, so that the first minutes of a month are not extrapolated to it. */
 const elapsedSeconds = `greatest(dateDiff('second', toDateTime(${monthStart}, 'UTC'), now()), 3600)`;
 const servedCost = `toFloat64(sumIf(u.cost, ${served}))`;
 const refusedCost = `toFloat64(sumIf(u.cost, ${refused}))`;
-const latestPlan = `argMaxIf(u.plan, day, u.plan != '')`;
+/** The plan of the newest day with a plan, in a row for each tenant. */
+export const latestPlan = `argMaxIf(u.plan, day, u.plan != '')`;
 
 /** Price of a plan per month; NULL for a plan without one in the settings. */
-const priceOf = (plan: string): string => {
+export const priceOf = (plan: string): string => {
   const quoted = Object.keys(planPrices).map((name) => `'${name}'`);
   const prices = Object.values(planPrices).map((price) => `toNullable(toFloat64(${price}))`);
   return `transform(${plan}, [${quoted.join(', ')}], [${prices.join(', ')}], NULL)`;
@@ -22,7 +23,7 @@ const priceOf = (plan: string): string => {
 const highestPlan = Object.entries(planPrices).toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? '';
 
 /** One row for each tenant with usage in this month (UTC). */
-const thisMonth = `(
+export const thisMonth = `(
   SELECT tenant_id, ${latestPlan} AS plan, ${priceOf('plan')} AS price, ${servedCost} AS cost,
          cost * ${monthSeconds} / ${elapsedSeconds} AS projected, ${refusedCost} AS refused_cost, sum(u.limited) AS refused
   FROM \${database}.usage_by_day AS u WHERE ${customers} AND day >= ${monthStart} GROUP BY tenant_id

@@ -30,6 +30,7 @@ export const uids = {
   fleet: 'tollgate-fleet',
   tenant: 'tollgate-tenant',
   business: 'tollgate-business',
+  spend: 'tollgate-spend',
   pipeline: 'tollgate-pipeline',
 } as const;
 
@@ -46,7 +47,7 @@ export class ClassicDashboard extends DashboardBuilder {}
 
 export type Classic = ReturnType<ClassicDashboard['build']>;
 
-/** The common parts of the four dashboards: their data sources and the links between them. */
+/** The common parts of the dashboards: their data sources and the links between them. */
 export function dashboard(name: DashboardName, title: string, description: string): ClassicDashboard {
   return new ClassicDashboard(title)
     .uid(uids[name])

@@ -7,7 +7,7 @@ import { anonymousTenant } from '../../shared/domain/usage-event.ts';
  */
 export const customers = `tenant_id NOT IN ('${anonymousTenant}', '${heartbeatTenant}')`;
 
-const columns = 'tenant_id, plan, type, decision, requests, limited, cost';
+const columns = 'tenant_id, plan, route, type, decision, model, requests, limited, cost, quantities';
 
 /**
  * Usage of customers from the minute of `from` (inclusive) to `until` (exclusive). Whole hours are read from the

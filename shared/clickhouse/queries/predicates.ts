@@ -31,5 +31,8 @@ export const overShadowLimit = `decision = 'shadow_limited'`;
 /** Requests over a limit, refused or served in shadow mode. */
 export const overLimit = `decision IN ('limited', 'shadow_limited')`;
 
+/** Calls whose usage is measured: calls of a model, and calls with amounts of quantities other than requests. */
+export const measured = `(model != '' OR notEmpty(quantities))`;
+
 /** Events of requests. Events of API servers are excluded. */
 export const isRequest = `type = '${requestEventType}'`;

@@ -60,8 +60,20 @@ const events: StoredEvent[] = [
       limitedBy: ['day'],
     }),
   ]),
-  ...repeat(2, { timeMs: recently, tenant: 'anonymous' }),
+  ...repeat(3, { timeMs: recently, tenant: 'anonymous' }),
+  { ...modelCall(500), reserved: { tokens: 800 }, reservation: 'settled' },
+  {
+    ...{ ...modelCall(400), reserved: { tokens: 400 }, reservation: 'open' },
+    reservedUntilMs: now + 10 * minuteMs,
+  },
 ];
+
+function modelCall(tokens: number): StoredEvent {
+  return {
+    ...{ timeMs: recently, tenant: 'modeller', plan: 'pro', route: 'POST /v1/messages', model: 'gpt-4o' },
+    ...{ cost: 0.015, quantities: { tokens } },
+  };
+}
 
 function repeat(count: number, event: StoredEvent): StoredEvent[] {
   return Array.from({ length: count }, () => event);
@@ -155,14 +167,14 @@ const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown
   'tenant/Cost per day': [{ served: 3, refused: 1.5 }],
   'tenant/Own limits': [{ plan: 'pro', overrides: "{'minute':500}", blocked: false }],
   'tenant/Notifications': [{ kind: 'threshold', limit_name: 'minute', used: 5, status: 'delivered' }],
-  'business/Active tenants': [{ tenants: 2 }],
-  'business/Requests': [{ requests: 27 }],
-  'business/Cost of served requests': [{ cost: 5 }],
+  'business/Active tenants': [{ tenants: 3 }],
+  'business/Requests': [{ requests: 29 }],
+  'business/Cost of served requests': [{ cost: 5.03 }],
   'business/Money saved by limiting': [{ saved: 2.5 }],
   'business/Tenants refused at least once': [{ tenants: 2 }],
-  'business/Cost per active tenant': [{ cost: 2.5 }],
+  'business/Cost per active tenant': [{ cost: expect.closeTo(5.03 / 3, 9) }],
   'business/Heaviest tenants': [
-    { tenant: 'acme', plan: 'pro', requests: 15, share: 15 / 27, growth: null, cost: 3 },
+    { tenant: 'acme', plan: 'pro', requests: 15, share: 15 / 29, growth: null, cost: 3 },
   ],
   'business/Close to their limits': [
     { tenant: 'tiny', limit_name: 'day', share: 0.92, used: 920, limit: 1000 },
@@ -173,14 +185,14 @@ const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown
     { tenant: 'acme', plan: 'pro', days_refused: 1, refused: 3 },
   ],
   'business/Plans': [
-    { plan: 'pro', tenants: 1, requests: 15, cost: 3, cost_per_tenant: 3 },
+    { plan: 'pro', tenants: 2, requests: 17, cost: 3.03, cost_per_tenant: 1.515 },
     { plan: 'free', tenants: 1, requests: 12 },
   ],
   'business/Cost per tenant': [{ tenant: 'acme', cost: 3 }],
-  'business/Served and saved': [{ served: 3, saved: 1.5 }],
+  'business/Served and saved': [{ served: 3.03, saved: 1.5 }],
   'pipeline/Complete through': [{}],
   'pipeline/From event to row': [{ p50: 0.4, p99: 0.4 }],
-  'pipeline/Rows per second': [{ events: 13 / 60 }],
+  'pipeline/Rows per second': [{ events: 16 / 60 }],
   'pipeline/Tables': [{ table: 'stored_events', rows: events.length }],
   'business/Cost this month': [{}],
   'business/Projected cost of the month': [{}],
@@ -189,6 +201,26 @@ const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown
   'business/Margin by tenant, this month': [{ tenant: 'acme', plan: 'pro', price: 49 }],
   'business/Top movers': [],
   'business/Refused revenue by tenant, this month': [{ tenant: 'acme', plan: 'pro', refused: 3 }],
+  'spend/Spend': [{ spend: 0.03 }],
+  'spend/Amount of ${quantity}': [{ amount: 900 }],
+  'spend/Calls': [{ calls: 2 }],
+  'spend/Tenants with spend': [{ tenants: 1 }],
+  'spend/Spend by tenant': [{ tenant: 'modeller', value: 0.03 }],
+  'spend/Spend by model': [{ model: 'gpt-4o', value: 0.03 }],
+  'spend/Spend by route': [{ route: 'POST /v1/messages', value: 0.03 }],
+  'spend/Amount of ${quantity} by tenant': [{ tenant: 'modeller', value: 900 }],
+  'spend/Amount of ${quantity} by model': [{ model: 'gpt-4o', value: 900 }],
+  'spend/Amount of ${quantity} by route': [{ route: 'POST /v1/messages', value: 900 }],
+  'spend/Spend and amount of ${quantity} by tenant': [{ tenant: 'modeller', calls: 2, amount: 900 }],
+  'spend/Spend and amount of ${quantity} by model': [{ model: 'gpt-4o', spend: 0.03, spend_per_call: 0.015 }],
+  'spend/Spend and amount of ${quantity} by route': [{ route: 'POST /v1/messages', share: 1 }],
+  'spend/Reserved and settled ${quantity}': [{ reserved: 800, settled: 500 }],
+  'spend/Reserved and settled ${quantity} by route': [
+    { calls: 1, share: 500 / 800, exceeded: 0, cancelled: 0 },
+  ],
+  'spend/Reservations without a settlement': [{ tenant: 'modeller', state: 'open', amounts: 'tokens 400' }],
+  'spend/Margin by plan, this month': [{ plan: 'pro', tenants: 2, prices: 98 }],
+  'spend/Spend against the price of the plan, this month': [{ tenant: 'modeller', price: 49, spend: 0.03 }],
   'pipeline/ClickHouse since its start': [{ delayed: 0, rejected: 0 }],
   'pipeline/Merges in progress': [],
   'pipeline/Disks of ClickHouse': [{ disk: 'default' }],
@@ -214,7 +246,7 @@ describe('B8, C7: every ClickHouse panel returns the stored usage', () => {
     fromMs: now - 10 * dayMs,
     toMs: now + minuteMs,
     intervalMs: minuteMs,
-    variables: { database, tenant: 'acme', plan: 'pro' },
+    variables: { database, tenant: 'acme', plan: 'pro', quantity: 'tokens' },
   };
 
   test.each(queries)('$key', async ({ key, rawSql }) => {
@@ -250,6 +282,7 @@ describe('B8, C7: every ClickHouse panel returns the stored usage', () => {
       { tenant_id: 'acme' },
       { tenant_id: 'tiny' },
       { tenant_id: 'anonymous' },
+      { tenant_id: 'modeller' },
     ]);
   });
 

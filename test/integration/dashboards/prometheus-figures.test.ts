@@ -16,7 +16,7 @@ import type { RunningMonitor } from '../../../dev/servers/prometheus.ts';
 import { figuresOf } from './figures-of-series.ts';
 import { interpolate } from './grafana-variables.ts';
 import type { View } from './grafana-variables.ts';
-import { fleetFigures, pipelineFigures, tenantFigures } from './prometheus-figures.ts';
+import { fleetFigures, pipelineFigures, spendFigures, tenantFigures } from './prometheus-figures.ts';
 import { openMetrics, recordedSeries } from './recorded-series.ts';
 import type { Recorded } from './recorded-series.ts';
 
@@ -28,7 +28,10 @@ const view: View = {
   variables: { node: '.*', plan: 'pro' },
 };
 
-const figures = { fleet: fleetFigures, tenant: tenantFigures, pipeline: pipelineFigures, business: {} };
+const figures = {
+  ...{ fleet: fleetFigures, tenant: tenantFigures, pipeline: pipelineFigures },
+  ...{ business: {}, spend: spendFigures },
+};
 
 const panels = [...builtDashboards()].flatMap(([board, dashboard]) =>
   allPanels(dashboard).flatMap((panel) => {

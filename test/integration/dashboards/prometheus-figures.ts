@@ -150,6 +150,16 @@ function limitOf(type: string, window_seconds: string): Readonly<Record<string, 
   return { plan: 'pro', route: '', type, window_seconds };
 }
 
+export const spendFigures: Readonly<Record<string, Shown>> = {
+  'Open and expired reservations': (f) => {
+    const [open, expired] = [
+      f.largest('tollgate_reservations_open'),
+      f.largest('tollgate_reservations_expired'),
+    ];
+    return [single(valueOf(open) - valueOf(expired)), expired];
+  },
+};
+
 export const pipelineFigures: Readonly<Record<string, Shown>> = {
   'Event to total, p99': p(0.99, 'tollgate_aggregator_freshness_seconds'),
   'Oldest in a spool': (f) => [f.largest('tollgate_spool_oldest_age_seconds')],
