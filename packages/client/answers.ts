@@ -11,9 +11,14 @@ export interface CheckRequest {
   readonly plan?: string;
   /** Units, a whole number from 1. Absent: the cost of the route. */
   readonly cost?: number;
+  /** Attributes that limits count, by name. For services only. */
+  readonly attributes?: Readonly<Record<string, string>>;
   /** True to read the limits without consuming units. */
   readonly peek?: boolean;
 }
+
+/** Amounts by quantity, in the unit of the quantity; a decimal text where a number cannot hold the digits. */
+export type Amounts = Readonly<Record<string, number | string>>;
 
 /** A limit and its state. */
 export interface Limit {
@@ -53,6 +58,14 @@ export interface Decision {
   readonly degraded: boolean;
   /** Header fields for the response to the client. */
   readonly headers: Readonly<Record<string, string>>;
+  /** What was reserved; absent if the request was refused or reserved nothing. */
+  readonly reservation?: {
+    readonly id: string;
+    readonly amounts: Amounts;
+    readonly expires_at: string;
+    /** True if an earlier attempt made this reservation: nothing was charged again. */
+    readonly repeated: boolean;
+  };
   /** Status and body of the response to the client, if the request is refused. */
   readonly problem?: Problem;
   readonly retry_after_seconds?: number;

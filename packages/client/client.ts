@@ -2,9 +2,25 @@ import type { CheckRequest, Decision, MeterQuery, MeterValues, Outcome, Usage } 
 import { call, errorOf } from './call.ts';
 import type { Answer, Connection } from './call.ts';
 import { TollgateError } from './errors.ts';
+import { Reservations } from './reservations/reservations.ts';
+import { ReservedCall, runReserved } from './reservations/reserved-call.ts';
+import type { ReservedResult } from './reservations/reserved-call.ts';
+import type {
+  Extension,
+  OfTenant,
+  ReservationState,
+  ReserveRequest,
+  Settlement,
+  SettlementResult,
+  StatedUsage,
+} from './reservations/settlement.ts';
+import { undecided } from './undecided.ts';
+import type { OnFailure } from './undecided.ts';
 
 export type * from './answers.ts';
 export type { Connection } from './call.ts';
+export type { ReservedCall, ReservedResult } from './reservations/reserved-call.ts';
+export type * from './reservations/settlement.ts';
 export { TollgateError };
 
 export interface ClientOptions extends Connection {
@@ -12,21 +28,35 @@ export interface ClientOptions extends Connection {
    * What `check` returns if Tollgate does not answer. `open`: the request is allowed, and neither limited nor recorded.
    * `closed`: it is refused with a 503 and `Retry-After: 1`.
    */
-  readonly onFailure: 'open' | 'closed';
-  /** Longest wait for a decision; 250 ms by default. */
+  readonly onFailure: OnFailure;
+  /** Longest wait for a decision; 250 ms by default. A check that reserves is repeated, for at most three times as long. */
   readonly checkTimeoutMs?: number;
   /** Longest wait for other calls; 10 s by default. */
   readonly timeoutMs?: number;
-  /** Called with the reason if Tollgate did not decide about a check. Absent: the reason is not reported. */
+  /** How long a settlement or cancellation is repeated that Tollgate does not answer; 60 s by default. */
+  readonly settleTimeoutMs?: number;
+  /**
+   * Called with the reason if Tollgate did not decide about a check, or if a reservation could not be settled in the background.
+   * Absent: the first is not reported, the second is written to the console.
+   */
   readonly onError?: (error: TollgateError) => void;
 }
 
 /** Calls the api listener. Works in Node, Deno, Bun and browsers. */
 export class TollgateClient {
   readonly #options: ClientOptions;
+  readonly #reservations: Reservations;
 
   constructor(options: ClientOptions) {
+    const { checkTimeoutMs = 250, timeoutMs = 10_000, settleTimeoutMs = 60_000, onError } = options;
     this.#options = options;
+    this.#reservations = new Reservations({
+      ...options,
+      checkTimeoutMs,
+      timeoutMs,
+      settleTimeoutMs,
+      onError,
+    });
   }
 
   /**
@@ -41,8 +71,62 @@ export class TollgateClient {
       return { ...(answer.body as Omit<Decision, 'decided'>), decided: true };
     } catch (error) {
       onError?.(error as TollgateError);
-      return this.#undecided();
+      return undecided(this.#options.onFailure);
     }
+  }
+
+  /**
+   * Decides about a call and reserves what it may consume. Never rejects. Ends by itself if it is held with `await using`; otherwise
+   * `settle`, `cancel` or `end` has to be called.
+   */
+  async reserve(request: ReserveRequest): Promise<ReservedCall> {
+    const id = request.reserve.id ?? crypto.randomUUID();
+    return new ReservedCall(this.#reservations, request, id, await this.#reservations.check(request, id));
+  }
+
+  /**
+   * Reserves, runs `work` if the call is allowed, and settles what `work` reported. Without a report the estimate is charged, or
+   * nothing if `work` throws. Rejects with the error of `work` only.
+   */
+  async reserved<Value>(
+    request: ReserveRequest,
+    work: (call: ReservedCall) => Promise<Value> | Value,
+  ): Promise<ReservedResult<Value>> {
+    return runReserved(await this.reserve(request), work);
+  }
+
+  /** Replaces what a reservation holds by what was consumed. Repeated until it is stored; the last settlement counts. */
+  settle(id: string, settlement: Settlement & OfTenant): Promise<ReservationState> {
+    return this.#reservations.settle(id, settlement);
+  }
+
+  /** Settles many reservations of a tenant. Returns a result for each one, in order. */
+  settleAll(
+    settlements: readonly ({ readonly id: string } & Settlement)[],
+    of: OfTenant = {},
+  ): Promise<SettlementResult[]> {
+    return this.#reservations.settleAll(settlements, of);
+  }
+
+  /** Reserves more for a call in progress. Sent once, because a repetition would reserve twice. */
+  extend(
+    id: string,
+    extension: { readonly usage: StatedUsage; readonly model?: string } & OfTenant,
+  ): Promise<Extension> {
+    return this.#reservations.extend(id, extension);
+  }
+
+  /** Returns everything that the check of a reservation has charged. */
+  cancel(id: string, of: OfTenant = {}): Promise<ReservationState> {
+    return this.#reservations.cancel(id, of);
+  }
+
+  /**
+   * Call this before the process ends. Resolves with true when all settlements in the background are complete, and with false
+   * after `timeoutMs`.
+   */
+  flush(timeoutMs = 10_000): Promise<boolean> {
+    return this.#reservations.flush(timeoutMs);
   }
 
   /**
@@ -81,23 +165,6 @@ export class TollgateClient {
   #send(method: string, path: string, timeoutMs: number, body?: object): Promise<Answer> {
     const text = body === undefined ? {} : { body: JSON.stringify(body) };
     return call(this.#options, method, path, { ...text, timeoutMs });
-  }
-
-  #undecided(): Decision {
-    const allowed = this.#options.onFailure === 'open';
-    const undecided = { allowed, decided: false, decision_id: null, limits: [], delay_ms: 0, degraded: true };
-    if (allowed) return { ...undecided, headers: {} };
-    return {
-      ...undecided,
-      headers: { 'retry-after': '1' },
-      retry_after_seconds: 1,
-      problem: {
-        type: 'about:blank',
-        title: 'Service Unavailable',
-        status: 503,
-        detail: 'The limits cannot be checked now; try again.',
-      },
-    };
   }
 }
 
