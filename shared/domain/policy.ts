@@ -28,6 +28,8 @@ export interface Route {
    * have this pattern as their `route`.
    */
   readonly match: string;
+  /** True if no limit applies to its requests, and their units are 0. */
+  readonly exempt: boolean;
   readonly limits: readonly Limit[];
   /** The route's limits by plan; set only if a limit of the route differs between plans. */
   readonly limitsByPlan?: ReadonlyMap<string, readonly Limit[]>;
@@ -122,6 +124,8 @@ export interface Policy {
   readonly defaultPlan: string;
   readonly plans: ReadonlyMap<string, Plan>;
   readonly routes: readonly Route[];
+  /** Addresses and CIDR blocks of clients to which no limit applies. */
+  readonly exemptAddresses: readonly string[];
   readonly platform: readonly Limit[];
   /** Quantities that limits may count besides `requests`, by name. */
   readonly quantities: ReadonlyMap<string, Quantity>;

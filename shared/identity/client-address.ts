@@ -1,8 +1,4 @@
-import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
-
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
-type Block = [Address, number];
+import { AddressBlocks, parseAddress } from '../policy/address-blocks.ts';
 
 export interface ClientAddresses {
   /** Returns the address of the client. `forwarded` is the X-Forwarded-For header. */
@@ -13,8 +9,6 @@ export interface ClientAddresses {
 
 /** Largest number of X-Forwarded-For entries that are read, counted from the right. */
 const hopsMax = 20;
-/** Largest number of peers in the cache. */
-const peersMax = 1_000;
 
 /**
  * Reads X-Forwarded-For from the right, through trusted proxies only: the first address that is not a trusted proxy is
@@ -22,47 +16,24 @@ const peersMax = 1_000;
  * cannot choose its address. IPv4-mapped IPv6 is read as IPv4.
  */
 export function createClientAddresses(trustedProxies: readonly string[]): ClientAddresses {
-  const blocks = trustedProxies.map(blockOf);
-  const peers = new Map<string, boolean>();
-  return {
-    addressFor,
-    trusts: (remote) => {
-      let trusted = peers.get(remote);
-      if (trusted === undefined) {
-        const peer = parse(remote);
-        trusted = peer !== null && isTrusted(peer);
-        if (peers.size >= peersMax) peers.clear();
-        peers.set(remote, trusted);
-      }
-      return trusted;
-    },
-  };
+  const proxies = new AddressBlocks(trustedProxies);
+  return { addressFor, trusts: (remote) => proxies.contains(remote) };
 
   function addressFor(remote: string, forwarded: string | readonly string[] | undefined): string {
-    if (forwarded === undefined || blocks.length === 0) return remoteAddress(remote);
-    const peer = parse(remote);
-    if (peer === null || !isTrusted(peer)) return peer?.toString() ?? remote;
+    if (forwarded === undefined || proxies.isEmpty) return remoteAddress(remote);
+    const peer = parseAddress(remote);
+    if (peer === null || !proxies.has(peer)) return peer?.toString() ?? remote;
     const hops = (typeof forwarded === 'string' ? forwarded : forwarded.join(',')).split(',').slice(-hopsMax);
     let client = peer;
     for (const hop of hops.reverse()) {
-      const address = parse(withoutPort(hop.trim()));
+      const address = parseAddress(withoutPort(hop.trim()));
       // A trusted proxy wrote an unreadable entry: the entries to its left cannot be trusted.
       if (address === null) break;
       client = address;
-      if (!isTrusted(address)) break;
+      if (!proxies.has(address)) break;
     }
     return client.toString();
   }
-
-  function isTrusted(address: Address): boolean {
-    return blocks.some((block) => block[0].kind() === address.kind() && address.match(block));
-  }
-}
-
-function blockOf(text: string): Block {
-  if (text.includes('/')) return ipaddr.parseCIDR(text);
-  const address = ipaddr.process(text);
-  return [address, address.kind() === 'ipv4' ? 32 : 128];
 }
 
 /**
@@ -71,7 +42,7 @@ function blockOf(text: string): Block {
  */
 export function remoteAddress(remote: string): string {
   if (!remote.includes(':')) return remote;
-  return parse(remote)?.toString() ?? remote;
+  return parseAddress(remote)?.toString() ?? remote;
 }
 
 /**
@@ -82,7 +53,7 @@ export function verifiedChain(forwarded: string, ip: string): string {
   if (forwarded === ip) return forwarded;
   const hops = forwarded.split(',').slice(-hopsMax);
   const at = hops.findLastIndex(
-    (hop) => hop.trim() === ip || parse(withoutPort(hop.trim()))?.toString() === ip,
+    (hop) => hop.trim() === ip || parseAddress(withoutPort(hop.trim()))?.toString() === ip,
   );
   return at === -1
     ? ''
@@ -90,12 +61,6 @@ export function verifiedChain(forwarded: string, ip: string): string {
         .slice(at)
         .map((hop) => hop.trim())
         .join(', ');
-}
-
-function parse(text: string): Address | null {
-  // The scope (`%eth0` in `fe80::1%eth0`) names a network interface of this machine and is not part of the address.
-  const [address = ''] = text.split('%', 1);
-  return isIP(address) === 0 ? null : ipaddr.process(address);
 }
 
 /** Some proxies write addresses with ports: `1.2.3.4:5678`, `[::1]:5678`. */

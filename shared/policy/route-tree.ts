@@ -1,6 +1,6 @@
 import type { Policy, Route } from '../domain/policy.ts';
 import type { Segments } from '../domain/request/target.ts';
-import { parsePattern } from './file/pattern.ts';
+import { parsePattern } from './file/routes/pattern.ts';
 
 interface Node {
   readonly literals: Map<string, Node>;

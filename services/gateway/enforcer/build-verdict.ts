@@ -98,8 +98,8 @@ export function reservedCall({
 }
 
 /**
- * Builds the verdict of a request from a service. No limit applies to a service: Redis is not called, and the verdict
- * reports the limits as unused.
+ * Builds the verdict of a request from a service, or of an exempt route or address. No limit applies to it: Redis is not
+ * called, and the verdict reports the limits as unused.
  */
 export function bypassedVerdict(inputs: DecisionInputs): Verdict {
   const { states, degraded, checkMicros } = untouchedLimits(inputs);

@@ -1,5 +1,6 @@
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { isExempt } from '../../../shared/policy/exempt.ts';
 import type { CredentialRejection } from '../../../shared/identity/credential-reading.ts';
 import type { CheckRequest, CheckResult } from '../../../shared/redis/decision/check.ts';
 import type { Permit } from '../../../shared/redis/leases/permits.ts';
@@ -29,7 +30,9 @@ type OnVerdict = (verdict: Verdict) => void;
  * 3. A request from a service passes; no limit applies to it.
  * 4. An invalid credential is refused.
  * 5. A blocked tenant is refused.
- * 6. The limits decide. If the request needs a permit, the concurrent limits decide first, then the limits that count
+ * 6. A request of an exempt route or address passes. Preflights and calls of the API listener are not exempt: their
+ *    limits are in `request.applicable`.
+ * 7. The limits decide. If the request needs a permit, the concurrent limits decide first, then the limits that count
  *    units.
  *
  * Rules 2, 4 and 5 read the limits without charging them, so that the response can state them.
@@ -64,8 +67,15 @@ export function decide(
   }
   const block = blockOf(inputs.record, inputs.atMs);
   if (block !== null) readLimits(inputs, (result) => onVerdict(blockedVerdict(inputs, result, block)));
+  else if (passesExempt(policy, inputs)) onVerdict(bypassedVerdict({ ...inputs, units: 0 }));
   else if (request.hold) acquirePermit(inputs, onVerdict);
   else checkLimits(inputs, request.peek, (result) => onVerdict(checkedVerdict(inputs, result, null)));
+}
+
+function passesExempt(policy: Policy, { request, readings: { route, target } }: DecisionInputs): boolean {
+  const { exemptBy, applicable, caller } = request;
+  if (exemptBy === 'nothing' || applicable !== undefined) return false;
+  return isExempt(policy, route, target?.path ?? '', exemptBy === 'route' ? null : caller.identity.ip);
 }
 
 /**

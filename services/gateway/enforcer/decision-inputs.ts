@@ -19,6 +19,12 @@ import type { Reserve } from '../reservations/reserved-call.ts';
 /** A request that the enforcer has to decide about. */
 export interface DecisionRequest extends RawRequest {
   readonly caller: Identified;
+  /**
+   * What can exempt the request from all limits. `route`: its route only, because the address of its client is not known.
+   * `nothing`: the state of the caller's limits is read, not that of a request. Absent: its route and the address of its
+   * client.
+   */
+  readonly exemptBy?: 'route' | 'nothing';
   /** Units to charge. If null, the cost of the route is charged. */
   readonly cost: number | null;
   /** True to read the state of the limits without charging them. */

@@ -216,7 +216,9 @@ export class Enforcer {
     await this.reservations.close();
   }
 
-  #returnUnits(verdict: Verdict, metered: boolean): Promise<number> {
+  async #returnUnits(verdict: Verdict, metered: boolean): Promise<number> {
+    // Nothing was charged for this caller or route, so the units in the limits belong to other requests.
+    if (verdict.decision.outcome === 'bypassed') return 0;
     return this.#limiter.refund(this.#checkOf(verdict), metered);
   }
 

@@ -170,7 +170,8 @@ async function headersOfPeek(
     identity: anonymous(enforcer.addressOf(headers, socket.remoteAddress ?? '')),
     rejection: null,
   };
-  const peek = { method: '', url: '/', cost: null, peek: true, hold: false, plan: null };
+  const target = { method: '', url: '/', exemptBy: 'nothing' } as const;
+  const peek = { ...target, cost: null, peek: true, hold: false, plan: null };
   const peekHeaders = limitHeaders(await enforcer.decide({ caller: identified, ...peek }));
   delete peekHeaders['x-tollgate-decision'];
   delete peekHeaders['retry-after'];

@@ -22,6 +22,7 @@ import type { FieldPath, Violations } from './violations.ts';
 import { compileRequests } from './requests.ts';
 import { compileLimit } from './limits/limit-file.ts';
 import type { LimitContext } from './limits/limit-file.ts';
+import { compileExemptRoutes } from './routes/exempt.ts';
 import type { PolicyFile } from './schema.ts';
 import { compileShares } from './shares.ts';
 import { compilePrices } from './usage/prices.ts';
@@ -59,7 +60,10 @@ export function compilePolicy(
       api: compileApiLimits(file.api, plan.api),
     };
   });
-  const routes = (file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), context));
+  const routes = [
+    ...(file.routes ?? []).map((route) => compileRoute(route, Object.keys(file.plans), context)),
+    ...compileExemptRoutes(file.exempt),
+  ];
   const platform = (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, context, null));
   const upstream = secrets.env['TOLLGATE_UPSTREAM'];
   return {
@@ -71,6 +75,7 @@ export function compilePolicy(
     defaultPlan: file.default_plan,
     plans: new Map(plans.map((plan) => [plan.name, plan])),
     routes,
+    exemptAddresses: file.exempt?.addresses ?? [],
     platform,
     quantities,
     prices: compilePrices(file.prices),
@@ -121,6 +126,7 @@ function compileRoute(file: RouteFile, plans: readonly string[], context: LimitC
   const varies = limits.some(({ by_plan }) => by_plan !== undefined);
   return {
     match: file.match,
+    exempt: false,
     limits: compiled(null),
     ...(varies ? { limitsByPlan: new Map(plans.map((plan) => [plan, compiled(plan)])) } : {}),
     cost: file.cost ?? 1,

@@ -1,18 +1,15 @@
-import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
 import { moneyOf } from '../../domain/money.ts';
-import type { RequestReading } from '../../domain/request/request-reading.ts';
-import { isUnreadable, percentEncoded, readTarget } from '../../domain/request/request-target.ts';
+import { isAddressBlock } from '../address-blocks.ts';
 import { checkAttributes, compileAttributes } from './attributes.ts';
 import { checkCors } from './cors.ts';
 import { durationMs } from '../../domain/time/duration.ts';
 import { checkMeters } from './meters.ts';
 import type { FieldPath, Violations } from './violations.ts';
-import { parsePattern } from './pattern.ts';
-import { compileRequests } from './requests.ts';
 import { checkGroup, checkLimits, isInRange, outOfRange } from './limits/check-limits.ts';
 import type { Definitions } from './limits/check-limits.ts';
 import type { LimitFile } from './limits/limit-file.ts';
+import { checkPatterns } from './routes/check-patterns.ts';
+import { checkExemptAddresses } from './routes/exempt.ts';
 import type { PolicyFile } from './schema.ts';
 import { shareNames } from './shares.ts';
 import { standardMeasures } from '../../domain/usage/measures.ts';
@@ -41,6 +38,7 @@ export function crosscheck(file: PolicyFile, violations: Violations): void {
   checkPlatform(file, definitions, violations);
   checkGroups(file, definitions, violations);
   checkServices(file, violations);
+  checkExemptAddresses(file.exempt, violations);
   checkMeters(file.meters, violations);
   checkCors(file.cors, violations);
 }
@@ -121,23 +119,9 @@ function checkPlans(file: PolicyFile, definitions: Definitions, violations: Viol
 }
 
 function checkRoutes(file: PolicyFile, definitions: Definitions, violations: Violations): void {
-  const seen = new Map<string, number>();
-  const reading = compileRequests(file.requests);
+  checkPatterns(file, violations);
   for (const [index, route] of (file.routes ?? []).entries()) {
     const at = ['routes', index];
-    const pattern = parsePattern(route.match);
-    if (typeof pattern === 'string') {
-      violations.add([...at, 'match'], `"${route.match}" ${pattern}`);
-    } else {
-      const unreachable = problemOfPath(route.match, reading);
-      if (unreachable !== null) violations.add([...at, 'match'], `"${route.match}" ${unreachable}`);
-      const path = pattern.segments.join('/');
-      const same = `${pattern.method} /${reading.letterCase === 'insensitive' ? path.toLowerCase() : path}`;
-      const first = seen.get(same);
-      if (first !== undefined)
-        violations.add([...at, 'match'], `"${route.match}" is routes[${first}] again; merge the two`);
-      seen.set(same, first ?? index);
-    }
     if (route.price !== undefined && route.price > 0 && moneyOf(route.price) === 0n)
       violations.add(
         [...at, 'price'],
@@ -148,15 +132,6 @@ function checkRoutes(file: PolicyFile, definitions: Definitions, violations: Vio
     for (const [position, limit] of limits.entries())
       checkRouteLimit(file, limit, [...at, 'limits', position], violations);
   }
-}
-
-/** Why no request can match the pattern under the settings of `requests`; null if a request can match it. */
-function problemOfPath(match: string, reading: RequestReading): string | null {
-  const path = match.slice(match.indexOf('/'));
-  const target = readTarget(percentEncoded(path), reading);
-  if (isUnreadable(target)) return `matches no request. ${target.detail} See the key "requests"`;
-  if (!path.includes(';') || reading.parameters === 'text') return null;
-  return 'has a ";"; set requests.parameters to text, or write the path without parameters';
 }
 
 /**
@@ -234,8 +209,4 @@ function checkServices({ services }: PolicyFile, violations: Violations): void {
       violations.add([...at, 'name'], `"${service.name}" is in the list twice; names are unique`);
     seen.add(service.name);
   }
-}
-
-function isAddressBlock(text: string): boolean {
-  return text.includes('/') ? ipaddr.isValidCIDR(text) : isIP(text) !== 0;
 }

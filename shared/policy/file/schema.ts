@@ -10,6 +10,7 @@ import { limitsFile } from './limits/limit-file.ts';
 import { metersFile } from './meters.ts';
 import { requestsFile } from './requests.ts';
 import { closed, duration, mode, name, units, url } from './schema-parts.ts';
+import { exemptFile } from './routes/exempt.ts';
 import { sharesFile } from './shares.ts';
 import { pricesFile } from './usage/prices.ts';
 import { quantitiesFile } from './usage/quantities.ts';
@@ -153,6 +154,7 @@ export const policyFileSchema = Type.Object(
     cors: Type.Optional(corsFile),
     sessions: Type.Optional(keyed(sessionFile, 'kinds of sessions by name')),
     services: Type.Optional(Type.Array(serviceFile, { description: 'a list of internal services' })),
+    exempt: Type.Optional(exemptFile),
     alerts: Type.Optional(
       Type.Object(
         {

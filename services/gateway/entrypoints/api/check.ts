@@ -170,6 +170,8 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
       }
       const verdict = await enforcer.decide({
         caller: { identity, rejection: null },
+        // Without `ip`, the address is that of the application, not of its client.
+        ...(typeof body.ip === 'string' ? {} : { exemptBy: 'route' }),
         ...(reserve === null ? {} : { reserve }),
         method: body.method,
         url: percentEncoded(body.path),

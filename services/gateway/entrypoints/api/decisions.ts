@@ -106,6 +106,7 @@ async function explainEvent(enforcer: Enforcer, event: UsageEventRow): Promise<o
     peek: true,
     hold: false,
     plan: event.plan,
+    exemptBy: 'nothing' as const,
   };
   const current = await enforcer.decide({ caller: { identity, rejection: null }, ...decisionRequest });
   return {
@@ -152,7 +153,7 @@ function reasonOf(limitedBy: readonly string[]): string {
   return limitedBy.find((name) => reasons.has(name)) ?? 'limit';
 }
 
-function explanationOf({ decision, limited_by }: UsageEventRow): string {
+function explanationOf({ decision, limited_by, service }: UsageEventRow): string {
   const names = limited_by.join(', ');
   switch (decision) {
     case 'limited':
@@ -162,7 +163,9 @@ function explanationOf({ decision, limited_by }: UsageEventRow): string {
     case 'shadow_limited':
       return `The request passed; enforced, it would have been refused by: ${names}.`;
     case 'bypassed':
-      return 'An internal service made the request; services are under no limit.';
+      return service === ''
+        ? 'The policy exempts the route or the address of the client from all limits.'
+        : 'An internal service made the request; services are under no limit.';
     default:
       return 'The request passed.';
   }

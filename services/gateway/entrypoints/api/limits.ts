@@ -43,6 +43,7 @@ export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
         limits: base.limits.map(limitRule),
         routes: policy.routes.map((route) => ({
           match: route.match,
+          ...(route.exempt ? { exempt: true } : {}),
           cost: route.cost,
           price: route.price,
           limits: limitsFor(policy, { plan, record, route, nowMs })

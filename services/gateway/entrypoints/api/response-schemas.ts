@@ -117,7 +117,13 @@ export const limitsResponse: object = Type.Object(
     limits: Type.Array(ruleSchema),
     routes: Type.Array(
       Type.Object(
-        { match: text, cost: Type.Number(), price: Type.Number(), limits: Type.Array(ruleSchema) },
+        {
+          match: text,
+          exempt: Type.Optional(Type.Literal(true, { description: 'No limit applies to this route.' })),
+          cost: Type.Number(),
+          price: Type.Number(),
+          limits: Type.Array(ruleSchema),
+        },
         closed,
       ),
     ),

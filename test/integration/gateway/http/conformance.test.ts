@@ -1,18 +1,9 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { fastify } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { listenEnvoy } from '../../../../services/gateway/listeners/rls-listener.ts';
-import type { EnvoyServer } from '../../../../services/gateway/listeners/rls-listener.ts';
-import { tollgate } from '../../../../services/gateway/entrypoints/plugin.ts';
-import { createMiddleware } from '../../../../services/gateway/entrypoints/middleware/middleware.ts';
 import { uniqueName } from '../../../support/servers.ts';
-import { as, serviceToken, startGateway, startUpstream } from '../gateway.ts';
-import type { TestGateway, TestUpstream } from '../gateway.ts';
-import { openRlsClient } from './rls-client.ts';
-import type { RlsClient } from './rls-client.ts';
+import { as, serviceToken } from '../gateway.ts';
+import { addresses, openEntrypoints } from './entrypoints.ts';
+import type { Entrypoints, Observed, Step } from './entrypoints.ts';
 
 /**
  * Every entrypoint receives the same sequence of requests, for tenants of its own, and must return the same decisions.
@@ -26,177 +17,15 @@ const policy = {
   - { match: "* /heavy/*", cost: 4 }
   - { match: GET /watched/**, limits: [{ name: watched, per: [tenant, user], limit: 1, window: 1m, mode: shadow }] }
   - { match: GET /impossible, cost: 100 }`,
+  exempt: '{ addresses: [198.51.100.0/24], routes: [GET /healthz, GET /probes/**] }',
   services: '[{ name: billing, token_env: TOLLGATE_SERVICE_TOKEN }]',
 };
 
-interface Step {
-  readonly tenant: 'a' | 'b' | 'blocked';
-  readonly user: 'u1' | 'u2';
-  readonly plan: 'free' | 'pro';
-  readonly request: readonly [string, string];
-}
-
-/** The parts of a response that must be equal at every entrypoint. */
-interface Observed {
-  readonly passed: boolean;
-  readonly limit: string | null;
-  readonly remaining: string | null;
-  readonly policy: string | null;
-  readonly hasRetryAfter: boolean;
-  readonly shouldRetry: string | null;
-  readonly violated: unknown;
-}
-
-type Entrypoint = (tenant: string, step: Step) => Promise<Observed>;
-
-let gateway: TestGateway;
-let upstream: TestUpstream;
-let rls: EnvoyServer;
-let rlsClient: RlsClient;
-let entrypoints: Record<string, Entrypoint>;
-const plugin = fastify();
-const express = createServer();
-let expressUrl: string;
-
+let opened: Entrypoints;
 beforeAll(async () => {
-  upstream = await startUpstream((_request, response) => response.end('{}'));
-  gateway = await startGateway({ policy, upstream: upstream.url });
-  rls = await listenEnvoy({
-    enforcer: gateway.enforcer,
-    host: '127.0.0.1',
-    port: 0,
-    rateLimitWaitMsMax: 3_000,
-  });
-  rlsClient = openRlsClient(rls.port);
-  await plugin.register(tollgate, { enforcer: gateway.enforcer });
-  plugin.all('/*', () => ({}));
-  await plugin.ready();
-  const middleware = createMiddleware({ enforcer: gateway.enforcer });
-  express.on('request', (request, response) => {
-    middleware(
-      request,
-      response,
-      () => void response.setHeader('content-type', 'application/json').end('{}'),
-    );
-  });
-  await once(express.listen(0, '127.0.0.1'), 'listening');
-  expressUrl = `http://127.0.0.1:${(express.address() as AddressInfo).port}`;
-  entrypoints = {
-    proxy: throughProxy,
-    plugin: throughPlugin,
-    middleware: throughMiddleware,
-    check: throughCheck,
-    authz: throughAuthz,
-    rls: throughRls,
-  };
+  opened = await openEntrypoints(policy);
 });
-
-afterAll(async () => {
-  rlsClient.close();
-  await rls.close();
-  await plugin.close();
-  express.close();
-  await gateway.close();
-  await upstream.close();
-});
-
-const headersOf = (tenant: string, { user, plan }: Step): Promise<Record<string, string>> =>
-  as(tenant, { sub: user, plan });
-
-function observed(
-  passed: boolean,
-  header: (name: string) => string | null | undefined,
-  violated: unknown,
-): Observed {
-  const get = (name: string): string | null => header(name) ?? null;
-  return {
-    passed,
-    limit: get('x-ratelimit-limit'),
-    remaining: get('x-ratelimit-remaining'),
-    policy: get('ratelimit-policy'),
-    hasRetryAfter: get('retry-after') !== null,
-    shouldRetry: get('x-should-retry'),
-    violated: violated ?? null,
-  };
-}
-
-function throughProxy(tenant: string, step: Step): Promise<Observed> {
-  return throughServer(gateway.proxyUrl, tenant, step);
-}
-
-function throughMiddleware(tenant: string, step: Step): Promise<Observed> {
-  return throughServer(expressUrl, tenant, step);
-}
-
-async function throughServer(url: string, tenant: string, step: Step): Promise<Observed> {
-  const [method, path] = step.request;
-  const response = await fetch(url + path, { method, headers: await headersOf(tenant, step) });
-  const body = (await response.json()) as Record<string, unknown>;
-  return observed(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
-}
-
-async function throughPlugin(tenant: string, step: Step): Promise<Observed> {
-  const [method, url] = step.request;
-  const response = await plugin.inject({
-    method: method as 'GET',
-    url,
-    headers: await headersOf(tenant, step),
-  });
-  const body = response.json<Record<string, unknown>>();
-  return observed(
-    response.statusCode === 200,
-    (name) => response.headers[name] as string | undefined,
-    body['violated-policies'],
-  );
-}
-
-async function throughCheck(
-  tenant: string,
-  { user, plan, request: [method, path] }: Step,
-): Promise<Observed> {
-  const response = await fetch(`${gateway.apiUrl}/v1/check`, {
-    method: 'POST',
-    headers: { 'x-service-token': serviceToken, 'content-type': 'application/json' },
-    body: JSON.stringify({ tenant_id: tenant, user, plan, method, path }),
-  });
-  const body = (await response.json()) as {
-    allowed: boolean;
-    headers: Record<string, string>;
-    problem?: Record<string, unknown>;
-  };
-  return observed(body.allowed, (name) => body.headers[name], body.problem?.['violated-policies']);
-}
-
-async function throughAuthz(tenant: string, step: Step): Promise<Observed> {
-  const [method, path] = step.request;
-  const headers = { ...(await headersOf(tenant, step)), 'x-original-method': method, 'x-original-uri': path };
-  const response = await fetch(`${gateway.apiUrl}/v1/authz`, { headers });
-  const text = await response.text();
-  const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
-  return observed(response.status === 200, (name) => response.headers.get(name), body['violated-policies']);
-}
-
-async function throughRls(tenant: string, { user, plan, request: [method, path] }: Step): Promise<Observed> {
-  const entries = Object.entries({
-    tenant_id: tenant,
-    user,
-    plan,
-    method,
-    path,
-    remote_address: '203.0.113.1',
-  });
-  const response = await rlsClient.shouldRateLimit({
-    domain: 'api',
-    descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }],
-  });
-  const header = (name: string): string | undefined =>
-    response.response_headers_to_add.find(({ key }) => key === name)?.value;
-  const body =
-    response.raw_body.length === 0
-      ? {}
-      : (JSON.parse(response.raw_body.toString()) as Record<string, unknown>);
-  return observed(response.overall_code === 'OK', header, body['violated-policies']);
-}
+afterAll(() => opened.close());
 
 const step: fc.Arbitrary<Step> = fc.record({
   tenant: fc.constantFrom('a', 'a', 'a', 'b', 'blocked'),
@@ -209,8 +38,24 @@ const step: fc.Arbitrary<Step> = fc.record({
     ['GET', '/watched/a/b'],
     ['GET', '/impossible'],
     ['POST', '/%63hat?q=1'],
+    ['GET', '/healthz'],
+  ),
+  address: fc.constantFrom(
+    addresses.limited,
+    addresses.limited,
+    addresses.limited,
+    addresses.limited,
+    addresses.exempt,
   ),
 });
+
+const firstStep: Step = {
+  tenant: 'a',
+  user: 'u1',
+  plan: 'free',
+  request: ['GET', '/'],
+  address: addresses.limited,
+};
 
 describe('one enforcer behind every entrypoint', () => {
   test('the same sequence of requests is decided the same through proxy, plugin, middleware, check, authz and rls', async () => {
@@ -218,9 +63,9 @@ describe('one enforcer behind every entrypoint', () => {
       fc.asyncProperty(fc.array(step, { minLength: 8, maxLength: 14 }), async (steps) => {
         const name = uniqueName('run');
         const transcripts = await Promise.all(
-          Object.entries(entrypoints).map(async ([entrypoint, send]) => {
+          Object.entries(opened.send).map(async ([entrypoint, send]) => {
             const blocked = `${name}-${entrypoint}-blocked`;
-            gateway.records.set(blocked, {
+            opened.gateway.records.set(blocked, {
               tenant_id: blocked,
               block: { until: null, reason: '', actor: 'ops' },
               updated_at: '',
@@ -239,16 +84,90 @@ describe('one enforcer behind every entrypoint', () => {
   });
 
   test('events of every entrypoint differ in the field entrypoint only', () => {
-    const byEntrypoint = Map.groupBy(gateway.requests(), ({ data }) => data.entrypoint);
+    const byEntrypoint = Map.groupBy(opened.gateway.requests(), ({ data }) => data.entrypoint);
     const outcomes = (entrypoint: string): string[] =>
       (byEntrypoint.get(entrypoint) ?? [])
         .map(({ data }) =>
           [data.decision, data.limited_by, data.route, data.plan, data.units, data.user_id].join(' '),
         )
         .sort();
-    for (const entrypoint of Object.keys(entrypoints))
+    for (const entrypoint of Object.keys(opened.send))
       expect(outcomes(entrypoint)).toEqual(outcomes('proxy'));
     expect(outcomes('proxy').length).toBeGreaterThan(90);
+  });
+});
+
+describe('exempt requests', () => {
+  test.each<[string, Partial<Step>]>([
+    ['route', { request: ['GET', '/healthz'] }],
+    ['address', { address: addresses.exempt }],
+  ])(
+    'F3: an exempt %s consumes no units at any entrypoint, and its events have none',
+    async (_kind, exempt) => {
+      for (const [entrypoint, send] of Object.entries(opened.send)) {
+        const tenant = uniqueName('exempt');
+        for (let count = 0; count < 12; count += 1)
+          expect(await send(tenant, { ...firstStep, ...exempt }), entrypoint).toMatchObject({ passed: true });
+        expect(await send(tenant, firstStep), entrypoint).toMatchObject({ passed: true, remaining: '5' });
+        const events = opened.gateway.requests().filter(({ subject }) => subject === tenant);
+        expect(events.map(({ data }) => `${data.decision} ${data.units}`)).toEqual([
+          ...Array.from({ length: 12 }, () => 'bypassed 0'),
+          'allowed 1',
+        ]);
+      }
+    },
+  );
+
+  test('F6: a block holds on exempt routes and addresses', async () => {
+    const tenant = uniqueName('exempt-blocked');
+    const block = { until: null, reason: '', actor: 'ops' };
+    opened.gateway.records.set(tenant, { tenant_id: tenant, block, updated_at: '', updated_by: '' });
+    const request: Step['request'] = ['GET', '/healthz'];
+    for (const send of Object.values(opened.send))
+      expect((await send(tenant, { ...firstStep, request, address: addresses.exempt })).passed).toBe(false);
+  });
+
+  test('a check without the address of its client is not exempt because of the address of the application', async () => {
+    const tenant = uniqueName('exempt-check');
+    const check = async (headers: Record<string, string>, path: string): Promise<unknown> => {
+      const response = await fetch(`${opened.gateway.apiUrl}/v1/check`, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json', 'x-forwarded-for': addresses.exempt },
+        body: JSON.stringify({ tenant_id: tenant, method: 'GET', path }),
+      });
+      return ((await response.json()) as { outcome: string }).outcome;
+    };
+    for (const headers of [{ 'x-service-token': serviceToken }, await as(tenant)]) {
+      expect(await check(headers, '/')).toBe('allowed');
+      expect(await check(headers, '/healthz')).toBe('bypassed');
+    }
+  });
+
+  test('GET /v1/usage from an exempt address states the used units', async () => {
+    const tenant = uniqueName('exempt-usage');
+    await opened.send['proxy']?.(tenant, firstStep);
+    const headers = { ...(await as(tenant)), 'x-forwarded-for': addresses.exempt };
+    const usage = (await (await fetch(`${opened.gateway.apiUrl}/v1/usage`, { headers })).json()) as {
+      limits: { name: string; remaining: number }[];
+    };
+    expect(usage.limits[0]).toMatchObject({ name: 'minute', remaining: 5 });
+  });
+
+  test('negative hits of Envoy for an exempt request return no units of other requests', async () => {
+    const tenant = uniqueName('exempt-returns');
+    for (let count = 0; count < 3; count += 1) await opened.send['rls']?.(tenant, firstStep);
+    const entries = Object.entries({ tenant_id: tenant, method: 'GET', path: '/healthz' });
+    await opened.rlsClient.shouldRateLimit({
+      domain: 'api',
+      descriptors: [
+        {
+          entries: entries.map(([key, value]) => ({ key, value })),
+          hits_addend: { value: 2 },
+          is_negative_hits: true,
+        },
+      ],
+    });
+    expect((await opened.send['rls']?.(tenant, firstStep))?.remaining).toBe('2');
   });
 });
 
@@ -258,7 +177,11 @@ describe('Envoy', () => {
     const entries = [[{ key: 'tenant', value: tenant }], [{ key: 'path', value: '/' }]].map((list) => ({
       entries: list,
     }));
-    const response = await rlsClient.shouldRateLimit({ domain: 'api', descriptors: entries, hits_addend: 5 });
+    const response = await opened.rlsClient.shouldRateLimit({
+      domain: 'api',
+      descriptors: entries,
+      hits_addend: 5,
+    });
     expect(response).toMatchObject({
       overall_code: 'OK',
       statuses: [
@@ -274,10 +197,13 @@ describe('Envoy', () => {
 
   test('a call without a tenant, a user or an address is an error and not allowed', async () => {
     await expect(
-      rlsClient.shouldRateLimit({ domain: 'api', descriptors: [{ entries: [{ key: 'path', value: '/' }] }] }),
+      opened.rlsClient.shouldRateLimit({
+        domain: 'api',
+        descriptors: [{ entries: [{ key: 'path', value: '/' }] }],
+      }),
     ).rejects.toThrow(/INVALID_ARGUMENT/);
     const long = { entries: [{ key: 'tenant', value: 'x'.repeat(300) }] };
-    await expect(rlsClient.shouldRateLimit({ domain: 'api', descriptors: [long] })).rejects.toThrow(
+    await expect(opened.rlsClient.shouldRateLimit({ domain: 'api', descriptors: [long] })).rejects.toThrow(
       /longer than 256/,
     );
   });

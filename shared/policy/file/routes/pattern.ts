@@ -1,4 +1,4 @@
-import { isMethod } from '../../domain/request/request-method.ts';
+import { isMethod } from '../../../domain/request/request-method.ts';
 
 /** Parsed `match` of a route. `method` is in upper case, or `*`. A segment `**` can only be the last one. */
 export interface Pattern {
