@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Redis } from 'ioredis';
-import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 
 export interface Script {
@@ -9,14 +7,21 @@ export interface Script {
   readonly sha: string;
 }
 
-type Argument = string | number | Buffer;
+export type Argument = string | number | Buffer;
 
 /** Reads a script that is joined from files of `scripts/`, in order: later files use the definitions of earlier files. */
 export function readScript(...parts: readonly string[]): Script {
-  const source = parts
+  return scriptOf(readParts(parts));
+}
+
+export function scriptOf(source: string): Script {
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
+}
+
+export function readParts(parts: readonly string[]): string {
+  return parts
     .map((part) => readFileSync(new URL(`./scripts/${part}.lua`, import.meta.url), 'utf8'))
     .join('\n');
-  return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
 /**
@@ -58,30 +63,4 @@ async function runByHashFirst(
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
     return await bySource();
   }
-}
-
-/**
- * Loads the script on every server, now and after each reconnect, so that the first check does not wait for its compilation. If a
- * load fails, `runScript` sends the source later. Returns a function that stops loading.
- */
-export function keepLoaded(redis: RedisClient, script: Script): () => void {
-  const load = (server: Redis): void => {
-    server.script('LOAD', script.source).catch(() => undefined);
-  };
-  if (!isCluster(redis)) {
-    const loadHere = (): void => load(redis);
-    if (redis.status === 'ready') loadHere();
-    redis.on('ready', loadHere);
-    return () => redis.off('ready', loadHere);
-  }
-  const follow = (server: Redis): void => {
-    if (server.status === 'ready') load(server);
-    else server.once('ready', () => load(server));
-    // A cluster client connects to a server only at the first command for it. `connect` is called here, so that no check waits
-    // for the connection.
-    if (server.status === 'wait') server.connect().catch(() => undefined);
-  };
-  for (const server of redis.nodes('master')) follow(server);
-  redis.on('+node', follow);
-  return () => redis.off('+node', follow);
 }

@@ -164,7 +164,7 @@ function disturbance(undisturbed: Undisturbed, measurements: number): string[] {
 async function redisCost(redis: Redis): Promise<Cost> {
   const info = await redis.info('all');
   const number = (name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1] ?? 0);
-  const calls = [...info.matchAll(/^cmdstat_(?:evalsha|eval):calls=(\d+)/gm)];
+  const calls = [...info.matchAll(/^cmdstat_(?:fcall|evalsha|eval):calls=(\d+)/gm)];
   return {
     cpuMicros: (number('used_cpu_sys') + number('used_cpu_user')) * 1e6,
     calls: calls.reduce((sum, [, count]) => sum + Number(count), 0),

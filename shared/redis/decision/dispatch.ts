@@ -6,14 +6,13 @@ import { decodeBatch, encodeBatch, tagOf } from './batch.ts';
 import type { DecodedBatch, PendingCheck } from './batch.ts';
 import { isCluster } from '../client.ts';
 import type { RedisClient } from '../client.ts';
-import type { CircuitBreaker } from '../fallback/circuit-breaker.ts';
 import type { LocalLimiter } from '../fallback/local-limiter.ts';
 import type { LocalReservations } from '../fallback/local-reservations.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
 import type { StoredReservation } from '../reservations/pending-reservation.ts';
-import { keepLoaded, readScript, runScriptForBytes } from '../scripts.ts';
+import { createScriptLibrary, readLibrary } from '../script-library.ts';
 
 /** The decision on one check. */
 export interface DecidedCheck {
@@ -48,6 +47,8 @@ export interface DispatchOptions {
   readonly clock: Clock;
   readonly redisTime: Clock | undefined;
   readonly epochMs: () => number;
+  /** False: checks run as a script also where Redis has functions; in tests only. */
+  readonly useFunctions?: boolean | undefined;
   readonly metrics: LimiterMetrics;
   readonly logger: Logger;
 }
@@ -64,17 +65,18 @@ const batchChecksMax = 16;
  */
 const correctedSilenceMs = 600_000;
 
-const decideScript = readScript('clock', 'sliding', 'quota', 'windows', 'reserve', 'decide');
+const parts = ['clock', 'sliding', 'quota', 'windows', 'reserve', 'simple', 'decide'];
+const library = readLibrary('decide', ...parts);
 
 export function createDispatch(options: DispatchOptions): Dispatch {
   const { redis, breakerOf, local, clock, redisTime, metrics, logger } = options;
   const cluster = isCluster(redis);
-  const stopLoading = keepLoaded(redis, decideScript);
+  const script = createScriptLibrary({ redis, library, useFunctions: options.useFunctions ?? true, logger });
   let queue: QueuedCheck[] = [];
   let correctedAt = -Infinity;
 
   return {
-    close: stopLoading,
+    close: () => script.close(),
     enqueue: (check) => {
       queue.push(check);
       // The event loop's poll phase reads all requests that have arrived. `setImmediate` runs right after that phase.
@@ -96,21 +98,21 @@ export function createDispatch(options: DispatchOptions): Dispatch {
 
   function sendAll(checks: QueuedCheck[]): void {
     const first = checks[0];
-    if (first !== undefined) void send(breakerOf(tagOf(first)), checks);
+    if (first !== undefined) void send(tagOf(first), checks);
   }
 
-  async function send(breaker: CircuitBreaker, checks: readonly QueuedCheck[]): Promise<void> {
+  async function send(tag: string, checks: readonly QueuedCheck[]): Promise<void> {
     const startedAt = performance.now();
     let decoded: DecodedBatch;
     try {
-      const reply = await breaker.run(() => {
+      const reply = await breakerOf(tag).run(() => {
         const { keys, args } = encodeBatch(checks, {
           timeMs: redisTime?.now() ?? '',
           epochMs: options.epochMs(),
           nowMs: clock.now(),
           periods: options.periods,
         });
-        return runScriptForBytes(redis, decideScript, keys, args);
+        return script.run(tag, keys, args);
       }, waitMsMaxOf(checks));
       decoded = decodeBatch(reply, checks);
     } catch (error) {

@@ -53,6 +53,8 @@ export interface LimiterOptions {
   readonly nodesLeast?: number;
   /** Longest wait for Redis's reply: after it, the checks of the call are decided locally, and the circuit breaker opens. */
   readonly callTimeoutMs?: number;
+  /** False: checks run as a script also where Redis has functions; absent in production, where Redis's functions are detected. */
+  readonly useFunctions?: boolean;
   /** Clock that replaces Redis's clock in tests; absent in production. */
   readonly redisTime?: Clock;
 }
@@ -111,7 +113,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     send: (record, adoption) => settler.adopt(record, adoption),
   });
   const calls = { ...shared, keyPrefix, localReservations, subjects, local, breakerOf: breakers.of };
-  const dispatch = createDispatch(calls);
+  const dispatch = createDispatch({ ...calls, useFunctions: options.useFunctions });
   const { refund, giveBack, returnUnits } = createRefunds(calls);
   const settler = createRecordSettler({
     ...calls,

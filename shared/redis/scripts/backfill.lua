@@ -8,6 +8,7 @@
 --          timestamp (Unix milliseconds) and its units.
 -- Reply: 1 if the batch was counted now, 0 if it had been counted before; then for each window the used units and when all of
 -- them have expired (Unix milliseconds).
+beginCall()
 local sequence = number()
 local key = KEYS[1]
 local ownEpoch = tonumber(KEYS[3] and call('HGET', KEYS[3], 'e') or 0)

@@ -1,5 +1,5 @@
 -- First file of every script that counts units: reads the arguments and the time. Times are Unix milliseconds; units are whole
--- numbers.
+-- numbers. The main part of a script first calls `beginCall`.
 -- ARGV[1]  the time, in tests only; '' in production, where Redis's own time is used.
 -- ARGV[2]  the global epoch. Further arguments are read with `text()` and `number()`, in order.
 
@@ -11,9 +11,8 @@ local TTL_SLACK_MS = 60000
 -- corrected. If it is ahead by less, the decision uses the stored timestamp as its time, so that a failover to a server whose
 -- clock is a little behind changes no stored value.
 local AHEAD_MS_MAX = 1000
-local correctedWindows = 0
+local correctedWindows, position = 0, 0
 
-local position = 0
 local function text()
   position = position + 1
   return ARGV[position]
@@ -25,15 +24,20 @@ end
 
 -- Decisions use the time rounded down (`nowMs`), and stored timestamps are rounded up (`timestampMs`), so that no unit leaves its
 -- window even a microsecond before the full span has passed.
-local nowMs, timestampMs
-local testTime = text()
-if testTime ~= '' then
-  nowMs = tonumber(testTime)
-  timestampMs = nowMs
-else
-  local time = call('TIME')
-  local micros = time[1] * 1000000 + time[2]
-  nowMs = floor(micros / 1000)
-  timestampMs = ceil(micros / 1000)
+local nowMs, timestampMs, epochOfAll
+
+-- Reads the first arguments and the time. Sets all variables of this file, because a library keeps them between calls.
+local function beginCall()
+  correctedWindows, position = 0, 0
+  local testTime = text()
+  if testTime ~= '' then
+    nowMs = tonumber(testTime)
+    timestampMs = nowMs
+  else
+    local time = call('TIME')
+    local micros = time[1] * 1000000 + time[2]
+    nowMs = floor(micros / 1000)
+    timestampMs = ceil(micros / 1000)
+  end
+  epochOfAll = number()
 end
-local epochOfAll = number()

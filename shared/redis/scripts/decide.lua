@@ -26,7 +26,7 @@
 -- 3. If all enforced windows have room, charge and write all windows with room. A peek or a refusal charges nothing, nor does a
 --    reservation that is stored already.
 
-local reply, stored = { '' }, {}
+local reply, stored
 
 -- Decides the check whose subjects are at position `at` of the string `checks`. Returns the position of the next check.
 local function decide(shape, cost, peek, reserves, checks, at)
@@ -62,16 +62,39 @@ local function decide(shape, cost, peek, reserves, checks, at)
   return at
 end
 
-local checks, shapes = ARGV[3], {}
-local at = 1
-while at <= #checks do
-  local head, cost, subjectsAt = unpackFrom('<I2I4', checks, at)
-  local flags = head % 4
-  local index = (head - flags) / 4
-  if not shapes[index] then
-    shapes[index] = readShape(ARGV[index + 3], 1)
+-- Shapes by their bytes. A library keeps them between calls; a bound keeps its memory small.
+local SHAPES_MAX = 200
+local shapes, shapeCount = {}, 0
+
+local function shapeFor(packed)
+  local shape = shapes[packed]
+  if not shape then
+    if shapeCount >= SHAPES_MAX then
+      shapes, shapeCount = {}, 0
+    end
+    shape = readShape(packed, 1)
+    shapes[packed] = shape
+    shapeCount = shapeCount + 1
   end
-  at = decide(shapes[index], cost, flags % 2 == 1, flags >= 2, checks, subjectsAt)
+  return shape
 end
-reply[1] = pack('<I6I6I6', nowMs, timestampMs, correctedWindows)
-return table.concat(reply) .. table.concat(stored)
+
+-- Decides all checks of the call. Sets all variables that a call changes, because a library keeps them between calls.
+local function main()
+  beginCall()
+  hashes, epochs, reply, stored = KEYS, {}, { '' }, {}
+  local checks, at = ARGV[3], 1
+  while at <= #checks do
+    local head, cost, subjectsAt = unpackFrom('<I2I4', checks, at)
+    local flags = head % 4
+    local shape = shapeFor(ARGV[(head - flags) / 4 + 3])
+    if flags == 0 and shape.isSimple and decideSimple(shape, cost, unpackFrom('<I2I2', checks, subjectsAt)) then
+      reply[#reply + 1] = pack(shape.answer, unpack(answers, 1, #shape * 3))
+      at = subjectsAt + 4
+    else
+      at = decide(shape, cost, flags % 2 == 1, flags >= 2, checks, subjectsAt)
+    end
+  end
+  reply[1] = pack('<I6I6I6', nowMs, timestampMs, correctedWindows)
+  return table.concat(reply) .. table.concat(stored)
+end

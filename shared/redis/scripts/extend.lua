@@ -5,6 +5,7 @@
 -- Reply: the status (`charged`; `repeated`: this or a later extension was charged before; `refused`; `not_open`; `too_many`;
 -- `missing`), the record's head, and the windows as in the reply of decide.lua: the time, then for each window remaining units,
 -- milliseconds to the reset, and 1 + milliseconds until there is room.
+beginCall()
 local sequence, most, packedAmounts = number(), number(), text()
 
 local function extend(head)

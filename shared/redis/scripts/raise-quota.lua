@@ -6,6 +6,7 @@
 -- ARGV     as in clock.lua, then field, start of the period before, start and end of the period (Unix milliseconds), consumed
 --          units, least baseline (units).
 -- Reply: used units before and after; both are equal when the period is over.
+beginCall()
 local field, previous, start, finish = text(), number(), number(), number()
 local consumed, leastBaseline = number(), number()
 

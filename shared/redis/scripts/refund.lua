@@ -7,6 +7,7 @@
 --          (0 sliding, 1 quota), span (milliseconds), and four bounds of the calendar periods (Unix milliseconds, 0 for a sliding
 --          window): start of the period before, start, end, end of the period after.
 -- Reply: for each window the number of units that were returned.
+beginCall()
 local inTotals = number()
 local units
 local key = KEYS[1]

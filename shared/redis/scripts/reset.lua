@@ -7,6 +7,7 @@
 -- expire later than the tenant's other windows.
 local EPOCH_TTL_MS = 400 * 86400000
 
+beginCall()
 local epoch = max(timestampMs, tonumber(call('HGET', KEYS[1], 'e') or 0) + 1)
 call('HSET', KEYS[1], 'e', string.format('%.0f', epoch), 't', string.format('%.0f', nowMs + EPOCH_TTL_MS))
 call('PEXPIRE', KEYS[1], EPOCH_TTL_MS)

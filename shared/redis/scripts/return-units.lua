@@ -3,6 +3,7 @@
 -- ARGV     as in clock.lua, then the timestamp with which the units were stored (Unix milliseconds), and for each window: units,
 --          field, kind (0 sliding, 1 quota).
 -- Reply: the number of windows. Burst debt is not returned, so the burst may be too small for ten spans at most.
+beginCall()
 local timestamp = number()
 local cost
 

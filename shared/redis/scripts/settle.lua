@@ -17,6 +17,7 @@
 -- reset came after, or the timestamps were corrected. So no unit of another request is ever returned.
 -- More than charged: charged now, whether there is room or not; to a quota only in the period of the reservation.
 -- The first settlement returns all units of the windows that count reserved units.
+beginCall()
 local operation, sequence, targets = text(), number(), text()
 
 -- Returns the units of a charge to the windows that count reserved units.

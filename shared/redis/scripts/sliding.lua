@@ -190,6 +190,15 @@ local function chargeSliding(state, window, cost)
   state.sum = state.sum + cost
 end
 
+-- Appends an entry to a list, and sets the list's TTL if `isDue` or if the list was empty. Returns whether it set the TTL.
+local function appendToList(list, span, timestamp, units, isDue)
+  if call('RPUSH', list, timestamp, units) == 2 or isDue then
+    call('PEXPIRE', list, 2 * span + TTL_SLACK_MS)
+    return true
+  end
+  return false
+end
+
 -- Writes the list. The caller writes the hash with the sum in the same script, so no other call sees only one of the two changes.
 local function writeList(state, span)
   local list = state.key .. ':' .. state.field
@@ -198,12 +207,8 @@ local function writeList(state, span)
   elseif state.dropped > 0 then
     call('LTRIM', list, state.dropped, -1)
   end
-  if state.closedAt then
-    local length = call('RPUSH', list, state.closedAt, state.closedUnits)
-    if length == 2 or nowMs - state.ttlAt >= span then
-      call('PEXPIRE', list, 2 * span + TTL_SLACK_MS)
-      state.ttlAt = nowMs
-    end
+  if state.closedAt and appendToList(list, span, state.closedAt, state.closedUnits, nowMs - state.ttlAt >= span) then
+    state.ttlAt = nowMs
   end
 end
 

@@ -9,10 +9,13 @@
 
 local WINDOW = '<I1I1I1I6I6I6I6I6I6I6I6I1c0'
 
--- Returns a shape that is packed at position `from`, and the position after it.
+-- Returns a shape that is packed at position `from`, and the position after it. `isSimple`: see simple.lua.
 local function readShape(packed, from)
   local windowCount, subjectCount, quantityCount, at = unpackFrom('<I2I2I2', packed, from)
-  local shape = { subjects = {}, quantities = quantityCount, answer = '<' .. string.rep('I6', windowCount * 3) }
+  local shape = {
+    subjects = {}, quantities = quantityCount, answer = '<' .. string.rep('I6', windowCount * 3),
+    isSimple = subjectCount == 1 and quantityCount == 1,
+  }
   for s = 1, subjectCount do
     shape.subjects[s] = { 't', 'e' }
   end
@@ -25,6 +28,7 @@ local function readShape(packed, from)
       quantity = quantity, limit = limit,
       span = span, burst = burst, grain = grain, before = before, start = start, finish = finish, after = after,
     }
+    shape.isSimple = shape.isSimple and burst == 0
     local fields = shape.subjects[subject]
     fields[#fields + 1] = field
   end
