@@ -1,4 +1,5 @@
 import { kafkaUnavailable, serviceDown } from './availability-rules.ts';
+import { budgetRules } from './budget-rules.ts';
 import { clockRules } from './clock-rules.ts';
 import { objectiveRules } from './objective-rules.ts';
 import type { AlertRule } from './rule.ts';
@@ -251,6 +252,7 @@ export const alertRules: readonly AlertRule[] = [
     panel: 'Quotas over 90 %',
     whenAbsent: 'quiet',
   },
+  ...budgetRules,
   serviceDown,
   kafkaUnavailable,
   ...objectiveRules,

@@ -13,8 +13,12 @@ export interface Inhibition {
   readonly equal?: readonly string[];
 }
 
-/** Effects of an aggregator that makes no progress. */
-const totalsAreLate = ['TollgateFreshness', 'TollgateHeartbeatMissing'] as const;
+/** Effects of an aggregator that makes no progress. Settlements are stored late, so calls look as if they had none. */
+const totalsAreLate = [
+  'TollgateFreshness',
+  'TollgateHeartbeatMissing',
+  'TollgateReservationsExpired',
+] as const;
 /** With a prefix for topics, the names of consumer groups begin with it. */
 const ofAggregator = { group: '.*aggregator' };
 
@@ -44,6 +48,9 @@ export const inhibitions: readonly Inhibition[] = [
   { source: 'TollgateProcessingFails', sourceLabels: ofAggregator, targets: totalsAreLate },
   // Without Kafka, everything behind it is late. A gateway whose spool fills says nothing new.
   { source: 'TollgateKafkaUnavailable', targets: ['TollgateSpoolFilling', 'TollgateLag', ...totalsAreLate] },
+  // Settlements wait in the spool, or are lost with it.
+  { source: 'TollgateSpoolFilling', targets: ['TollgateReservationsExpired'] },
+  { source: 'TollgateEventsLost', targets: ['TollgateReservationsExpired'] },
   { source: 'TollgateSpoolMemoryOnly', targets: ['TollgateSpoolDiskFilling'], equal: ['instance'] },
   { source: 'TollgateLag', sourceLabels: ofAggregator, targets: totalsAreLate },
   // Events that are missing in ClickHouse leave the counters in Redis ahead of its totals.

@@ -172,6 +172,29 @@ export const replaysAnswer = answer({
   by_reason: Type.Record(Type.String(), count),
 });
 
+export const reservationsAnswer = answer({
+  reservations: Type.Array(
+    answer({
+      reservation_id: text,
+      event_id: text,
+      tenant_id: text,
+      user_id: text,
+      route: text,
+      model: text,
+      entrypoint: text,
+      node: text,
+      time,
+      expires_at: time,
+      expired: Type.Boolean(),
+      reserved: Type.Record(Type.String(), Type.Number(), {
+        description: 'Reserved amounts by quantity, in its own unit.',
+      }),
+    }),
+  ),
+  more: Type.Boolean({ description: 'There are more reservations than `limit`.' }),
+  complete_through: timeOrNull,
+});
+
 const range = answer({ from: Type.Integer(), to: Type.Integer() });
 const level = answer({
   day: text,

@@ -9,14 +9,16 @@ import { actorOf } from './authenticate.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
 import { operations } from './operations.ts';
+import { registerReservations } from './reservations.ts';
+import type { ReservationOptions } from './reservations.ts';
 
-export interface InstallationOptions extends DeadLetterOptions {
+export interface InstallationOptions extends DeadLetterOptions, ReservationOptions {
   readonly auditSources: AuditSources;
   readonly resets: Resets;
   readonly directory: Pick<TenantDirectory, 'all'>;
 }
 
-/** Operations on the whole installation: emergency reset, audit trail, dead letters, loss audit. */
+/** Operations on the whole installation: emergency reset, audit trail, dead letters, reservations, loss audit. */
 export function registerInstallation(app: AdminApp, options: InstallationOptions): void {
   const { resets, directory } = options;
   app.post('/admin/v1/reset', { schema: operations.resetAllTenants }, async (request, reply) => {
@@ -28,6 +30,7 @@ export function registerInstallation(app: AdminApp, options: InstallationOptions
     return { changes: recentChanges([...directory.all()], { tenantId, actor }).slice(0, limit) };
   });
   registerDeadLetters(app, options);
+  registerReservations(app, options);
   registerLossAudit(app, options);
 }
 

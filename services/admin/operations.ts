@@ -15,6 +15,7 @@ import {
   PortalLinkBody,
   ReasonBody,
   ReplayBody,
+  ReservationsQuery,
   ResetAllBody,
   TenantBody,
   TenantParams,
@@ -266,6 +267,13 @@ export const operations = {
     requestHeaders: actor,
     response: { 200: answers.replayAnswer as object },
     problems: [409],
+  },
+  listReservations: {
+    operationId: 'listReservations',
+    tags: ['Installation'],
+    summary: 'List reservations of calls in progress, and expired ones that were never settled',
+    querystring: ReservationsQuery,
+    response: { 200: answers.reservationsAnswer as object },
   },
   auditLosses: {
     operationId: 'auditLosses',

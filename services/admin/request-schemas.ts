@@ -109,6 +109,15 @@ export const ReasonBody = Type.Object(
   { additionalProperties: false, examples: [{ reason: 'double charge, ticket 812' }] },
 );
 
+export const ReservationsQuery = Type.Object({
+  tenant_id: Type.Optional(Type.String({ minLength: 1, maxLength: idLengthMax })),
+  expired: Type.Optional(Type.Boolean({ description: 'True: only reservations whose end has passed.' })),
+  hours: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 24 * 31, description: 'Hours before now of the calls. Default 48.' }),
+  ),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 100.' })),
+});
+
 export const LossQuery = Type.Object({
   hours: Type.Optional(
     Type.Integer({

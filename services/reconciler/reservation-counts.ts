@@ -17,6 +17,10 @@ export interface ReservationCountsOptions {
 /** How far back calls are counted. An older reservation that is still open was reported when it expired. */
 const countedMs = 25 * 3_600_000;
 const intervalMs = 60_000;
+/** A reservation has expired recently if its end passed within this time. */
+const recentMs = 3_600_000;
+/** Most tenants that the metrics name, so that their number of series is bounded. */
+const tenantsMax = 5;
 
 /**
  * Exports the numbers of open and expired reservations. When ClickHouse does not answer, the metrics keep their last
@@ -24,16 +28,7 @@ const intervalMs = 60_000;
  */
 export function startReservationCounts(options: ReservationCountsOptions): { close(): Promise<void> } {
   const { clickhouse, clock, registry } = options;
-  const open = new Gauge({
-    name: 'tollgate_reservations_open',
-    help: 'Open reservations of calls in the last 25 hours, expired ones included.',
-    registers: [registry],
-  });
-  const expired = new Gauge({
-    name: 'tollgate_reservations_expired',
-    help: 'Open reservations of calls in the last 25 hours whose end has passed: their calls were never settled, so their reserved amounts stay charged.',
-    registers: [registry],
-  });
+  const gauges = reservationGauges(registry);
   const outage = createOutageLog(options.logger);
   const closing = new AbortController();
   const running = run();
@@ -48,9 +43,16 @@ export function startReservationCounts(options: ReservationCountsOptions): { clo
     while (!closing.signal.aborted) {
       try {
         const nowMs = clock.now();
-        const counts = await countReservations(clickhouse, { sinceMs: nowMs - countedMs, nowMs });
-        open.set(counts.open);
-        expired.set(counts.expired);
+        const counts = await countReservations(clickhouse, {
+          ...{ sinceMs: nowMs - countedMs, expiredSinceMs: nowMs - recentMs },
+          ...{ tenantsMax, nowMs },
+        });
+        gauges.open.set(counts.open);
+        gauges.expired.set(counts.expired);
+        gauges.expiredRecently.set(counts.expiredRecently);
+        gauges.ofTenants.reset();
+        for (const { tenantId, expiredRecently } of counts.tenants)
+          gauges.ofTenants.set({ tenant: tenantId }, expiredRecently);
         outage.worked();
       } catch (error) {
         outage.failed(error, 'open reservations could not be counted');
@@ -58,4 +60,28 @@ export function startReservationCounts(options: ReservationCountsOptions): { clo
       await wait(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   }
+}
+
+function reservationGauges(registry: Registry) {
+  const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers: [registry] });
+  return {
+    open: gauge(
+      'tollgate_reservations_open',
+      'Open reservations of calls in the last 25 hours, expired ones included.',
+    ),
+    expired: gauge(
+      'tollgate_reservations_expired',
+      'Open reservations of calls in the last 25 hours whose end has passed: their calls were never settled, so their reserved amounts stay charged.',
+    ),
+    expiredRecently: gauge(
+      'tollgate_reservations_expired_recently',
+      'Reservations whose end passed in the last hour without a settlement.',
+    ),
+    ofTenants: new Gauge({
+      name: 'tollgate_reservations_expired_recently_by_tenant',
+      help: 'Reservations whose end passed in the last hour without a settlement, of the five tenants with most of them.',
+      labelNames: ['tenant'],
+      registers: [registry],
+    }),
+  };
 }

@@ -7,6 +7,8 @@ import type { Policy } from '../domain/policy.ts';
 import { anonymousTenant, requestEventType } from '../domain/usage-event.ts';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
 import { withMoney } from '../clickhouse/queries/decimals.ts';
+import { openReservations } from '../clickhouse/queries/reservations.ts';
+import type { OpenReservation, ReservationsQuery } from '../clickhouse/queries/reservations.ts';
 import type { MoneyAsText } from '../clickhouse/queries/decimals.ts';
 import { periodTotals } from '../clickhouse/queries/period-totals.ts';
 import type { TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
@@ -83,6 +85,8 @@ export interface UsageReader {
   /** Plan in the tenant's latest request of the last month; null if there was none. */
   seenPlan(tenantId: string, nowMs: number): Promise<string | null>;
   alerts(tenantId: string, countMax: number): Promise<readonly DeliveredAlert[]>;
+  /** Open and expired reservations; those that end first are first. */
+  openReservations(query: ReservationsQuery): Promise<readonly OpenReservation[]>;
   /** Time up to which recorded usage is complete, ISO 8601; null before the first event. */
   completeThrough(): Promise<string | null>;
 }
@@ -126,6 +130,7 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
          WHERE tenant_id = {tenant:String} ORDER BY time DESC LIMIT {countMax:UInt32}`,
         { tenant: tenantId, countMax },
       ),
+    openReservations: (query) => openReservations(clickhouse, query),
     completeThrough: () => completeThrough(clickhouse),
   };
 }

@@ -32,8 +32,10 @@ ${ended} GROUP BY time ORDER BY time`),
       queries: [
         promql('max(tollgate_reservations_open) - max(tollgate_reservations_expired)', 'open'),
         promql('max(tollgate_reservations_expired)', 'expired'),
+        promql('max(tollgate_reservations_expired_recently)', 'expired in the last hour'),
       ],
       unit: 'short',
+      warnAt: 1,
     }),
     table(
       {

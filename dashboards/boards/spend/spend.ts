@@ -34,7 +34,7 @@ export function spendDashboard(): ClassicDashboard {
     { title: 'Spend', runbook: 'usage-figures', panels: spendSeries() },
     { title: 'Amounts', runbook: 'usage-figures', panels: amountSeries() },
     { title: 'Who and what', runbook: 'usage-figures', panels: spendTables() },
-    { title: 'Reservations', runbook: 'usage-figures', panels: reservationPanels() },
+    { title: 'Reservations', runbook: 'reservations-expired', panels: reservationPanels() },
     { title: 'Margin', runbook: 'usage-figures', panels: marginTables() },
   ]);
 }

@@ -5,8 +5,8 @@ import { amountsText, parseAmounts } from './decimals.ts';
 import type { AmountsAsText } from './decimals.ts';
 import { decisionSpan } from './usage.ts';
 
-/** An open reservation of a call. It is expired if `expires_at` has passed. */
-interface OpenReservation {
+/** An open reservation of a call. */
+export interface OpenReservation {
   readonly reservation_id: string;
   /** Id of the event of the call. */
   readonly event_id: string;
@@ -14,36 +14,49 @@ interface OpenReservation {
   readonly user_id: string;
   readonly route: string;
   readonly model: string;
+  /** Interface by which the call reached the gateway, e.g. `proxy` or `check`. */
+  readonly entrypoint: string;
+  /** Gateway that decided about the call. */
+  readonly node: string;
   /** Time of the call, ISO 8601. */
   readonly time: string;
   readonly expires_at: string;
+  /** True if `expires_at` has passed. */
+  readonly expired: boolean;
   readonly reserved: ExactAmounts;
 }
 
-interface ReservationsQuery {
+export interface ReservationsQuery {
   /** Null: all tenants. */
   readonly tenantId: string | null;
+  /** True: only reservations whose end has passed. */
+  readonly expiredOnly: boolean;
   /** Unix milliseconds: calls since this time. */
   readonly sinceMs: number;
+  readonly nowMs: number;
   readonly countMax: number;
 }
 
 /** Returns the open reservations, those that end first first. */
 export async function openReservations(
   clickhouse: ClickHouseReader,
-  { tenantId, sinceMs, countMax }: ReservationsQuery,
+  { tenantId, expiredOnly, sinceMs, nowMs, countMax }: ReservationsQuery,
 ): Promise<OpenReservation[]> {
   const rows = await clickhouse.query<
     Omit<OpenReservation, 'reserved'> & { readonly reserved: AmountsAsText }
   >(
-    `SELECT reservation_id, event_id, tenant_id, user_id, route, model, time, reserved_until AS expires_at,
-      ${amountsText('u.reserved')} AS reserved
+    `SELECT reservation_id, event_id, tenant_id, user_id, route, model, entrypoint, node, time, reserved_until AS expires_at,
+      toBool(reserved_until < toDateTime({now:UInt32}, 'UTC')) AS expired, ${amountsText('u.reserved')} AS reserved
     FROM usage_events AS u
     WHERE time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND reservation = 'open'
       ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}
+      ${expiredOnly ? `AND reserved_until < toDateTime({now:UInt32}, 'UTC')` : ''}
     ORDER BY expires_at, event_id
     LIMIT {countMax:UInt32}`,
-    { since: sinceMs, countMax, ...(tenantId === null ? {} : { tenant: tenantId }) },
+    {
+      ...{ since: sinceMs, countMax, now: Math.floor(nowMs / 1000) },
+      ...(tenantId === null ? {} : { tenant: tenantId }),
+    },
   );
   return rows.map((row) => ({ ...row, reserved: parseAmounts(row.reserved) }));
 }
@@ -88,6 +101,18 @@ interface ReservationCounts {
   readonly open: number;
   /** The part of `open` whose end has passed. */
   readonly expired: number;
+  /** The part of `expired` whose end has passed since `expiredSinceMs`. */
+  readonly expiredRecently: number;
+  /** The tenants with most of these, at most `tenantsMax`. */
+  readonly tenants: readonly { readonly tenantId: string; readonly expiredRecently: number }[];
+}
+
+interface CountQuery {
+  /** Unix milliseconds: calls since this time. */
+  readonly sinceMs: number;
+  readonly expiredSinceMs: number;
+  readonly tenantsMax: number;
+  readonly nowMs: number;
 }
 
 /**
@@ -96,21 +121,39 @@ interface ReservationCounts {
  */
 export async function countReservations(
   clickhouse: ClickHouseReader,
-  { sinceMs, nowMs }: { readonly sinceMs: number; readonly nowMs: number },
+  { sinceMs, expiredSinceMs, tenantsMax, nowMs }: CountQuery,
 ): Promise<ReservationCounts> {
-  const params: Params = { since: sinceMs, now: Math.floor(nowMs / 1000) };
-  const [row] = await clickhouse.query<ReservationCounts>(
-    `SELECT count() AS open, countIf(until < toDateTime({now:UInt32}, 'UTC')) AS expired
+  const params: Params = {
+    ...{ since: sinceMs, tenantsMax, now: Math.floor(nowMs / 1000) },
+    expiredSince: Math.floor(expiredSinceMs / 1000),
+  };
+  const [row] = await clickhouse.query<
+    Omit<ReservationCounts, 'tenants'> & { readonly tenants: readonly (readonly [string, number])[] }
+  >(
+    `SELECT sum(of_tenant.1) AS open, sum(of_tenant.2) AS expired, sum(of_tenant.3) AS expiredRecently,
+      arraySlice(arraySort(one -> (-one.2, one.1), groupArrayIf((tenant_id, of_tenant.3), of_tenant.3 > 0)), 1, {tenantsMax:UInt32}) AS tenants
     FROM (
-      SELECT argMax((reservation, voided), revision) AS newest, argMax(reserved_until, revision) AS until
-      FROM stored_events
-      WHERE time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND reservation != ''
-      GROUP BY tenant_id, time, id_a, id_b
-      HAVING newest = ('open', false)
+      SELECT tenant_id, (
+        count(),
+        countIf(until < toDateTime({now:UInt32}, 'UTC')),
+        countIf(until < toDateTime({now:UInt32}, 'UTC') AND until >= toDateTime({expiredSince:UInt32}, 'UTC'))
+      ) AS of_tenant
+      FROM (
+        SELECT tenant_id, argMax((reservation, voided), revision) AS newest, argMax(reserved_until, revision) AS until
+        FROM stored_events
+        WHERE time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND reservation != ''
+        GROUP BY tenant_id, time, id_a, id_b
+        HAVING newest = ('open', false)
+      )
+      GROUP BY tenant_id
     )`,
     params,
   );
-  return row ?? { open: 0, expired: 0 };
+  const { open = 0, expired = 0, expiredRecently = 0, tenants = [] } = row ?? {};
+  return {
+    ...{ open, expired, expiredRecently },
+    tenants: tenants.map(([tenantId, count]) => ({ tenantId, expiredRecently: count })),
+  };
 }
 
 /**

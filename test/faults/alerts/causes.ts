@@ -9,6 +9,7 @@ import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
+import { budgetCauses } from './budget-causes.ts';
 import { credentialCauses } from './credential-causes.ts';
 import { bulkyEvents, damageSegments } from './damaged-spool.ts';
 import type { Cause } from './cause.ts';
@@ -69,6 +70,7 @@ export const causes: readonly Cause[] = [
     },
   },
   ...credentialCauses,
+  ...budgetCauses,
   {
     title: 'records that cannot be read',
     alerts: ['TollgateDeadLetters'],

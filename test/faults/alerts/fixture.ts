@@ -54,11 +54,15 @@ links: { documentation: https://docs.example.com/limits, upgrade: https://exampl
 identity:
   jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, tenant: [tenant_id], user: sub, plan: tier }
   anonymous: ip
+quantities: { tokens: {} }
 default_plan: large
 plans:
   tight: { limits: [{ name: minute, per: tenant, limit: 20, window: 1m }] }
   small: { limits: [{ name: day, per: tenant, limit: 10, window: 1d, type: quota }] }
-  large: { limits: [{ name: day, per: tenant, limit: 1000000, window: 1d, type: quota }] }
+  large:
+    limits:
+      - { name: day, per: tenant, limit: 1000000, window: 1d, type: quota }
+      - { name: tokens, of: tokens, per: tenant, limit: 1000000, window: 1d, type: quota }
 routes: [{ match: POST /bulk, cost: 600 }]
 services: [{ name: internal, token_env: TOLLGATE_SERVICE_TOKEN }]
 alerts: { thresholds: [0.9] }

@@ -97,6 +97,7 @@ export const adminSamples: Samples = {
     body: json({}),
     status: 400,
   }),
+  'GET /admin/v1/reservations': () => ({ path: `${admin}/reservations`, status: 200 }),
   'POST /admin/v1/loss-audit': () => ({ path: `${admin}/loss-audit?hours=0`, status: 400 }),
 };
 

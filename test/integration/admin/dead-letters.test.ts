@@ -73,3 +73,25 @@ test('the loss audit finds an event that is missing between two others, and repo
   const holed = await fixture.admin('POST /admin/v1/loss-audit?hours=2');
   expect(holed.body).toMatchObject({ lost: 1, missingSequences: { test: [{ from: 5, to: 5 }] } });
 });
+
+test('F1: open and expired reservations are listed by tenant and state, with exact amounts', async () => {
+  const [tenant, nowMs] = [uniqueName('reserving'), Date.now()];
+  const call = { tenant, timeMs: nowMs - 900_000, model: 'gpt-4o', reserved: { tokens: 400, usd: '0.02' } };
+  await storeUsage(fixture.clickhouse, [
+    { ...call, reservation: 'open', reservedUntilMs: nowMs + 300_000 },
+    { ...call, reservation: 'open', reservedUntilMs: nowMs - 300_000 },
+    { ...call, reservation: 'settled', reservedUntilMs: nowMs - 300_000 },
+  ]);
+  const list = async (query: string): Promise<Record<string, unknown>> =>
+    (await fixture.admin(`GET /admin/v1/reservations?tenant_id=${tenant}${query}`)).body;
+  const expired = { tenant_id: tenant, expired: true, model: 'gpt-4o', node: 'test', entrypoint: 'proxy' };
+  expect(await list('')).toMatchObject({
+    reservations: [{ ...expired, reserved: { tokens: 400, usd: 0.02 } }, { expired: false }],
+    more: false,
+  });
+  expect(await list('&expired=true')).toMatchObject({ reservations: [expired], more: false });
+  expect(await list('&limit=1')).toMatchObject({ reservations: [expired], more: true });
+  // Another tenant.
+  expect((await list('x'))['reservations']).toEqual([]);
+  expect((await fixture.admin('GET /admin/v1/reservations?hours=0')).status).toBe(400);
+});

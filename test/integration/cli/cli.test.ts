@@ -139,6 +139,16 @@ describe('tollgate', () => {
     expect(lossy.out).toMatch(/"test": \[\s+\{\s+"from": 3,\s+"to": 3\s/);
   });
 
+  test('F1: a call that was never settled is listed with its state and its exact amounts', async () => {
+    const tenant = uniqueName('reserving');
+    const times = { timeMs: Date.now() - 900_000, reservedUntilMs: Date.now() - 300_000 };
+    const reserved = { tokens: 400, usd: '0.02' };
+    await storeUsage(fixture.clickhouse, [{ tenant, ...times, reserved, reservation: 'open' }]);
+    const { out, code } = await tollgate(['reservations', 'list', '--tenant', tenant, '--expired']);
+    expect(code).toBe(0);
+    expect(out).toMatch(new RegExp(`^STATE.*\\nexpired.* ${tenant} .* 400 tokens, 0\\.02 usd `));
+  });
+
   test('dead letters are replayed in bulk: counted first, sent with --yes, with their times corrected', async () => {
     const reason = uniqueName('wrong clock');
     const value = Buffer.from(JSON.stringify({ id: reason, time: '2026-11-21T11:00:00Z' }));

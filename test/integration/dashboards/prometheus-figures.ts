@@ -156,7 +156,8 @@ export const spendFigures: Readonly<Record<string, Shown>> = {
       f.largest('tollgate_reservations_open'),
       f.largest('tollgate_reservations_expired'),
     ];
-    return [single(valueOf(open) - valueOf(expired)), expired];
+    const recently = f.largest('tollgate_reservations_expired_recently');
+    return [single(valueOf(open) - valueOf(expired)), expired, recently];
   },
 };
 

@@ -174,22 +174,26 @@ test('open and expired reservations are counted once, also with rows that are no
     { ...of, reservation: 'open', reservedUntilMs: nowMs - 600_000 },
     { ...of, reservation: 'open', reservedUntilMs: nowMs - 600_000 },
   ] as const;
-  const before = await countReservations(clickhouse, { sinceMs: nowMs - 60_000, nowMs });
+  const query = { sinceMs: nowMs - 60_000, expiredSinceMs: nowMs - 900_000, tenantsMax: 1, nowMs };
+  const before = await countReservations(clickhouse, query);
   await storeUsage(clickhouse, calls);
   await storeUsage(clickhouse, calls);
   // A settlement of the third call.
   await clickhouse.command(`INSERT INTO stored_events SELECT * REPLACE ('settled' AS reservation, 5 AS revision)
     FROM stored_events WHERE tenant_id = 'reserving' AND id_b = 2 LIMIT 1`);
-  const after = await countReservations(clickhouse, { sinceMs: nowMs - 60_000, nowMs });
+  const after = await countReservations(clickhouse, query);
   expect({ open: after.open - before.open, expired: after.expired - before.expired }).toEqual({
     open: 2,
     expired: 1,
   });
-  const listed = await openReservations(clickhouse, {
-    tenantId: 'reserving',
-    sinceMs: nowMs - 60_000,
-    countMax: 9,
-  });
+  expect(after.expiredRecently - before.expiredRecently).toBe(1);
+  expect(after.tenants).toEqual([{ tenantId: 'reserving', expiredRecently: 1 }]);
+  const earlier = await countReservations(clickhouse, { ...query, expiredSinceMs: nowMs - 300_000 });
+  expect([earlier.expired - before.expired, earlier.expiredRecently, earlier.tenants]).toEqual([1, 0, []]);
+  const list = { tenantId: 'reserving', sinceMs: nowMs - 60_000, nowMs, countMax: 9 };
+  const listed = await openReservations(clickhouse, { ...list, expiredOnly: false });
+  expect(await openReservations(clickhouse, { ...list, expiredOnly: true })).toEqual(listed.slice(0, 1));
+  expect(listed.map(({ expired }) => expired)).toEqual([true, false]);
   expect(listed).toMatchObject([
     { tenant_id: 'reserving', reserved: { usd: 2_500_000_000_000n }, expires_at: timeOf(nowMs - 600_000) },
     { tenant_id: 'reserving', expires_at: timeOf(nowMs + 600_000) },

@@ -145,6 +145,16 @@ const cases: Readonly<Record<string, Case>> = {
     fires: { tollgate_quotas_over_90_total: '0x20 2x10' },
     quiet: { tollgate_quotas_over_90_total: '9x30' },
   },
+  TollgateReservationsExpired: {
+    summary: '3 calls of the last hour were never settled',
+    where: 'acme (2), globex (1)',
+    fires: {
+      tollgate_reservations_expired_recently: '0x10 3x20',
+      'tollgate_reservations_expired_recently_by_tenant{tenant="acme"}': '_x10 2x20',
+      'tollgate_reservations_expired_recently_by_tenant{tenant="globex"}': '_x10 1x20',
+    },
+    quiet: { tollgate_reservations_expired_recently: '0x22 3x8' },
+  },
   TollgateDeliveriesFailing: {
     summary: '1 notifications by webhook were given up in 15 minutes',
     fires: { 'tollgate_deliveries_total{channel="webhook",status="dead"}': '0x20 1x10' },

@@ -109,6 +109,19 @@ const faults: readonly (readonly [title: string, notified: readonly string[], fi
       ],
     ],
     [
+      'the aggregator is killed while calls are in progress: their settlements are stored late',
+      ['TollgateServiceDown'],
+      [
+        { name: 'TollgateServiceDown', labels: job('aggregator'), from: 65, until: 720 },
+        { name: 'TollgateReservationsExpired', from: 660, until: 680 },
+      ],
+    ],
+    [
+      'a gateway is killed, and its calls are never settled',
+      ['TollgateReservationsExpired'],
+      [{ name: 'TollgateReservationsExpired', from: 960, until: 1_200 }],
+    ],
+    [
       'a gateway loses events',
       ['TollgateEventsLost'],
       [

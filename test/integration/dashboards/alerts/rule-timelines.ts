@@ -92,6 +92,11 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
     summary: 'a:8090 has only 5% of the disk of its spool free',
   }),
   ...objectiveTimelines,
+  TollgateReservationsExpired: gaugeTimelines({
+    ...{ series: 'tollgate_reservations_expired_recently', good: 0, bad: 4, forMinutes: 5 },
+    others: { 'tollgate_reservations_expired_recently_by_tenant{tenant="acme"}': '4x200' },
+    ...{ where: 'acme (4)', summary: '4 calls of the last hour were never settled' },
+  }),
   TollgateDeliveriesFailing: counterTimelines({
     ...{ series: 'tollgate_deliveries_total{channel="webhook",status="dead"}', rangeMinutes: 15 },
     labels: { channel: 'webhook' },
