@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import type { Ports } from './ports.ts';
 import type { Secrets } from './secrets.ts';
 import type { ServiceName } from './services.ts';
@@ -36,6 +37,7 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     // Allows webhooks to private addresses, because receivers for tests run on this machine.
     TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
     ...asSet(env, ['SMTP_URL', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
+    ...asSet(env, Object.keys(tracingVariables)),
     ...(name === 'gateway' ? asSet(env, upstreamVariables) : {}),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
     ...listeners(name, ports),

@@ -18,10 +18,12 @@ import { opsRoutes, registerOps } from '../../shared/runtime/http/ops.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
 import { measureRequests } from '../../shared/runtime/http/request-metrics.ts';
+import { traceRequests } from '../../shared/runtime/http/request-traces.ts';
 import { violationsFrom, textOfViolations } from '../../shared/runtime/http/schema-violations.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { storeOf } from '../../shared/runtime/store-reads.ts';
 import type { StoreReads } from '../../shared/runtime/store-reads.ts';
+import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import type { EndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { recordFormats } from '../../shared/tenants/record/violations.ts';
 import type { AdminApp } from './answer.ts';
@@ -43,6 +45,8 @@ export interface AdminOptions
   readonly ended: Pick<EndedSessions, 'ready'>;
   readonly adminToken: string;
   readonly registry: Registry;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
   /** Sentences for `/readyz` about disturbances that do not stop this process from working. */
   readonly notes?: () => readonly string[];
 }
@@ -79,6 +83,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   acceptJson(app, ['application/json', mergePatchType]);
   app.setValidatorCompiler(validatorFor);
   measureRequests(app, 'admin', registry);
+  traceRequests(app, options.tracing ?? null);
   answerWithProblems(app, options);
   refuseForeignHosts(app);
   refuseCrossSiteChanges(app);

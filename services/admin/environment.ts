@@ -4,6 +4,7 @@ import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { policyVariables } from '../../shared/policy/environment.ts';
 import { redisVariables } from '../../shared/redis/environment.ts';
 import { portVariable, serviceVariables } from '../../shared/runtime/config.ts';
+import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import { sessionVariables } from '../../shared/sessions/secrets.ts';
 
 /** Environment variables of the admin API. */
@@ -18,6 +19,7 @@ export const environment = Type.Object({
   ...clickHouseVariables,
   ...policyVariables,
   ...sessionVariables,
+  ...tracingVariables,
   TOLLGATE_CONSOLE_URL: Type.String({
     default: 'http://127.0.0.1:8083',
     description: 'Address at which browsers reach the console: portal links begin with it.',

@@ -2,6 +2,7 @@ import { readConfig } from '../../shared/runtime/config.ts';
 import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
+import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
@@ -13,6 +14,7 @@ const config = readConfig(environment, process.env);
 const logger = createLogger('admin', config.LOG_LEVEL);
 
 await runService(logger, async (lifecycle) => {
+  const tracing = await startTracing({ service: 'admin', config, logger, lifecycle });
   const stores = await openTenantStores({ service: 'admin', config, env: process.env, lifecycle, logger });
   const { registry, clock, policy, limiter, clickhouse, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
@@ -20,7 +22,7 @@ await runService(logger, async (lifecycle) => {
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const consoleUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
   const app = await createAdminApp({
-    ...{ policy, directory, limiter, ended, clock, logger, registry },
+    ...{ policy, directory, limiter, ended, clock, logger, registry, tracing },
     usage: stores.usage,
     records: stores.records,
     resets: stores.resets,

@@ -1,6 +1,8 @@
 import type { TouchedCells } from '../../shared/clickhouse/derive-totals.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
+import { traceBatch } from '../../shared/runtime/tracing/tracing.ts';
+import type { Steps, Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { touchedTenants } from './announce.ts';
 import type { Announcer } from './announce.ts';
 import type { RecordRejection } from './events/resolve.ts';
@@ -14,6 +16,8 @@ export interface AggregatorOptions extends StoreBlockOptions {
   readonly progress: Progress;
   /** Resolves once Kafka has the dead letters. */
   readonly writeDeadLetters: (rejected: readonly RejectedMessage[]) => Promise<void>;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
 }
 
 export interface Aggregator {
@@ -42,19 +46,34 @@ export interface Aggregator {
  * 7. commit: the consumer commits the offsets when the promise of this function resolves.
  */
 export function createAggregator(options: AggregatorOptions): Aggregator {
-  const { store, announcer, progress, writeDeadLetters, clock, metrics } = options;
+  const { store, announcer, progress, writeDeadLetters, clock, metrics, tracing = null } = options;
 
   return {
-    async handle(messages, isPart = false) {
-      const { events, rejections, corrections, repeats } = await storeBlock(messages, options);
-      if (corrections.length > 0) await metrics.timed('insert', () => store.noteCorrections(corrections));
-      await metrics.timed('dead_letters', () => writeRejected(messages, rejections));
-      await metrics.timed('derive', () => derive(touchedBy(events)));
-      if (!isPart) for (const { partition, offset } of messages) progress.advance(partition, offset + 1);
-      await metrics.timed('announce', () => announcer.announce(touchedTenants(events)));
-      metrics.handled(events, { dead: rejections.length, repeats }, clock.now());
-    },
+    handle: (messages, isPart = false) =>
+      traceBatch(
+        tracing,
+        { operation: 'process', topic: messages[0]?.topic ?? '', records: messages },
+        (steps) => handleBlock(messages, isPart, steps),
+      ),
   };
+
+  async function handleBlock(
+    messages: readonly ConsumedMessage[],
+    isPart: boolean,
+    steps: Steps,
+  ): Promise<void> {
+    const { events, rejections, corrections, repeats } = await steps.step('store events', () =>
+      storeBlock(messages, options),
+    );
+    if (corrections.length > 0) await metrics.timed('insert', () => store.noteCorrections(corrections));
+    await metrics.timed('dead_letters', () => writeRejected(messages, rejections));
+    await steps.step('derive totals', () => metrics.timed('derive', () => derive(touchedBy(events))));
+    if (!isPart) for (const { partition, offset } of messages) progress.advance(partition, offset + 1);
+    await steps.step('announce totals', () =>
+      metrics.timed('announce', () => announcer.announce(touchedTenants(events), steps.traceparent)),
+    );
+    metrics.handled(events, { dead: rejections.length, repeats }, clock.now());
+  }
 
   async function derive(touched: readonly TouchedCells[]): Promise<void> {
     for (const cells of touched) await store.derive(cells);

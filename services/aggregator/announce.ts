@@ -7,7 +7,7 @@ import { jsonAmounts, jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/topics/totals.ts';
 import type { StoredEvent } from './events/stored-event.ts';
 import type { DeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
-import type { Producer } from '../../shared/kafka/producer/producer.ts';
+import type { Producer, ProducerRecord } from '../../shared/kafka/producer/producer.ts';
 import { sendInPieces } from '../../shared/kafka/producer/send-in-pieces.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
@@ -15,9 +15,10 @@ import { TollgateError } from '../../shared/runtime/errors.ts';
 export interface Announcer {
   /**
    * Sends the totals of these tenants to the totals topic. If Kafka refuses the totals of a tenant, they become a dead
-   * letter of that tenant, and the totals of the other tenants are sent. Safe to repeat.
+   * letter of that tenant, and the totals of the other tenants are sent. Safe to repeat. `traceparent` becomes a header
+   * of the records; null: none.
    */
-  announce(tenants: ReadonlyMap<string, TouchedTenant>): Promise<void>;
+  announce(tenants: ReadonlyMap<string, TouchedTenant>, traceparent?: string | null): Promise<void>;
 }
 
 /** A tenant with events in a block. */
@@ -45,7 +46,8 @@ export interface AnnouncerOptions {
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { clickhouse, clock, zoneOf, completeThroughMs } = options;
   return {
-    async announce(tenants) {
+    async announce(tenants, traceparent = null) {
+      const headers = traceparent === null ? {} : { headers: { traceparent } };
       const nowMs = clock.now();
       const byZone = Map.groupBy(tenants.keys(), (tenantId) => zoneOf(tenantId));
       for (const [zone, tenantIds] of byZone) {
@@ -67,7 +69,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
             announced_at: new Date(clock.now()).toISOString(),
             ...degradedSince(tenants.get(tenantId)),
           };
-          return { key: tenantId, value: JSON.stringify(totals) };
+          return { key: tenantId, value: JSON.stringify(totals), ...headers };
         });
         await send(options, records);
       }
@@ -101,9 +103,14 @@ function routesOf(consumed: Readonly<Record<string, Amount>>): Pick<TenantTotals
   return JSON.stringify(consumed).length > routesLengthMax ? {} : { day_by_route: consumed };
 }
 
+interface TotalsRecord extends ProducerRecord {
+  readonly key: string;
+  readonly value: string;
+}
+
 async function send(
   { producer, deadLetters, topic }: AnnouncerOptions,
-  records: readonly { readonly key: string; readonly value: string }[],
+  records: readonly TotalsRecord[],
 ): Promise<void> {
   try {
     await sendInPieces(producer, topic, records);
@@ -112,9 +119,10 @@ async function send(
     for (const record of records) await sendAlone(record);
   }
 
-  async function sendAlone({ key, value }: { readonly key: string; readonly value: string }): Promise<void> {
+  async function sendAlone(record: TotalsRecord): Promise<void> {
+    const { key, value } = record;
     try {
-      await producer.send(topic, [{ key, value }]);
+      await producer.send(topic, [record]);
     } catch (error) {
       if (!isRefused(error)) throw error;
       const reason = `the totals could not be announced: ${error.message}`;

@@ -6,6 +6,7 @@ import {
 } from '../../shared/clickhouse/environment.ts';
 import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { opsPortVariable, serviceVariables } from '../../shared/runtime/config.ts';
+import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 
 /** Environment variables of the aggregator. */
 export const environment = Type.Object({
@@ -15,6 +16,7 @@ export const environment = Type.Object({
   ...clickHouseVariables,
   CLICKHOUSE_CLUSTER: clusterVariable,
   ...retentionVariables,
+  ...tracingVariables,
   TOLLGATE_BLOCK_ROWS_MAX: Type.Integer({
     minimum: 1,
     maximum: 200_000,

@@ -18,6 +18,7 @@ import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../shared/runtime/outage-log.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
+import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { environment } from './environment.ts';
 import { runAggregator } from './service.ts';
 
@@ -29,6 +30,7 @@ const logger = createLogger('aggregator', process.env['LOG_LEVEL'] ?? 'info');
 await runService(logger, async (lifecycle, fail) => {
   const config = readConfig(environment, process.env);
   const registry = createRegistry('aggregator');
+  const tracing = await startTracing({ service: 'aggregator', config, logger, lifecycle });
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const retentionDays = config.TOLLGATE_RAW_RETENTION_DAYS;
   let unready = (): readonly string[] => ['clickhouse'];
@@ -72,6 +74,7 @@ await runService(logger, async (lifecycle, fail) => {
     logger,
     registry,
     lifecycle,
+    tracing,
     fail,
   });
   logger.info({ opsPort: config.OPS_PORT }, 'aggregator started');

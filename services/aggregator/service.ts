@@ -12,6 +12,7 @@ import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
+import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { createAggregator } from './aggregator.ts';
 import { createAnnouncer } from './announce.ts';
 import { createEventStore } from './events/event-store.ts';
@@ -32,6 +33,8 @@ export interface ServiceOptions {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly lifecycle: Lifecycle;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
   /** Called when the process must exit, so that its supervisor starts it again. */
   readonly fail: (error: unknown) => void;
 }
@@ -91,6 +94,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     clock,
     bounds: options.bounds,
     metrics,
+    tracing: options.tracing ?? null,
   });
   const consumer = runConsumer(kafka, {
     topic: topics.usage,

@@ -11,6 +11,8 @@ import type { Topics } from '../../shared/kafka/topics.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { traceBatch } from '../../shared/runtime/tracing/tracing.ts';
+import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { createAlertLog } from './alert-log.ts';
 import { followTenantChanges } from './evaluate/tenant-changes.ts';
 import { createDeliveryWorker } from './deliver/delivery-worker.ts';
@@ -48,6 +50,8 @@ export interface AlerterOptions {
   readonly logger: Logger;
   /** Called when a consumer has stopped making progress: the process has to exit. */
   readonly onStalled: (error: unknown) => void;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
 }
 
 export interface Alerter {
@@ -111,7 +115,8 @@ export function runAlerter(options: AlerterOptions): Alerter {
       onBatch: async ({ messages }) => {
         await tenants.catchUp();
         await readHistory();
-        return evaluator.evaluate(messages);
+        const batch = { operation: 'process', topic: topics.totals, records: messages } as const;
+        return traceBatch(options.tracing ?? null, batch, () => evaluator.evaluate(messages));
       },
     });
   }

@@ -3,6 +3,7 @@ import { clickHouseVariables } from '../../shared/clickhouse/environment.ts';
 import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { policyVariables } from '../../shared/policy/environment.ts';
 import { opsPortVariable, serviceVariables } from '../../shared/runtime/config.ts';
+import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import { defaultRetryPlan } from './deliver/delivery.ts';
 
 /** Environment variables of the alerter. */
@@ -12,6 +13,7 @@ export const environment = Type.Object({
   ...kafkaVariables,
   ...clickHouseVariables,
   ...policyVariables,
+  ...tracingVariables,
   SMTP_URL: Type.String({
     default: '',
     description: 'Mail server, `smtp://user:password@host:587`. Empty: no mail is sent.',

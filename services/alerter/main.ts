@@ -13,6 +13,7 @@ import { readConfig } from '../../shared/runtime/config.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
+import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { environment } from './environment.ts';
 import { runAlerter } from './alerter.ts';
 import { defaultRetryPlan } from './deliver/delivery.ts';
@@ -24,6 +25,7 @@ const logger = createLogger('alerter', process.env['LOG_LEVEL'] ?? 'info');
 await runService(logger, async (lifecycle, fail) => {
   const config = readConfig(environment, process.env);
   const registry = createRegistry('alerter');
+  const tracing = await startTracing({ service: 'alerter', config, logger, lifecycle });
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => policy.close());
@@ -72,6 +74,7 @@ await runService(logger, async (lifecycle, fail) => {
     registry,
     logger,
     onStalled: fail,
+    tracing,
   });
   lifecycle.onClose('alerter', async () => {
     await alerter.close();

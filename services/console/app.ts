@@ -11,9 +11,11 @@ import { answerClientError } from '../../shared/runtime/http/client-error.ts';
 import { isCrossSiteChange } from '../../shared/runtime/http/cross-site.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import { measureRequests } from '../../shared/runtime/http/request-metrics.ts';
+import { traceRequests } from '../../shared/runtime/http/request-traces.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { storeOf } from '../../shared/runtime/store-reads.ts';
 import type { StoreReads } from '../../shared/runtime/store-reads.ts';
+import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { acceptForms, readQuery } from './components/form-body.ts';
 import { html } from './components/html.ts';
 import { emptyState, failedState, page } from './components/layout.ts';
@@ -30,6 +32,8 @@ interface ListenerOptions {
   /** URL of the console for browsers, without a slash at its end. */
   readonly publicUrl: () => string;
   readonly registry: Registry;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
   readonly reads: StoreReads;
   readonly logger: Logger;
 }
@@ -66,6 +70,7 @@ export async function createConsoleApp(options: ConsoleOptions): Promise<Fastify
     rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : undecodablePath),
   });
   measureRequests(app, 'console', options.registry);
+  traceRequests(app, options.tracing ?? null);
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,

@@ -4,6 +4,7 @@ import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { listenOps } from '../../shared/runtime/http/ops.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
+import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { createSessions } from '../../shared/sessions/sessions.ts';
@@ -18,6 +19,7 @@ const config = readConfig(environment, process.env);
 const logger = createLogger('console', config.LOG_LEVEL);
 
 await runService(logger, async (lifecycle) => {
+  const tracing = await startTracing({ service: 'console', config, logger, lifecycle });
   const stores = await openTenantStores({ service: 'console', config, env: process.env, lifecycle, logger });
   const { registry, clock, policy, limiter, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
@@ -31,7 +33,7 @@ await runService(logger, async (lifecycle) => {
   let publicUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const app = await createConsoleApp({
-    ...{ policy, directory, limiter, credentials, clock, logger, registry },
+    ...{ policy, directory, limiter, credentials, clock, logger, registry, tracing },
     usage: stores.usage,
     records: stores.records,
     resets: stores.resets,

@@ -5,6 +5,7 @@ import { policyVariables } from '../../shared/policy/environment.ts';
 import { callTimeoutMsDefault } from '../../shared/redis/client.ts';
 import { redisVariables } from '../../shared/redis/environment.ts';
 import { opsPortVariable, portVariable, serviceVariables } from '../../shared/runtime/config.ts';
+import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import { transportVariables } from './transport/bounds.ts';
 
 /** Environment variables of the gateway. */
@@ -65,4 +66,5 @@ export const environment = Type.Object({
       "Header field `NAME: VALUE` that the upstream gets instead of the caller's `Authorization` and `X-API-Key`, e.g. `Authorization: Bearer sk-…`. Empty: these fields are forwarded.",
   }),
   ...transportVariables,
+  ...tracingVariables,
 });

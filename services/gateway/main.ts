@@ -17,6 +17,7 @@ import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { environment } from './environment.ts';
 import { createApiServer } from './listeners/api-listener.ts';
@@ -46,6 +47,8 @@ const logger = createLogger('gateway', process.env['LOG_LEVEL'] ?? 'info');
 await runService(logger, async (lifecycle, fail) => {
   const config = nameNode(readConfig(environment, process.env));
   const registry = createRegistry('gateway');
+  const node = config.TOLLGATE_NODE;
+  const tracing = await startTracing({ service: 'gateway', instance: node, config, logger, lifecycle });
   let core: OpenedEnforcer | null = null;
   let isReady = false;
   const unready = (): string[] => {
@@ -61,7 +64,14 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('ops', () => ops.close());
   const { clickhouse, queries } = openQueries(config, registry, lifecycle);
   const clocks = [clickHouseTime(clickhouse)];
-  core = await openEnforcer(settingsOf(config), { logger, registry, lifecycle, clocks, onSpoolLost: fail });
+  core = await openEnforcer(settingsOf(config), {
+    logger,
+    registry,
+    lifecycle,
+    clocks,
+    tracing,
+    onSpoolLost: fail,
+  });
   const { enforcer, policy, sessions, spool } = core;
   const disk = exportDiskSpace(config.TOLLGATE_SPOOL_DIR, { registry });
   lifecycle.onClose('disk space', () => {

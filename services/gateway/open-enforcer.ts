@@ -18,6 +18,7 @@ import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import type { AgreedClock, ClockSource } from '../../shared/runtime/time/agreed-clock.ts';
+import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
 import { startPublisher } from './metering/publish.ts';
 import { openSpool } from './spool/spool.ts';
@@ -49,6 +50,8 @@ export interface EnforcerRuntime {
   readonly clocks?: readonly ClockSource[];
   /** Called when another process took over the spool. This process then has to stop. */
   readonly onSpoolLost: (error: TollgateError) => void;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
 }
 
 /** An enforcer with its connections to Redis and Kafka, and with its spool. */
@@ -75,7 +78,7 @@ export async function openEnforcer(
   runtime: EnforcerRuntime,
 ): Promise<OpenedEnforcer> {
   const { node } = settings;
-  const { logger, registry, lifecycle } = runtime;
+  const { logger, registry, lifecycle, tracing = null } = runtime;
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(settings.policyPath, settings.env, { logger, registry });
   lifecycle.onClose('policy', () => policy.close());
@@ -96,10 +99,10 @@ export async function openEnforcer(
     onLost: runtime.onSpoolLost,
   });
   lifecycle.onClose('spool', () => spool.close());
-  const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger });
+  const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger, tracing });
   lifecycle.onClose('publisher', () => publisher.close());
 
-  const core = { limiter, concurrency, records, events: spool, node, clock, logger, registry };
+  const core = { limiter, concurrency, records, events: spool, node, clock, logger, registry, tracing };
   const enforcer = new Enforcer({ policy: () => policy.current(), ...core });
   lifecycle.onClose('enforcer', () => enforcer.close());
   const untilReady = (): Promise<void> =>

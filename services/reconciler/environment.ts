@@ -4,6 +4,7 @@ import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { policyVariables } from '../../shared/policy/environment.ts';
 import { redisVariables } from '../../shared/redis/environment.ts';
 import { opsPortVariable, serviceVariables } from '../../shared/runtime/config.ts';
+import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 
 /** Environment variables of the reconciler. */
 export const environment = Type.Object({
@@ -13,6 +14,7 @@ export const environment = Type.Object({
   ...kafkaVariables,
   ...clickHouseVariables,
   ...policyVariables,
+  ...tracingVariables,
   TOLLGATE_AUDIT_INTERVAL_MS: Type.Integer({
     minimum: 1_000,
     maximum: 86_400_000,

@@ -23,6 +23,7 @@ import { runService } from '../../shared/runtime/lifecycle.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
+import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { environment } from './environment.ts';
 import { startLossAudit } from './loss-audit.ts';
 import { runReconciler } from './reconciler.ts';
@@ -33,6 +34,7 @@ const logger = createLogger('reconciler', process.env['LOG_LEVEL'] ?? 'info');
 await runService(logger, async (lifecycle, fail) => {
   const config = readConfig(environment, process.env);
   const registry = createRegistry('reconciler');
+  const tracing = await startTracing({ service: 'reconciler', config, logger, lifecycle });
   const clock = createAgreedClock({ registry, logger, lifecycle });
   const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, {
     logger,
@@ -46,12 +48,7 @@ await runService(logger, async (lifecycle, fail) => {
   const limiter = createLimiter({ redis, keyPrefix, clock, registry, logger });
   lifecycle.onClose('limiter', () => limiter.close());
   const clickhouse = openClickHouse(config, lifecycle);
-  const kafka = createKafka({
-    ...kafkaCluster(config),
-    clientId: 'tollgate-reconciler',
-    logger,
-    clock,
-  });
+  const kafka = createKafka({ ...kafkaCluster(config), clientId: 'tollgate-reconciler', logger, clock });
   const topics = topicsWith(config.TOLLGATE_TOPIC_PREFIX);
   clock.compareWith([redisTime(redis), brokerTime(kafka, topics, lifecycle), clickHouseTime(clickhouse)]);
   const redisFigures = exportServerMetrics(redis, { registry });
@@ -77,6 +74,7 @@ await runService(logger, async (lifecycle, fail) => {
     registry,
     logger,
     onStalled: fail,
+    tracing,
   });
   lifecycle.onClose('reconciler', () => reconciler.close());
   const stores = { kafka, topics, groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`, clickhouse, limiter };

@@ -19,6 +19,8 @@ import type { Clock } from '../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { traceBatch } from '../../shared/runtime/tracing/tracing.ts';
+import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { createCallerRestorer } from './restore/caller-restorer.ts';
 import { createCallersAfterLoss } from './redis-loss/callers-after-loss.ts';
 import { followDegradedCallers } from './degraded/degraded-callers.ts';
@@ -44,6 +46,8 @@ export interface ReconcilerOptions {
   readonly logger: Logger;
   /** Called when the consumer has stopped for good: the process has to exit. */
   readonly onStalled: (error: unknown) => void;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
 }
 
 export interface Reconciler {
@@ -57,7 +61,7 @@ export interface Reconciler {
  * whenever its totals are announced. Offsets are committed after Redis has stored the values.
  */
 export function runReconciler(options: ReconcilerOptions): Reconciler {
-  const { kafka, topics, tenants, clickhouse, policy, clock, registry, logger } = options;
+  const { kafka, topics, tenants, clickhouse, policy, clock, registry, logger, tracing = null } = options;
   const drift = createDrift(registry, clock);
   const restorer = createQuotaRestorer({ ...options, drift });
   const restoreCallers = createCallerRestorer({ ...options, drift });
@@ -80,7 +84,10 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     topic: topics.totals,
     groupId: options.groupId,
     groupLabel: 'reconciler',
-    onBatch: ({ messages }) => restoreAnnounced(messages),
+    onBatch: ({ messages }) =>
+      traceBatch(tracing, { operation: 'process', topic: topics.totals, records: messages }, () =>
+        restoreAnnounced(messages),
+      ),
     deadLetters: createDeadLetterWriter({ ...options, producer }),
     batchRecordsMax: 2_000,
     registry,

@@ -36,6 +36,8 @@ export interface UsageCloudEvent<Data = unknown> {
   readonly subject: string;
   readonly datacontenttype: 'application/json';
   readonly data: Data;
+  /** The span of the request, if it is recorded: an extension attribute, see the distributed tracing extension of CloudEvents. */
+  readonly traceparent?: string;
   /** Id of the spool run that assigned `spoolsequence`, see `spool-run.ts`. The gateway writes it. */
   readonly spool?: string;
   /** Sequence number of the event in the spool run. */

@@ -53,7 +53,7 @@ const banned: readonly BannedWords[] = [
 
 /** Files that are not checked: generated files, data, licences, and this list. */
 const exempt =
-  /^(package-lock\.json|LICENSE|CHANGELOG\.md|dashboards\/generated\/|deploy\/helm\/tollgate\/files\/|policies\/schema\.json|test\/hostile\/corpus\/|test\/tidy\/words\.test\.ts)|\.(png|jpg|ico|woff2?|gz|bin)$|iana-names\.txt$/;
+  /^(package-lock\.json|LICENSE|CHANGELOG\.md|dashboards\/generated\/|deploy\/helm\/tollgate\/files\/|policies\/schema\.json|test\/hostile\/corpus\/|test\/tidy\/words\.test\.ts)|\.(png|jpg|ico|woff2?|gz|bin)$|go\.sum$|iana-names\.txt$/;
 
 describe('words that are banned in prose and identifiers', () => {
   test.each(banned)('$words $phrases', ({ words = [], phrases = [], instead }) => {

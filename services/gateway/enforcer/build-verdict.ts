@@ -154,5 +154,6 @@ export function verdictOf(
     reserve: request.reserve ?? null,
     reservation,
     release,
+    trace: null,
   };
 }

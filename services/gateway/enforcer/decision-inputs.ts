@@ -8,6 +8,7 @@ import type { ApplicableLimits } from '../../../shared/policy/match.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { TraceHeaders } from '../../../shared/runtime/tracing/tracing.ts';
 import type { Identified, TenantRecords } from './identify.ts';
 import type { InvalidRequestLimit } from './invalid-request-limit.ts';
 import { withOverride } from './limit-override.ts';
@@ -51,6 +52,10 @@ export interface DecisionRequest extends RawRequest {
    * timeout applies.
    */
   readonly waitMsMax?: number;
+  /** Header fields that may state the trace of the request, if they are not in `headers`. */
+  readonly traceHeaders?: TraceHeaders;
+  /** `performance.now()` when the request arrived, for its span; absent: now. */
+  readonly receivedAt?: number;
   /** Amounts to reserve, for a call whose usage is known only after it. Absent: the request charges its units only. */
   readonly reserve?: Reserve;
 }

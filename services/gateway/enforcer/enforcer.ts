@@ -6,13 +6,16 @@ import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
 import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { Tracing } from '../../../shared/runtime/tracing/tracing.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import { createBoundedLog, logLimitHit } from '../metering/bounded-log.ts';
 import type { BoundedLog } from '../metering/bounded-log.ts';
+import { describeTrace } from '../metering/describe-trace.ts';
 import { EventSampling } from '../metering/event-sampling.ts';
 import { Meter } from '../metering/meter.ts';
 import type { EventLog, MeteredResponse } from '../metering/meter.ts';
+import { RequestTrace } from '../metering/request-trace.ts';
 import { createGatewayMetrics } from '../metrics.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import { createCheckedDecisions } from '../outcomes/checked-decisions.ts';
@@ -46,6 +49,8 @@ export interface EnforcerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
 }
 
 /** The units of a decision, and what they were charged to. */
@@ -76,6 +81,7 @@ export class Enforcer {
   readonly #dependencies: DecisionDependencies;
   readonly #meter: Meter;
   readonly #limitHits: BoundedLog;
+  readonly #tracing: Tracing | null;
   #identifier: Identifier;
 
   constructor(options: EnforcerOptions) {
@@ -109,6 +115,7 @@ export class Enforcer {
     };
     this.#meter = new Meter({ events, node, metrics, logger, sampling: new EventSampling(clock) });
     this.reservations = new CallReservations({ limiter, meter: this.#meter, clock });
+    this.#tracing = options.tracing ?? null;
     this.#limitHits = createBoundedLog(logger, clock, () => metrics.logsSuppressed.inc());
     this.#identifier = new Identifier(policy(), this.#credentials);
   }
@@ -144,11 +151,12 @@ export class Enforcer {
    * `onVerdict` may be called before this method returns, and must not throw.
    */
   decideWith(request: DecisionRequest, onVerdict: (verdict: Verdict) => void): void {
+    const report = this.#tracing === null ? onVerdict : tracedVerdicts(this.#tracing, request, onVerdict);
     decide(this.#dependencies, this.policy(), request, (verdict) => {
       // If `applicable` is set, the decision is about a call of the API listener itself. Such a call has its
       // own metric and is not counted as a request to the protected API.
       if (!request.peek && request.applicable === undefined) this.recordDecision(verdict);
-      onVerdict(verdict);
+      report(verdict);
     });
   }
 
@@ -173,7 +181,9 @@ export class Enforcer {
    * rejects.
    */
   meter(verdict: Verdict, response: MeteredResponse): Promise<void> {
-    return this.#meter.writeRequest(verdict, response);
+    const written = this.#meter.writeRequest(verdict, response);
+    if (verdict.trace !== null) describeTrace(verdict.trace, verdict, response);
+    return written;
   }
 
   /**
@@ -243,4 +253,17 @@ export class Enforcer {
     if (this.#identifier.policy !== policy) this.#identifier = new Identifier(policy, this.#credentials);
     return this.#identifier;
   }
+}
+
+/**
+ * Starts the span of a request and adds it to the verdict. A span that no entrypoint ends, because the decision has no
+ * event, is not exported.
+ */
+function tracedVerdicts(
+  tracing: Tracing,
+  { headers, traceHeaders = headers ?? {}, receivedAt }: DecisionRequest,
+  onVerdict: (verdict: Verdict) => void,
+): (verdict: Verdict) => void {
+  const trace = new RequestTrace(tracing.startRequest(traceHeaders, receivedAt));
+  return (verdict) => onVerdict({ ...verdict, trace });
 }

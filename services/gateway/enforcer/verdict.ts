@@ -4,6 +4,7 @@ import type { Attributes, Limit, LimitState } from '../../../shared/domain/limit
 import type { Plan, Policy, Route } from '../../../shared/domain/policy.ts';
 import type { Target } from '../../../shared/domain/request/target.ts';
 import type { CredentialRejection, AddressRejection } from '../../../shared/identity/credential-reading.ts';
+import type { RequestTrace } from '../metering/request-trace.ts';
 import type { OpenReservation, Reserve } from '../reservations/reserved-call.ts';
 import type { Fault } from '../transport/fault.ts';
 
@@ -45,6 +46,8 @@ export interface Verdict {
   readonly reservation: OpenReservation | null;
   /** Releases the permit that the request holds under concurrent limits. The second call does nothing. */
   readonly release: () => void;
+  /** The span of the request; null if traces are off. */
+  readonly trace: RequestTrace | null;
 }
 
 /** Why a tenant is blocked, and until when. */

@@ -86,9 +86,10 @@ function decideComplete(
 
 function requestOf(
   { method, headers, url, fault, rewritten, cost, reserve }: ReceivedRequest,
-  { enforcer }: GuardedRequest,
+  guarded: GuardedRequest,
   caller: Identified,
 ): DecisionRequest {
+  const { enforcer } = guarded;
   const read = readMethod(method, headers, enforcer.policy().requests);
   const isRead = typeof read === 'string';
   const unreadable = fault ?? (isRead ? null : read);
@@ -103,6 +104,7 @@ function requestOf(
     hold: true,
     plan: null,
     headers,
+    receivedAt: guarded.startedAt,
     ...(reserve === null ? {} : { reserve: reserveOf(enforcer, reserve) }),
   };
 }
@@ -146,6 +148,7 @@ function applyVerdict(verdict: Verdict, guarded: GuardedRequest, next: Next): vo
   const { reply } = guarded;
   try {
     guarded.verdict = verdict;
+    verdict.trace?.hold();
     // The client disconnected during the decision, so the permit of the verdict has to be released here.
     if (guarded.ended) guarded.leave();
     else if (guarded.fault !== null) sendFault(reply, guarded.fault);

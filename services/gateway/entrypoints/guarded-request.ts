@@ -129,6 +129,8 @@ export class GuardedRequest implements Exchange {
     }
     this.verdict?.release();
     if (!this.metered) void this.meter(clientLeft);
+    const { raw } = this.reply;
+    this.verdict?.trace?.end(raw.headersSent ? raw.statusCode : clientLeft);
   }
 
   /** Writes the event of a metered call before the call is forwarded. Resolves when the event is durable. */

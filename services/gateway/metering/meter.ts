@@ -138,7 +138,7 @@ function requestEvent(
 ): RequestEvent {
   const { decision, identity, plan, route, units, method, path, atMs, reservation } = verdict;
   const cost = clampedCost(units, route?.unitPrice ?? noPrice);
-  return {
+  const event: RequestEvent = {
     specversion: '1.0',
     id: decision.id,
     source,
@@ -172,6 +172,8 @@ function requestEvent(
       ...(reservation === null ? noFields : reservedFields(reservation, cost)),
     },
   };
+  const traceparent = verdict.trace?.traceparent ?? null;
+  return traceparent === null ? event : { ...event, traceparent };
 }
 
 const noFields = {};

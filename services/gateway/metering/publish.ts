@@ -7,6 +7,8 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
+import { traceBatch } from '../../../shared/runtime/tracing/tracing.ts';
+import type { Tracing } from '../../../shared/runtime/tracing/tracing.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { SpoolRecord } from '../spool/segments/record.ts';
 
@@ -25,6 +27,8 @@ export interface PublisherOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
+  /** Absent: no traces. */
+  readonly tracing?: Tracing | null;
   /**
    * Largest event that is sent, in bytes: the brokers' `message.max.bytes` minus the size of the record and batch
    * headers.
@@ -56,6 +60,7 @@ const readRetryMs = 1_000;
  */
 export function startPublisher(options: PublisherOptions): Publisher {
   const { kafka, topics, spool, clock, registry, logger, valueBytesMax = 950_000 } = options;
+  const { tracing = null } = options;
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs: Infinity });
   const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
   const deadLettersWritten = new Counter({
@@ -80,7 +85,8 @@ export function startPublisher(options: PublisherOptions): Publisher {
         await nextWrite();
         continue;
       }
-      await sendBatch(records);
+      const batch = { operation: 'send', topic: topics.usage, records } as const;
+      await traceBatch(tracing, batch, () => sendBatch(records));
       spool.acknowledge(last.sequence);
       const pauseMs = startedAt + sendIntervalMs - performance.now();
       if (pauseMs > 0 && records.length < batchRecordsMax / 2 && !closing) await pause(pauseMs);

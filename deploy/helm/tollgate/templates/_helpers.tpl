@@ -90,6 +90,15 @@ app.kubernetes.io/component: {{ .component }}
 - name: TOLLGATE_UPSTREAM_CREDENTIAL
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: TOLLGATE_UPSTREAM_CREDENTIAL, optional: true } }
 {{- end }}
+{{- with .root.Values.tracing }}
+{{- if .endpoint }}
+- { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }} }
+- { name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio }
+- { name: OTEL_TRACES_SAMPLER_ARG, value: {{ .share | quote }} }
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: OTEL_EXPORTER_OTLP_HEADERS, optional: true } }
+{{- end }}
+{{- end }}
 {{- range $name, $value := merge (deepCopy .values.env) .root.Values.env }}
 - { name: {{ $name }}, value: {{ $value | quote }} }
 {{- end }}

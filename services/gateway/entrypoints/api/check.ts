@@ -172,6 +172,8 @@ export function registerCheck(app: ApiServer, enforcer: Enforcer): void {
         caller: { identity, rejection: null },
         // Without `ip`, the address is that of the application, not of its client.
         ...(typeof body.ip === 'string' ? {} : { exemptBy: 'route' }),
+        traceHeaders: request.headers,
+        receivedAt: startedAt,
         ...(reserve === null ? {} : { reserve }),
         method: body.method,
         url: percentEncoded(body.path),

@@ -44,6 +44,7 @@ export function upstreamHeaders(
   headers['x-request-id'] ??= decision.id;
   headers['x-tollgate-decision'] = decision.id;
   writeIdentityHeaders(verdict, headers);
+  verdict.trace?.writeHeaders(headers);
   return headers;
 }
 
