@@ -1,12 +1,11 @@
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { constants as zlib } from 'node:zlib';
+import compress from '@fastify/compress';
 import cookie from '@fastify/cookie';
 import helmet from '@fastify/helmet';
-import serveStatic from '@fastify/static';
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { messageOf } from '../../shared/runtime/errors.ts';
-import { declareAccess, guardRoutes } from '../../shared/runtime/http/access.ts';
+import { guardRoutes } from '../../shared/runtime/http/access.ts';
 import { answerClientError } from '../../shared/runtime/http/client-error.ts';
 import { isCrossSiteChange } from '../../shared/runtime/http/cross-site.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
@@ -16,9 +15,15 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { storeOf } from '../../shared/runtime/store-reads.ts';
 import type { StoreReads } from '../../shared/runtime/store-reads.ts';
 import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
+import type { Brand } from './browser/brand.ts';
+import { isFragmentRequest } from './browser/fragments.ts';
+import { createLiveStreams } from './browser/live-streams.ts';
+import { registerShell } from './browser/shell.ts';
+import type { Shell } from './browser/shell.ts';
 import { acceptForms, readQuery } from './components/form-body.ts';
 import { html } from './components/html.ts';
 import { emptyState, failedState, page } from './components/layout.ts';
+import { createNowReadings } from './now/readings.ts';
 import { registerOperator } from './operator/app.ts';
 import type { OperatorOptions } from './operator/app.ts';
 import { requireOperator } from './operator/signed-in.ts';
@@ -26,7 +31,7 @@ import { registerPortal } from './portal/app.ts';
 import type { PortalOptions } from './portal/app.ts';
 import { requireVisitor } from './portal/visitor.ts';
 
-export type ConsoleOptions = PortalOptions & OperatorOptions & ListenerOptions;
+export type ConsoleOptions = Omit<PortalOptions & OperatorOptions, 'liveStreams' | 'now'> & ListenerOptions;
 
 interface ListenerOptions {
   /** URL of the console for browsers, without a slash at its end. */
@@ -36,10 +41,14 @@ interface ListenerOptions {
   readonly tracing?: Tracing | null;
   readonly reads: StoreReads;
   readonly logger: Logger;
+  readonly brand: Brand;
 }
 
 const bodyBytesMax = 64 * 1024;
-const assetsFolder = fileURLToPath(new URL('./assets', import.meta.url));
+/** A page takes about a millisecond to compress. */
+const brotliQuality = 4;
+/** Smaller responses are not compressed. */
+const compressedBytesMin = 1024;
 
 /** Routes that need no session: the two sign-ins, and the files that all pages load. */
 const openRoutes = [
@@ -51,13 +60,12 @@ const openRoutes = [
   'POST /operator/sign-in',
   'POST /operator/sign-out',
   'GET /healthz',
-  'GET /assets/*',
-  'GET /vendor/uplot/*',
+  'GET /assets/:version/:name',
 ];
 
 /**
  * The public listener: the portal at `/`, the operator console under `/operator`. Pages are rendered here and work
- * without scripts; scripts only keep figures live and draw graphs. The content security policy allows no inline script or
+ * without scripts; scripts only replace parts of a page by newer ones, and draw charts. The content security policy allows no inline script or
  * style, no frame and no other origin.
  */
 export async function createConsoleApp(options: ConsoleOptions): Promise<FastifyInstance> {
@@ -90,15 +98,22 @@ export async function createConsoleApp(options: ConsoleOptions): Promise<Fastify
     // HTTPS.
     strictTransportSecurity: false,
   });
+  await app.register(compress, {
+    threshold: compressedBytesMin,
+    encodings: ['br', 'gzip', 'identity'],
+    brotliOptions: { params: { [zlib.BROTLI_PARAM_QUALITY]: brotliQuality } },
+  });
   await app.register(cookie);
   refuseCrossSiteChanges(app, options);
   guardSessions(app, options);
-  await app.register(registerAssets);
+  registerShell(app, options.brand);
   acceptForms(app);
   answerWithPages(app, options);
   app.get('/healthz', { config: { access: 'public' } }, () => ({ status: 'ok' }));
-  registerPortal(app, options);
-  registerOperator(app, options);
+  const liveStreams = createLiveStreams(app, options.registry);
+  const now = createNowReadings(options);
+  registerPortal(app, { ...options, liveStreams, now });
+  registerOperator(app, { ...options, liveStreams, now });
   return app;
 }
 
@@ -129,7 +144,9 @@ function refuseCrossSiteChanges(
     void reply
       .code(403)
       .type('text/html')
-      .send(plainPage('Not from here', 'This form was sent by another site, so nothing was done.'));
+      .send(
+        plainPage(app.shell, 'Not from here', 'This form was sent by another site, so nothing was done.'),
+      );
   });
 }
 
@@ -146,19 +163,6 @@ function guardSessions(app: FastifyInstance, options: ConsoleOptions): void {
   });
 }
 
-/** Static files that pages load. They contain no data of tenants. */
-async function registerAssets(scope: FastifyInstance): Promise<void> {
-  declareAccess(scope, 'public');
-  await scope.register(serveStatic, { root: assetsFolder, prefix: '/assets/', maxAge: 60_000 });
-  await scope.register(serveStatic, {
-    root: dirname(fileURLToPath(import.meta.resolve('uplot/dist/uPlot.esm.js'))),
-    prefix: '/vendor/uplot/',
-    decorateReply: false,
-    maxAge: 3_600_000,
-    allowedPath: (path) => /^\/?uPlot\.(esm\.js|min\.css)$/.test(path),
-  });
-}
-
 function answerWithPages(
   app: FastifyInstance,
   { logger, reads }: Pick<ConsoleOptions, 'logger' | 'reads'>,
@@ -167,28 +171,28 @@ function answerWithPages(
     reply
       .code(404)
       .type('text/html')
-      .send(plainPage('No such page', 'The address may be mistyped or out of date.')),
+      .send(plainPage(app.shell, 'No such page', 'The address may be mistyped or out of date.')),
   );
   app.setErrorHandler((error, request, reply) => {
     const store = storeOf(error);
     const status = store === null ? ((error as { statusCode?: number }).statusCode ?? 500) : 503;
     if (store !== null) reads.countFailure(store);
     logger[status < 500 ? 'info' : 'error']({ err: error, url: request.url.split('?')[0] }, messageOf(error));
+    void reply.code(status).header('cache-control', 'no-store').type('text/html');
+    if (isFragmentRequest(request)) return reply.send(failedState('This part').markup);
     const body =
       status < 500
         ? emptyState('That did not work', messageOf(error))
         : html`<div class="card">${failedState('This page')}</div>`;
-    return reply
-      .code(status)
-      .type('text/html')
-      .send(page({ title: 'Something is wrong', area: 'portal', nav: [], here: '', who: null, body }));
+    const title = 'Something is wrong';
+    return reply.send(page({ title, area: 'portal', nav: [], here: '', who: null, body }, app.shell));
   });
 }
 
-function plainPage(title: string, text: string): string {
+function plainPage(shell: Shell, title: string, text: string): string {
   const body = html`<div class="card narrow">
     ${emptyState(title, text)}
     <p><a href="/">Go to the start</a></p>
   </div>`;
-  return page({ title, area: 'portal', nav: [], here: '', who: null, body });
+  return page({ title, area: 'portal', nav: [], here: '', who: null, body }, shell);
 }

@@ -24,4 +24,28 @@ export const environment = Type.Object({
       'Address at which browsers reach the console: portal links begin with it, and cookies are `Secure` when it is ' +
       '`https:`. Empty: the address that the listener binds.',
   }),
+  TOLLGATE_BRAND_NAME: Type.String({
+    default: 'Tollgate',
+    minLength: 1,
+    maxLength: 60,
+    description: 'Name of the provider in the header and the title of all pages.',
+  }),
+  TOLLGATE_BRAND_LOGO: Type.String({
+    default: '',
+    description:
+      'Path of the provider’s logo: an SVG, PNG or WebP file of at most 256 KiB. Empty: Tollgate’s mark.',
+  }),
+  TOLLGATE_BRAND_COLOUR: Type.String({
+    default: '',
+    pattern: '^(#[0-9A-Fa-f]{6})?$',
+    description:
+      'Colour of links and buttons, `#rrggbb`. It is darkened or lightened where text in it could not be read. ' +
+      'Empty: the default colours.',
+  }),
+  TOLLGATE_SUPPORT_URL: Type.String({
+    default: '',
+    pattern: '^((https?://|mailto:)[^ ]+)?$',
+    description:
+      'Address of the support, `https:` or `mailto:`, in the footer and where a page advises to contact it.',
+  }),
 });

@@ -10,6 +10,7 @@ import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-
 import { createSessions } from '../../shared/sessions/sessions.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
 import { openTenantStores } from '../../shared/tenants/open-stores.ts';
+import { readBrand } from './read-brand.ts';
 import { createConsoleApp } from './app.ts';
 import { environment } from './environment.ts';
 import { createTestMessages } from './portal/test-messages.ts';
@@ -45,6 +46,7 @@ await runService(logger, async (lifecycle) => {
     signIns: createSignInCounter(registry),
     adminToken: config.TOLLGATE_ADMIN_TOKEN,
     publicUrl: () => publicUrl,
+    brand: await readBrand(config),
   });
   lifecycle.onClose('listener', () => app.close());
   const url = await listenOn(app, config.HOST, config.CONSOLE_PORT);

@@ -118,6 +118,8 @@ export interface Policy {
   /** First 12 hex digits of the file's SHA-256. Decisions record it to identify the policy that was in force. */
   readonly revision: string;
   readonly links: { readonly documentation: string; readonly upgrade: string };
+  /** ISO 4217 code of the currency of all prices and costs; null: the policy names none. */
+  readonly currency: string | null;
   readonly upstream: string | null;
   readonly requests: RequestReading;
   readonly identity: IdentityPolicy;

@@ -1,3 +1,4 @@
+import type { ExactAmounts } from '../domain/events/call-usage.ts';
 import { addAmounts } from '../domain/amount.ts';
 import type { Amount } from '../domain/amount.ts';
 import { periodAt } from '../domain/time/calendar.ts';
@@ -7,13 +8,15 @@ import type { Policy } from '../domain/policy.ts';
 import { anonymousTenant, requestEventType } from '../domain/usage-event.ts';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
 import { withMoney } from '../clickhouse/queries/decimals.ts';
-import { openReservations } from '../clickhouse/queries/reservations.ts';
+import { openReservations, reservedAmounts } from '../clickhouse/queries/reservations.ts';
 import type { OpenReservation, ReservationsQuery } from '../clickhouse/queries/reservations.ts';
 import type { MoneyAsText } from '../clickhouse/queries/decimals.ts';
 import { periodTotals } from '../clickhouse/queries/period-totals.ts';
 import type { TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
 import { served } from '../clickhouse/queries/predicates.ts';
 import { levelRange } from '../clickhouse/queries/usage-levels.ts';
+import { recentCallers } from '../clickhouse/queries/recent-callers.ts';
+import type { RecentCaller } from '../clickhouse/queries/recent-callers.ts';
 import { createQueryShares } from '../clickhouse/query-shares.ts';
 import type { QueryShares } from '../clickhouse/query-shares.ts';
 import type { Registry } from '../runtime/http/ops.ts';
@@ -87,10 +90,16 @@ export interface UsageReader {
   alerts(tenantId: string, countMax: number): Promise<readonly DeliveredAlert[]>;
   /** Open and expired reservations; those that end first are first. */
   openReservations(query: ReservationsQuery): Promise<readonly OpenReservation[]>;
+  /** Callers of the tenant since `sinceMs`, most requests first. */
+  callers(tenantId: string, sinceMs: number, countMax: number): Promise<readonly RecentCaller[]>;
+  /** Amounts of the tenant's open reservations, by quantity, in its own unit. */
+  reserved(tenantId: string, nowMs: number): Promise<ExactAmounts>;
   /** Time up to which recorded usage is complete, ISO 8601; null before the first event. */
   completeThrough(): Promise<string | null>;
 }
 
+/** Reservations of older calls have expired, and their records in Redis too. */
+const reservedSpanMs = 2 * 86_400_000;
 const quarterMs = 15 * 60_000;
 const dayMs = 86_400_000;
 
@@ -131,6 +140,8 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
         { tenant: tenantId, countMax },
       ),
     openReservations: (query) => openReservations(clickhouse, query),
+    callers: (tenantId, sinceMs, countMax) => recentCallers(clickhouse, tenantId, sinceMs, countMax),
+    reserved: (tenantId, nowMs) => reservedAmounts(clickhouse, tenantId, nowMs - reservedSpanMs),
     completeThrough: () => completeThrough(clickhouse),
   };
 }

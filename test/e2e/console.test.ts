@@ -48,7 +48,7 @@ async function linkTo(tenantId: string, ttlMs = 60_000): Promise<string> {
 
 /** Runs in the page. Returns the colours in the canvas of a graph as `r,g,b`. */
 const drawnColours = `(() => {
-  const canvas = document.querySelector('[data-graph] canvas');
+  const canvas = document.querySelector('[data-chart] canvas');
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const seen = new Set();
   for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) seen.add(data.slice(at, at + 3).join());
@@ -85,7 +85,7 @@ describe('the portal in a browser', () => {
     await fixture.spend(id, 25);
     await expect.poll(() => used.textContent(), { timeout: 8000 }).toBe('55');
     expect(await page.locator('[data-limit="* minute"] .fill').getAttribute('width')).toBe('55');
-    await page.locator('[data-graph][data-drawn="96"]').waitFor();
+    await page.locator('[data-chart][data-drawn="96"]').waitFor();
     const colours = await page.evaluate<string[]>(drawnColours);
     expect(colours, 'served and refused bars are there').toEqual(
       expect.arrayContaining(['59,125,232', '224,102,47']),
@@ -101,7 +101,7 @@ describe('the portal in a browser', () => {
     const reset = page.locator('[data-limit="* minute"] [data-slot=reset]');
     const seconds = async (): Promise<number> => {
       const [, minutes = 0, rest = 0] =
-        /(?:(\d+) min )?(\d+) s$/.exec((await reset.textContent()) ?? '') ?? [];
+        /(?:(\d+) min)?(?: ?(\d+) s)?$/.exec((await reset.textContent()) ?? '') ?? [];
       return Number(minutes) * 60 + Number(rest);
     };
     const first = await seconds();

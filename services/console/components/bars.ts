@@ -15,7 +15,15 @@ export function fullness(used: number, limit: number): '' | 'near' | 'full' {
 }
 
 /** A bar as SVG, since the content security policy allows no inline style. */
-export function bar(name: string, used: number, limit: number, kind: '' | 'thin' = ''): Html {
+export function bar(
+  name: string,
+  used: number,
+  limit: number,
+  {
+    kind = '',
+    text = count,
+  }: { readonly kind?: '' | 'thin'; readonly text?: (value: number) => string } = {},
+): Html {
   const width = Math.min(100, Math.round(share(used, limit) * 1000) / 10);
   return html`<svg
     class="bar ${kind} ${fullness(used, limit)}"
@@ -26,7 +34,7 @@ export function bar(name: string, used: number, limit: number, kind: '' | 'thin'
     aria-valuemin="0"
     aria-valuemax="${limit}"
     aria-valuenow="${used}"
-    aria-valuetext="${count(used)} of ${count(limit)}, ${percent(share(used, limit))}"
+    aria-valuetext="${text(used)} of ${text(limit)}, ${percent(share(used, limit))}"
   >
     <rect class="track" width="100" height="10" />
     <rect class="fill" width="${width}" height="10" />

@@ -1,6 +1,8 @@
 import type { Amount } from '../../../shared/domain/amount.ts';
 import { approximateMoney } from '../../../shared/domain/money.ts';
 import type { Money } from '../../../shared/domain/money.ts';
+import { requestsName } from '../../../shared/domain/usage/quantity.ts';
+import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 
 /** Formats of numbers, money and names for display. Formats of times and durations are in `shared/domain/time`. */
 
@@ -11,15 +13,32 @@ export function count(value: Amount): string {
   return value === null ? 'unknown' : amountFormat.format(value);
 }
 
+/** A number with its noun: `1 request`, `2 requests`. */
+export function counted(value: Amount, singular: string, plural = `${singular}s`): string {
+  return `${count(value)} ${value === 1 ? singular : plural}`;
+}
+
+const decimalFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 6 });
+
+/** An amount of what a limit counts, from its smallest units: `85`, or with the name of another quantity `1.25 usd`. */
+export function quantityText(quantities: ReadonlyMap<string, Quantity>, of: string, minor: number): string {
+  if (of === requestsName) return count(minor);
+  return `${decimalFormat.format(minor / 10 ** (quantities.get(of)?.decimals ?? 0))} ${of}`;
+}
+
 /**
- * Money in the currency of the policy's prices, without the name of the currency, which the policy does not state.
- * Small amounts have more decimals, so that they are not displayed as zero.
+ * Money with the currency of the policy: `12.35 EUR`. Small amounts have more decimals, so that they are not displayed
+ * as zero.
  */
-export function money(amount: Money | number): string {
+export function money(amount: Money | number, currency: string | null): string {
   const value = typeof amount === 'bigint' ? approximateMoney(amount) : amount;
-  if (value === 0) return '0.00';
-  const digits = Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toFixed(digits);
+  const digits =
+    value === 0 || Math.abs(value) >= 1 ? 2 : Math.min(8, 2 - Math.floor(Math.log10(Math.abs(value))));
+  const text = value.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return currency === null ? text : `${text} ${currency}`;
 }
 
 /** A part divided by its total. If the total is 0, the result is 1 for a part above 0, otherwise 0. */

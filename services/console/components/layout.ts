@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import type { Shell } from '../browser/shell.ts';
 import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';
 
@@ -13,8 +14,8 @@ export interface NavItem {
 export interface PageContent {
   readonly title: string;
   readonly body: HtmlValue;
-  /** Scripts from `/assets` that the page loads as modules. */
-  readonly scripts?: readonly string[];
+  /** True if the page has a chart. */
+  readonly charts?: boolean;
   /** Status of the response; absent: 200. */
   readonly status?: number;
   /** Result of the last action. The page shows it above its content, and the next page does not show it again. */
@@ -36,7 +37,14 @@ export interface Notice {
   readonly text: string;
 }
 
-const sheets = ['base.css', 'layout.css', 'parts.css', 'forms.css', 'graph.css'];
+/** Settings of htmx. The content security policy allows no inline style and no evaluated script. */
+const htmxConfig = JSON.stringify({
+  extensions: 'sse',
+  history: false,
+  includeIndicatorCSS: false,
+  // A refreshed part leaves the details open that the visitor has opened.
+  morphIgnore: ['data-htmx-powered', 'open'],
+});
 
 /**
  * Sends a page with a header that forbids caches to store it, because pages contain data of one tenant or for one
@@ -47,15 +55,25 @@ export function sendPage(reply: FastifyReply, frame: PageFrame): FastifyReply {
     .code(frame.status ?? 200)
     .header('cache-control', 'no-store')
     .type('text/html')
-    .send(page(frame));
+    .send(page(frame, reply.server.shell));
+}
+
+/** Sends a part of a page. Undefined: the page has no such part. */
+export function sendPart(reply: FastifyReply, part: Html | undefined): FastifyReply {
+  return reply
+    .code(part === undefined ? 404 : 200)
+    .header('cache-control', 'no-store')
+    .type('text/html')
+    .send(part?.markup ?? '');
 }
 
 /**
  * The complete HTML document of a page. It contains no inline script or style, because the content security policy
  * forbids both.
  */
-export function page(frame: PageFrame): string {
-  const { title, area, nav, here, who, body, scripts = [], notice = null } = frame;
+export function page(frame: PageFrame, { brand, assetUrl }: Shell): string {
+  const { title, area, body, charts = false, notice = null } = frame;
+  const scripts = ['htmx.js', ...(charts ? ['uplot.js', 'chart.js'] : []), 'console.js'];
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -63,14 +81,15 @@ export function page(frame: PageFrame): string {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <meta name="referrer" content="no-referrer" />
-        <title>${title} · Tollgate</title>
-        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
-        ${sheets.map((sheet) => html`<link rel="stylesheet" href="/assets/${sheet}" />`)}
-        ${scripts.map((script) => html`<script type="module" src="/assets/${script}"></script>`)}
+        <meta name="htmx-config" content="${htmxConfig}" />
+        <title>${title} · ${brand.name}</title>
+        <link rel="icon" href="${assetUrl(brand.logo === null ? 'icon.svg' : 'logo')}" />
+        <link rel="stylesheet" href="${assetUrl('console.css')}" />
+        ${scripts.map((script) => html`<script defer src="${assetUrl(script)}"></script>`)}
       </head>
       <body class="${area}">
         <a class="skip" href="#content">Skip to content</a>
-        ${header(area, nav, here, who)}
+        ${header(frame, { brand, assetUrl })}
         <main id="content" tabindex="-1">
           ${
             notice === null
@@ -83,26 +102,22 @@ export function page(frame: PageFrame): string {
         </main>
         <footer class="foot">
           <p>
-            All times are UTC unless they say otherwise. Limits are live from the rate limiter; totals and
-            history come from the usage log.
+            Limits are live from the rate limiter; totals and history come from the usage log. Times without a
+            time zone are
+            UTC.${brand.support === null ? null : html` <a href="${brand.support}" rel="noreferrer">Support</a>`}
           </p>
         </footer>
       </body>
     </html>`.markup;
 }
 
-function header(area: PageFrame['area'], nav: readonly NavItem[], here: string, who: string | null): Html {
+function header({ area, nav, here, who }: PageFrame, { brand, assetUrl }: Shell): Html {
   const base = area === 'portal' ? '' : '/operator';
   return html`<header class="top">
     <div class="top-row">
       <a class="brand" href="${base === '' ? '/' : base}">
-        <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
-          <rect class="brand-post" x="3" y="9" width="6" height="20" rx="2" />
-          <rect class="brand-bar" x="8" y="11" width="22" height="6" rx="3" />
-          <path class="brand-stripe" d="M14 11h4l-3 6h-4zM22 11h4l-3 6h-4z" />
-          <circle class="brand-lamp" cx="6" cy="6" r="3" />
-        </svg>
-        <span>Tollgate</span>
+        ${brand.logo === null ? mark : html`<img class="logo" src="${assetUrl('logo')}" alt="" height="28" />`}
+        <span>${brand.name}</span>
         ${area === 'operator' ? html`<span class="area">Operator</span>` : null}
       </a>
       ${
@@ -128,6 +143,13 @@ function header(area: PageFrame['area'], nav: readonly NavItem[], here: string, 
     }
   </header>`;
 }
+
+const mark = html`<svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+  <rect class="brand-post" x="3" y="9" width="6" height="20" rx="2" />
+  <rect class="brand-bar" x="8" y="11" width="22" height="6" rx="3" />
+  <path class="brand-stripe" d="M14 11h4l-3 6h-4zM22 11h4l-3 6h-4z" />
+  <circle class="brand-lamp" cx="6" cy="6" r="3" />
+</svg>`;
 
 /** Block that replaces an empty list. It says what is empty, and what the visitor can do. */
 export function emptyState(title: string, text: HtmlValue): Html {

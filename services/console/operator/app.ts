@@ -1,8 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
-import { sendSeries, sendSnapshot } from '../components/data.ts';
-import { readSnapshot } from '../components/snapshot.ts';
-import type { SnapshotSources } from '../components/snapshot.ts';
 import { registerActions } from './actions.ts';
 import type { ActionOptions } from './actions.ts';
 import { auditPage } from './audit-page.ts';
@@ -18,7 +15,8 @@ import type { ShownOnceOptions } from './shown-once.ts';
 import { registerOperatorSignIn } from './sign-in.ts';
 import type { OperatorSignInOptions } from './sign-in.ts';
 import { forOperator } from './signed-in.ts';
-import { tenantPage } from './tenant-page.ts';
+import { registerTenantStream, tenantPage } from './tenant-page.ts';
+import type { TenantPageSources } from './tenant-page.ts';
 import { tenantsPage } from './tenants-page.ts';
 import type { TenantsSources } from './tenants-page.ts';
 
@@ -29,7 +27,7 @@ export type OperatorOptions = ActionOptions &
   OperatorSignInOptions &
   PipelineSources &
   ShownOnceOptions &
-  SnapshotSources &
+  TenantPageSources &
   TenantsSources;
 
 /** The operator console: its sign-in page, and the pages for signed-in operators. */
@@ -42,7 +40,7 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   declareAccess(app, 'operator-session');
   registerActions(app, options);
   registerShownOnce(app, options);
-  registerTenantData(app, options);
+  registerTenantStream(app, options);
   registerReplay(app, options);
   app.get(
     '/operator/tenants',
@@ -50,7 +48,7 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   );
   app.get(
     '/operator/tenants/:id',
-    forOperator('/operator/tenants', (_name, request) => tenantPage(options, request)),
+    forOperator('/operator/tenants', (_name, request, parts) => tenantPage(options, request, parts)),
   );
   app.get(
     '/operator/growth',
@@ -67,20 +65,5 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   app.get(
     '/operator/audit',
     forOperator('/operator/audit', (_name, request) => auditPage(options, request)),
-  );
-}
-
-/**
- * Data for the scripts of a tenant's page. The paths are below `/operator`, because browsers send the operator's
- * cookie only there.
- */
-function registerTenantData(app: FastifyInstance, sources: SnapshotSources): void {
-  app.get<{ Params: { id: string } }>('/operator/data/tenants/:id', async (request, reply) =>
-    sendSnapshot(reply, await readSnapshot(sources, request.params.id)),
-  );
-
-  app.get<{ Params: { id: string }; Querystring: { span?: string } }>(
-    '/operator/data/tenants/:id/series',
-    (request, reply) => sendSeries(reply, sources, request.params.id, request.query.span),
   );
 }

@@ -5,6 +5,7 @@ import { recentChanges } from '../../../shared/tenants/records.ts';
 import { html } from '../components/html.ts';
 import { emptyState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
+import { table } from '../components/table.ts';
 
 export interface AuditSources {
   readonly directory: Pick<TenantDirectory, 'all'>;
@@ -40,40 +41,24 @@ export function auditPage({ directory }: AuditSources, request: FastifyRequest):
         />
         <button class="second" type="submit">Search</button>
       </form>
-      ${
-        changes.length === 0
-          ? emptyState(
-              search === '' ? 'No changes yet' : 'No change fits',
-              'Every change to a tenant shows here.',
-            )
-          : html`<div class="scroll">
-              <table>
-                <thead>
-                  <tr>
-                    <th scope="col">When</th>
-                    <th scope="col">Who</th>
-                    <th scope="col">Tenant</th>
-                    <th scope="col">What</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  ${changes.map(
-                    (change) =>
-                      html`<tr>
-                        <td class="time">${formatTime(change.at)}</td>
-                        <td>${change.actor}</td>
-                        <td>
-                          <a href="/operator/tenants/${encodeURIComponent(change.tenant_id)}"
-                            >${change.tenant_id}</a
-                          >
-                        </td>
-                        <td>${change.detail}</td>
-                      </tr>`,
-                  )}
-                </tbody>
-              </table>
-            </div>`
-      }
+      ${table({
+        caption: 'Changes',
+        rows: changes,
+        empty: emptyState(
+          search === '' ? 'No changes yet' : 'No change fits',
+          'Every change to a tenant shows here.',
+        ),
+        columns: [
+          { title: 'When', kind: 'time', cell: ({ at }) => formatTime(at) },
+          { title: 'Who', cell: ({ actor }) => actor },
+          {
+            title: 'Tenant',
+            cell: ({ tenant_id: id }) =>
+              html`<a href="/operator/tenants/${encodeURIComponent(id)}">${id}</a>`,
+          },
+          { title: 'What', cell: ({ detail }) => detail },
+        ],
+      })}
     </section>`;
   return { title: 'Audit', body };
 }

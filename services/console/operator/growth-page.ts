@@ -1,21 +1,24 @@
 import type { FastifyRequest } from 'fastify';
 import type { Money } from '../../../shared/domain/money.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { TenantUse, UsageReader } from '../../../shared/tenants/usage-reader.ts';
-import { count, money, percent, share, title } from '../components/format.ts';
+import { count, counted, money, percent, share, title } from '../components/format.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
+import { table } from '../components/table.ts';
 
 export interface GrowthSources {
   readonly usage: UsageReader;
   readonly directory: Pick<TenantDirectory, 'get'>;
   readonly reads: StoreReads;
   readonly clock: Clock;
+  readonly policy: () => Policy;
 }
 
 const spans = { '1': 'Today', '7': '7 days', '30': '30 days' } as const;
@@ -49,12 +52,16 @@ export async function growthPage(sources: GrowthSources, request: FastifyRequest
         )}
       </nav>
     </div>
-    ${use === null ? html`<div class="card">${failedState('Usage by tenant')}</div>` : content(use, directory)}
+    ${use === null ? html`<div class="card">${failedState('Usage by tenant')}</div>` : content(use, directory, sources.policy().currency)}
     <p>${freshnessLine(freshness)}</p>`;
   return { title: 'Growth and cost', body };
 }
 
-function content(use: readonly TenantUse[], directory: GrowthSources['directory']): Html {
+function content(
+  use: readonly TenantUse[],
+  directory: GrowthSources['directory'],
+  currency: string | null,
+): Html {
   if (use.length === 0)
     return html`<div class="card">
       ${emptyState('No usage in this time', 'Choose a longer span, or send a first request.')}
@@ -75,11 +82,21 @@ function content(use: readonly TenantUse[], directory: GrowthSources['directory'
         </div>
         <div>
           <dt>Cost of served calls</dt>
-          <dd>${money(sum((one) => one.cost))}</dd>
+          <dd>
+            ${money(
+              sum((one) => one.cost),
+              currency,
+            )}
+          </dd>
         </div>
         <div>
           <dt>Saved by limiting</dt>
-          <dd>${money(sum((one) => one.saved))}</dd>
+          <dd>
+            ${money(
+              sum((one) => one.saved),
+              currency,
+            )}
+          </dd>
         </div>
       </dl>
       <p class="soft small">
@@ -100,7 +117,7 @@ function content(use: readonly TenantUse[], directory: GrowthSources['directory'
                     <span class="badge warn">${percent(share(one.limited, one.requests))} refused</span>
                     <span class="soft"
                       >on ${title(one.plan)}: a higher plan, or a limit raised for a time, would serve
-                      ${count(one.limited)} more ${one.limited === 1 ? 'request' : 'requests'}.</span
+                      ${counted(one.limited, 'more request', 'more requests')}.</span
                     >
                   </li>`,
               )}
@@ -109,35 +126,20 @@ function content(use: readonly TenantUse[], directory: GrowthSources['directory'
     }
     <section class="card">
       <h2 class="card-head">Heaviest tenants</h2>
-      <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Tenant</th>
-              <th scope="col">Plan</th>
-              <th scope="col" class="right">Requests</th>
-              <th scope="col" class="right">Share</th>
-              <th scope="col" class="right">Refused</th>
-              <th scope="col" class="right">Cost</th>
-              <th scope="col" class="right">Saved</th>
-            </tr>
-          </thead>
-          <tbody>
-            ${use.map(
-              (one) =>
-                html`<tr>
-                  <th scope="row">${tenantLink(one, directory)}</th>
-                  <td>${title(one.plan)}</td>
-                  <td class="right">${count(one.requests)}</td>
-                  <td class="right">${percent(share(one.requests, requests))}</td>
-                  <td class="right">${count(one.limited)}</td>
-                  <td class="right">${money(one.cost)}</td>
-                  <td class="right">${money(one.saved)}</td>
-                </tr>`,
-            )}
-          </tbody>
-        </table>
-      </div>
+      ${table({
+        caption: 'Heaviest tenants',
+        rows: use,
+        empty: html``,
+        columns: [
+          { title: 'Tenant', kind: 'head', cell: (one) => tenantLink(one, directory) },
+          { title: 'Plan', cell: ({ plan }) => title(plan) },
+          { title: 'Requests', kind: 'number', cell: (one) => count(one.requests) },
+          { title: 'Share', kind: 'number', cell: (one) => percent(share(one.requests, requests)) },
+          { title: 'Refused', kind: 'number', cell: ({ limited }) => count(limited) },
+          { title: 'Cost', kind: 'number', cell: ({ cost }) => money(cost, currency) },
+          { title: 'Saved', kind: 'number', cell: ({ saved }) => money(saved, currency) },
+        ],
+      })}
     </section>`;
 }
 

@@ -1,8 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
-import { sendPage } from '../components/layout.ts';
+import { redirectBrowser } from '../browser/fragments.ts';
+import { createParts } from '../browser/parts.ts';
+import type { Parts } from '../browser/parts.ts';
+import { sendPage, sendPart } from '../components/layout.ts';
 import type { NavItem, Notice, PageContent } from '../components/layout.ts';
-import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies.ts';
+import { sessionToken, sessionsUnread } from '../sessions/cookies.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -22,11 +25,13 @@ const nav: readonly NavItem[] = [
 /** Handler of a page for a signed-in operator. `makeContent` receives the operator's name. */
 export function forOperator(
   here: string,
-  makeContent: (name: string, request: FastifyRequest) => PageContent | Promise<PageContent>,
+  makeContent: (name: string, request: FastifyRequest, parts: Parts) => PageContent | Promise<PageContent>,
 ) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const name = guardedOperator(request);
-    const content = await makeContent(name, request);
+    const parts = createParts(request);
+    const content = await makeContent(name, request, parts);
+    if (parts.wanted !== null) return sendPart(reply, parts.wanted);
     return sendOperatorPage(reply, name, here, { notice: noticeOf(request), ...content });
   };
 }
@@ -49,10 +54,7 @@ export function sendOperatorPage(
   return sendPage(reply, { ...content, area: 'operator', nav, here, who: name });
 }
 
-/**
- * Guard of the operator console. Without a session, a request for a page is redirected to the sign-in, and a request
- * for data gets 401.
- */
+/** Guard of the operator console. Without a session, the browser is redirected to the sign-in. */
 export async function requireOperator(
   { sessions }: { readonly sessions: Pick<Sessions, 'readOperator'> },
   request: FastifyRequest,
@@ -62,12 +64,11 @@ export async function requireOperator(
   if (reading.kind === 'unknown') throw sessionsUnread();
   request.operator = reading.kind === 'valid' ? reading.value.name : null;
   if (request.operator !== null) return undefined;
-  if (request.routeOptions.url?.startsWith('/operator/data/') === true) return sendSignedOut(reply);
-  return reply.redirect('/operator?reason=signed-out', 303);
+  return redirectBrowser(request, reply, '/operator?reason=signed-out');
 }
 
 /** The name of the operator, set by the guard. */
-function guardedOperator({ operator }: FastifyRequest): string {
+export function guardedOperator({ operator }: FastifyRequest): string {
   if (operator === null) throw new Error('a route for operators was reached without its guard');
   return operator;
 }

@@ -1,21 +1,26 @@
-import type { FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Sessions } from '../../../shared/sessions/sessions.ts';
+import type { LiveStreams } from '../browser/live-streams.ts';
+import type { Parts } from '../browser/parts.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { Money } from '../../../shared/domain/money.ts';
+import { zoneNamed } from '../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
 import { recentChanges } from '../../../shared/tenants/records.ts';
 import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
-import { count, money, title } from '../components/format.ts';
-import { freshnessLine } from '../components/freshness.ts';
-import { graph } from '../components/graph.ts';
+import { count, counted, money, title } from '../components/format.ts';
+import { freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
-import { limitCards } from '../components/limit-cards.ts';
 import { limitTable } from '../components/limit-table.ts';
-import { readSnapshot } from '../components/snapshot.ts';
-import type { SnapshotSources } from '../components/snapshot.ts';
+import { usageChart } from '../components/usage-chart.ts';
+import { limitCards } from '../now/limit-cards.ts';
+import type { NowReadings, NowSources } from '../now/readings.ts';
+import { sessionToken } from '../sessions/cookies.ts';
+import { guardedOperator } from './signed-in.ts';
 import {
   blockSection,
   boostSection,
@@ -26,16 +31,30 @@ import {
 } from './tenant-forms.ts';
 
 const refusalsMax = 10;
+const chartRefreshMs = 15_000;
 
-export async function tenantPage(sources: SnapshotSources, request: FastifyRequest): Promise<PageContent> {
+export interface TenantPageSources extends NowSources {
+  readonly now: NowReadings;
+  readonly liveStreams: LiveStreams;
+  readonly sessions: Pick<Sessions, 'readOperator'>;
+}
+
+export async function tenantPage(
+  sources: TenantPageSources,
+  request: FastifyRequest,
+  parts: Parts,
+): Promise<PageContent> {
   const id = requestedId(request);
   const { usage, clock, directory, policy, reads } = sources;
   const nowMs = clock.now();
   const record = directory.get(id) ?? null;
-  const [now, points, refusals] = await Promise.all([
-    readSnapshot(sources, id),
-    reads.orNull(usage.series(id, '24h', nowMs)),
-    reads.orNull(usage.refusals(id, nowMs - 86_400_000, refusalsMax)),
+  const zone = zoneNamed(record?.time_zone) ?? 'UTC';
+  const [now, day, refusals] = await Promise.all([
+    sources.now.read(id),
+    parts.render('day', 'The last 24 hours', () => dayPart(sources, id, zone), { refreshMs: chartRefreshMs }),
+    parts.render('refusals', 'The latest refusals', async () =>
+      refusalList(await reads.orNull(usage.refusals(id, nowMs - 86_400_000, refusalsMax))),
+    ),
   ]);
   const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
@@ -54,28 +73,23 @@ export async function tenantPage(sources: SnapshotSources, request: FastifyReque
         ${now.block === null ? null : html`<span class="badge bad">blocked ${now.block.until === null ? '' : `until ${formatTime(now.block.until)}`}</span>`}
       </p>
     </div>
-    <div data-live="/operator/data/tenants/${encodeURIComponent(id)}">
-      <p class="notice bad" data-live-error hidden role="status">Live figures have stopped. Trying again…</p>
-      ${limitCards(now)}
+    <div data-live>
+      <p class="notice bad" data-live-stopped hidden role="status">
+        Live figures have stopped. Trying again…
+      </p>
+      <div id="now" class="stack" hx-sse:connect="${path}/live" hx-swap="innerMorph">${limitCards(now)}</div>
     </div>
     <div class="columns">
       <div class="stack">
-        <section class="card">
-          <div class="card-head">
-            <h2>Last 24 hours</h2>
-            ${freshnessLine(now)}
-          </div>
-          ${graph(points, '24h', `/operator/data/tenants/${encodeURIComponent(id)}/series?span=24h`)}
-          ${todayLine(now.today)}
-        </section>
+        <section class="card">${day}</section>
         ${boostSection(forms)}
         <section class="card">
           <h2 class="card-head">Limits as they hold now</h2>
-          ${limitTable([...limits.shared, ...limits.individual], 'The policy has no limits for this plan.')}
+          ${limitTable([...limits.shared, ...limits.individual], 'The policy has no limits for this plan.', policy().quantities)}
         </section>
         <section class="card">
           <h2 class="card-head">Latest refusals</h2>
-          ${refusalList(refusals)}
+          ${refusals}
         </section>
         ${changeList(record)}
       </div>
@@ -84,7 +98,37 @@ export async function tenantPage(sources: SnapshotSources, request: FastifyReque
         ${portalSection(forms)}
       </div>
     </div>`;
-  return { title: record?.display_name ?? id, body, scripts: ['live.js', 'graph.js'] };
+  return { title: record?.display_name ?? id, body, charts: true };
+}
+
+/** The stream of the limits on the page of a tenant. It ends when the operator's session has ended. */
+export function registerTenantStream(app: FastifyInstance, sources: TenantPageSources): void {
+  app.get<{ Params: { id: string } }>('/operator/tenants/:id/live', (request, reply) => {
+    const { id } = request.params;
+    const token = sessionToken(request, 'tollgate_operator');
+    return sources.liveStreams.open(reply, `operator ${guardedOperator(request)}`, async () => {
+      if ((await sources.sessions.readOperator(token)).kind !== 'valid') return null;
+      return limitCards(await sources.now.read(id));
+    });
+  });
+}
+
+async function dayPart(
+  { usage, reads, clock, policy }: TenantPageSources,
+  id: string,
+  zone: string,
+): Promise<Html> {
+  const nowMs = clock.now();
+  const [points, totals, freshness] = await Promise.all([
+    reads.orNull(usage.series(id, '24h', nowMs)),
+    reads.orNull(usage.totals(id, zone, nowMs)),
+    readFreshness({ usage, reads }),
+  ]);
+  return html`<div class="card-head">
+      <h2>Last 24 hours</h2>
+      ${freshnessLine(freshness)}
+    </div>
+    ${usageChart(points, '24h', zone)} ${todayLine(totals?.day ?? null, policy().currency)}`;
 }
 
 /** Id of the tenant from the path. The form “Open a tenant” instead requests `/open` with the id in the query. */
@@ -110,10 +154,14 @@ function refusalList(refusals: readonly UsageEventRow[] | null): Html {
   </ul>`;
 }
 
-function todayLine(today: { requests: number; limited: number; cost: Money } | null): Html {
+function todayLine(
+  today: { requests: number; limited: number; cost: Money } | null,
+  currency: string | null,
+): Html {
   if (today === null) return failedState("Today's totals");
   return html`<p class="soft number">
-    Today: ${count(today.requests)} requests, ${count(today.limited)} refused, cost ${money(today.cost)}
+    Today: ${counted(today.requests, 'request')}, ${count(today.limited)} refused, cost
+    ${money(today.cost, currency)}
   </p>`;
 }
 

@@ -16,6 +16,10 @@ import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
+import { addressOf } from '../components/links.ts';
+import type { Address } from '../components/links.ts';
+import { table } from '../components/table.ts';
+import type { Column, Page } from '../components/table.ts';
 
 export interface TenantsSources {
   readonly directory: Pick<TenantDirectory, 'all' | 'get'>;
@@ -68,8 +72,13 @@ export async function tenantsPage(sources: TenantsSources, request: FastifyReque
         </select>
         <button class="second" type="submit">Search</button>
       </form>
-      ${use === null ? failedState("Today's usage") : null} ${table(rows, search !== '' || plan !== '')}
-      ${pager(all.length, from, search, plan)}
+      ${use === null ? failedState("Today's usage") : null}
+      ${tenantTable(rows, {
+        filtered: search !== '' || plan !== '',
+        currency: policy.currency,
+        address: addressOf(request),
+        page: { offset: from, size: pageSize, total: all.length, more: from + pageSize < all.length },
+      })}
     </section>
     <form method="get" action="/operator/tenants/open" class="search card">
       <label for="open">Open a tenant by its exact id, also one that was never seen</label>
@@ -98,50 +107,51 @@ async function fullestOf(
   return live.live.limits.toSorted((a, b) => share(b) - share(a))[0] ?? null;
 }
 
-function table(rows: readonly Row[], filtered: boolean): Html {
-  if (rows.length === 0)
-    return filtered
-      ? emptyState('No tenant fits', html`Change the search, or <a href="/operator/tenants">show all</a>.`)
-      : emptyState(
-          'No tenants yet',
-          'A tenant appears with its first request, or when a record is written for it.',
-        );
-  return html`<div class="scroll">
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">Tenant</th>
-          <th scope="col">Plan</th>
-          <th scope="col" class="right">Requests today</th>
-          <th scope="col" class="right">Refused</th>
-          <th scope="col" class="right">Cost today</th>
-          <th scope="col">Fullest limit now</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map(
-          ({ tenant, fullest }) =>
-            html`<tr>
-              <th scope="row">
-                <a href="/operator/tenants/${encodeURIComponent(tenant.tenant_id)}"
-                  >${tenant.display_name ?? tenant.tenant_id}</a
-                >
-                ${tenant.display_name === null ? null : html`<br /><span class="soft small mono">${tenant.tenant_id}</span>`}
-              </th>
-              <td>
-                ${title(tenant.plan)} ${tenant.blocked ? html`<span class="badge bad">blocked</span>` : null}
-                ${tenant.boosts > 0 ? html`<span class="badge good">boosted</span>` : null}
-                ${tenant.has_record ? null : html`<span class="badge plain">no record</span>`}
-              </td>
-              <td class="right">${known(tenant.requests_today, count)}</td>
-              <td class="right">${known(tenant.limited_today, count)}</td>
-              <td class="right">${known(tenant.cost_today, money)}</td>
-              <td class="meter">${meter(fullest)}</td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`;
+function tenantTable(
+  rows: readonly Row[],
+  {
+    filtered,
+    currency,
+    address,
+    page,
+  }: {
+    readonly filtered: boolean;
+    readonly currency: string | null;
+    readonly address: Address;
+    readonly page: Page;
+  },
+): Html {
+  const columns: readonly Column<Row>[] = [
+    { title: 'Tenant', kind: 'head', cell: ({ tenant }) => tenantName(tenant) },
+    {
+      title: 'Plan',
+      cell: ({ tenant }) =>
+        html`${title(tenant.plan)} ${tenant.blocked ? html`<span class="badge bad">blocked</span>` : null}
+        ${tenant.boosts > 0 ? html`<span class="badge good">boosted</span>` : null}
+        ${tenant.has_record ? null : html`<span class="badge plain">no record</span>`}`,
+    },
+    { title: 'Requests today', kind: 'number', cell: ({ tenant }) => known(tenant.requests_today, count) },
+    { title: 'Refused', kind: 'number', cell: ({ tenant }) => known(tenant.limited_today, count) },
+    {
+      title: 'Cost today',
+      kind: 'number',
+      cell: ({ tenant }) => known(tenant.cost_today, (cost) => money(cost, currency)),
+    },
+    { title: 'Fullest limit now', kind: 'meter', cell: ({ fullest }) => meter(fullest) },
+  ];
+  const empty = filtered
+    ? emptyState('No tenant fits', html`Change the search, or <a href="/operator/tenants">show all</a>.`)
+    : emptyState(
+        'No tenants yet',
+        'A tenant appears with its first request, or when a record is written for it.',
+      );
+  return table({ caption: 'Tenants', columns, rows, empty, address, page });
+}
+
+function tenantName({ tenant_id: id, display_name: name }: ListedTenant): Html {
+  return html`<a href="/operator/tenants/${encodeURIComponent(id)}">${name ?? id}</a> ${
+      name === null ? null : html`<br /><span class="soft small mono">${id}</span>`
+    }`;
 }
 
 function known<Value>(value: Value | null, format: (value: Value) => string): string {
@@ -152,18 +162,5 @@ function meter(limit: LimitStatus | null | undefined): Html {
   if (limit === undefined) return html`<span class="soft">Redis does not answer</span>`;
   if (limit === null) return html`<span class="soft">no shared limit</span>`;
   return html`<span class="small">${title(limit.name)}: ${count(limit.used)} of ${count(limit.limit)}</span>
-    ${bar(limit.name, limit.used, limit.limit, 'thin')}`;
-}
-
-function pager(total: number, from: number, search: string, plan: string): Html | null {
-  if (total <= pageSize) return null;
-  const link = (offset: number): string =>
-    `/operator/tenants?${new URLSearchParams({ search, plan, offset: String(offset) }).toString()}`;
-  return html`<nav class="actions" aria-label="Pages">
-    ${from > 0 ? html`<a href="${link(Math.max(0, from - pageSize))}">Busier</a>` : null}
-    <span class="soft"
-      >${count(from + 1)} to ${count(Math.min(total, from + pageSize))} of ${count(total)}</span
-    >
-    ${from + pageSize < total ? html`<a href="${link(from + pageSize)}">Quieter</a>` : null}
-  </nav>`;
+    ${bar(limit.name, limit.used, limit.limit, { kind: 'thin' })}`;
 }

@@ -1,7 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
-import { sendSeries, sendSnapshot } from '../components/data.ts';
-import { readSnapshot } from '../components/snapshot.ts';
 import { guidePage } from './guide-page.ts';
 import type { GuideSources } from './guide-page.ts';
 import { historyPage } from './history-page.ts';
@@ -14,9 +12,9 @@ import { refusalPage, refusalsPage } from './refusals-page.ts';
 import type { RefusalSources } from './refusals-page.ts';
 import { registerSignIn } from './sign-in.ts';
 import type { SignInOptions } from './sign-in.ts';
-import { usagePage } from './usage-page.ts';
+import { registerUsageStream, usagePage } from './usage-page.ts';
 import type { UsageSources } from './usage-page.ts';
-import { forTenant, guardedVisitor } from './visitor.ts';
+import { forTenant } from './visitor.ts';
 import type { VisitorSources } from './visitor.ts';
 
 export type PortalOptions = GuideSources &
@@ -36,43 +34,30 @@ export function registerPortal(app: FastifyInstance, options: PortalOptions): vo
 
 function registerPages(app: FastifyInstance, options: PortalOptions): void {
   declareAccess(app, 'portal-session');
-  registerData(app, options);
+  registerUsageStream(app, options);
   registerNotifications(app, options);
   app.get(
     '/usage',
-    forTenant('/usage', (visitor) => usagePage(options, visitor)),
+    forTenant('/usage', (visitor, visit) => usagePage(options, visitor, visit)),
   );
   app.get(
     '/history',
-    forTenant('/history', (visitor, request) => historyPage(options, visitor, request)),
+    forTenant('/history', (visitor, visit) => historyPage(options, visitor, visit)),
   );
   app.get(
     '/refusals',
-    forTenant('/refusals', (visitor) => refusalsPage(options, visitor)),
+    forTenant('/refusals', (visitor, visit) => refusalsPage(options, visitor, visit)),
   );
   app.get(
     '/refusals/:id',
-    forTenant('/refusals', (visitor, request) => refusalPage(options, visitor, request)),
+    forTenant('/refusals', (visitor, visit) => refusalPage(options, visitor, visit)),
   );
   app.get(
     '/limits',
-    forTenant('/limits', (visitor) => limitsPage(options, visitor)),
+    forTenant('/limits', (visitor, visit) => limitsPage(options, visitor, visit)),
   );
   app.get(
     '/guide',
     forTenant('/guide', (visitor) => guidePage(options, visitor)),
   );
-}
-
-/** Data for the scripts of the pages, about the tenant of the session. */
-function registerData(app: FastifyInstance, sources: UsageSources): void {
-  app.get('/data/usage', async (request, reply) => {
-    const { tenantId, usage } = guardedVisitor(request);
-    return sendSnapshot(reply, await readSnapshot({ ...sources, usage }, tenantId));
-  });
-
-  app.get<{ Querystring: { span?: string } }>('/data/series', (request, reply) => {
-    const { tenantId, usage } = guardedVisitor(request);
-    return sendSeries(reply, { ...sources, usage }, tenantId, request.query.span);
-  });
 }

@@ -90,7 +90,7 @@ export function guidePage({ policy }: GuideSources, { tenantId, record }: Visito
         </section>`,
     )}
     <p><a href="${links.documentation}" rel="noreferrer">Full documentation</a></p>`;
-  return { title: 'Handling 429', body, scripts: ['copy.js'] };
+  return { title: 'Handling 429', body };
 }
 
 function sample(language: string, code: string): Html {

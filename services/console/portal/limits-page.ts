@@ -1,8 +1,8 @@
 import { boostPhase } from '../../../shared/domain/boost.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import type { Boost } from '../../../shared/domain/tenant.ts';
+import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
-import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
+import { settingForReading } from '../../../shared/domain/time/format-duration.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { boostSize } from '../../../shared/tenants/boosts.ts';
@@ -12,7 +12,7 @@ import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import type { PageContent } from '../components/layout.ts';
 import { limitTable } from '../components/limit-table.ts';
-import type { Visitor } from './visitor.ts';
+import type { Visit, Visitor } from './visitor.ts';
 
 export interface LimitsSources {
   readonly policy: () => Policy;
@@ -23,40 +23,50 @@ export interface LimitsSources {
 export async function limitsPage(
   sources: LimitsSources,
   { tenantId, record, usage }: Visitor,
+  { parts }: Visit,
 ): Promise<PageContent> {
+  const seenPlan = (): Promise<string | null> =>
+    record?.plan === undefined
+      ? sources.reads.orNull(usage.seenPlan(tenantId, sources.clock.now()))
+      : Promise.resolve(null);
+  // The plan, on which all of the page depends, may have to be read from ClickHouse.
+  const content = await parts.render('limits', 'Your limits', async () =>
+    limitsPart(sources, record, await seenPlan()),
+  );
+  const body = html`<div class="page-head">
+      <h1>Limits and plan</h1>
+      <a class="button" href="${sources.policy().links.upgrade}" rel="noreferrer">Compare plans</a>
+    </div>
+    ${content}`;
+  return { title: 'Limits and plan', body };
+}
+
+function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPlan: string | null): Html {
   const nowMs = sources.clock.now();
   const policy = sources.policy();
-  const seenPlan =
-    record?.plan === undefined ? await sources.reads.orNull(usage.seenPlan(tenantId, nowMs)) : null;
   const limits = limitsOfTenant(policy, record, seenPlan, nowMs);
   const plan = policy.plans.get(limits.plan);
   const boosts = (record?.boosts ?? []).filter((boost) => boostPhase(boost, nowMs) !== 'ended');
-  const body = html`<div class="page-head">
-      <div>
-        <h1>Limits and plan</h1>
-        <p class="lead">
-          You are on the <strong>${title(limits.plan)}</strong> plan. A request must have room in every limit
-          that applies to it.
-        </p>
-      </div>
-      <a class="button" href="${policy.links.upgrade}" rel="noreferrer">Compare plans</a>
-    </div>
+  return html`<p>
+      You are on the <strong>${title(limits.plan)}</strong> plan. A request must have room in every limit that
+      applies to it.
+    </p>
     <section class="card" aria-labelledby="all">
       <h2 class="card-head" id="all">Your whole account</h2>
-      ${limitTable(limits.shared, 'Your plan has no limit for the whole account.')}
+      ${limitTable(limits.shared, 'Your plan has no limit for the whole account.', policy.quantities)}
       ${
         plan === undefined || plan.slowDown === null
           ? null
           : html`<p class="soft small">
               From ${Math.round(plan.slowDown.from * 100)} % of a limit on, requests are held back a little,
-              at most ${durationForReading(plan.slowDown.maxDelayMs)}, so that you notice before anything is
+              at most ${settingForReading(plan.slowDown.maxDelayMs)}, so that you notice before anything is
               refused.
             </p>`
       }
     </section>
     <section class="card" aria-labelledby="each">
       <h2 class="card-head" id="each">Each user or address</h2>
-      ${limitTable(limits.individual, 'No route has a limit of its own.')}
+      ${limitTable(limits.individual, 'No route has a limit of its own.', policy.quantities)}
     </section>
     ${
       boosts.length === 0
@@ -83,7 +93,6 @@ export async function limitsPage(
       </ul>
       <p><a href="${policy.links.documentation}" rel="noreferrer">Documentation</a></p>
     </section>`;
-  return { title: 'Limits and plan', body };
 }
 
 function boostItem(boost: Boost, nowMs: number): Html {

@@ -6,12 +6,15 @@ import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import type { DeliveredAlert } from '../../../shared/tenants/usage-reader.ts';
+import type { Parts } from '../browser/parts.ts';
 import { formOf } from '../components/form-body.ts';
 import { percent, title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
-import { emptyState, failedState } from '../components/layout.ts';
+import { emptyState } from '../components/layout.ts';
 import type { Notice, PageContent } from '../components/layout.ts';
+import { table } from '../components/table.ts';
+import type { Column } from '../components/table.ts';
 import { notificationsFrom, textsOf } from './notification-form.ts';
 import type { NotificationTexts } from './notification-form.ts';
 import { createTestMessageRate } from './test-messages.ts';
@@ -28,6 +31,7 @@ export interface NotificationSources {
 }
 
 const shownMax = 20;
+const deliveriesRefreshMs = 5_000;
 const offered = [0.5, 0.8, 0.9, 1];
 
 /**
@@ -39,21 +43,27 @@ export function registerNotifications(app: FastifyInstance, sources: Notificatio
   const rate = createTestMessageRate(sources.clock);
   app.get(
     here,
-    forTenant(here, (visitor, request) =>
-      content(sources, visitor, textsOf(visitor.record?.notifications, sources.policy().alertThresholds), {
-        notice: noticeFor((request.query as { done?: string }).done),
-      }),
+    forTenant(here, (visitor, { request, parts }) =>
+      content(
+        sources,
+        visitor,
+        parts,
+        textsOf(visitor.record?.notifications, sources.policy().alertThresholds),
+        {
+          notice: noticeFor((request.query as { done?: string }).done),
+        },
+      ),
     ),
   );
   app.post(
     here,
-    forTenant(here, async (visitor, request, reply) => {
+    forTenant(here, async (visitor, { request, reply, parts }) => {
       const form = formOf(request);
       const outcome = await sources.records.change(visitor.tenantId, 'the tenant itself', (record) =>
         notificationsFrom(form, record),
       );
       if (!outcome.ok)
-        return content(sources, visitor, textsOf(form), {
+        return content(sources, visitor, parts, textsOf(form), {
           status: 422,
           notice: { tone: 'bad', text: `Not saved. ${outcome.detail}` },
         });
@@ -63,7 +73,7 @@ export function registerNotifications(app: FastifyInstance, sources: Notificatio
   );
   app.post(
     `${here}/test`,
-    forTenant(here, async (visitor, _request, reply) => {
+    forTenant(here, async (visitor, { reply }) => {
       const sent = await sendTest(sources, visitor, rate);
       await reply.redirect(`${here}?done=${sent}`, 303);
       return null;
@@ -114,11 +124,20 @@ function noticeFor(done: string | undefined): Notice | null {
 
 async function content(
   sources: NotificationSources,
-  { tenantId, usage }: Visitor,
+  { tenantId, usage, zone }: Visitor,
+  parts: Parts,
   texts: NotificationTexts,
   { notice = null, status = 200 }: { notice?: Notice | null; status?: number },
 ): Promise<PageContent> {
-  const alerts = await sources.reads.orNull(usage.alerts(tenantId, shownMax));
+  const log = await parts.render(
+    'deliveries',
+    'The delivery log',
+    async () => {
+      const alerts = await sources.reads.orNull(usage.alerts(tenantId, shownMax));
+      return deliveries(alerts, zone);
+    },
+    { refreshMs: deliveriesRefreshMs },
+  );
   const body = html`<div class="page-head">
       <div>
         <h1>Notifications</h1>
@@ -139,7 +158,7 @@ async function content(
     </div>
     <section class="card">
       <h2 class="card-head">Recent notifications</h2>
-      ${alerts === null ? failedState('The delivery log') : deliveries(alerts)}
+      ${log}
     </section>`;
   return { title: 'Notifications', body, notice, status };
 }
@@ -195,38 +214,29 @@ ${texts.slack}</textarea>
   </form>`;
 }
 
-function deliveries(alerts: readonly DeliveredAlert[]): Html {
-  if (alerts.length === 0)
-    return emptyState(
+function deliveries(alerts: readonly DeliveredAlert[] | null, zone: string): Html {
+  const columns: readonly Column<DeliveredAlert>[] = [
+    { title: 'When', kind: 'time', cell: ({ time }) => formatTime(time, zone) },
+    {
+      title: 'What',
+      cell: (alert) =>
+        html`${title(alert.kind)}${alert.kind === 'test' ? null : html`: ${alert.limit_name} at ${percent(alert.threshold)}`}`,
+    },
+    { title: 'To', cell: ({ channel, target }) => html`${channel} <span class="soft">${target}</span>` },
+    {
+      title: 'Delivery',
+      cell: ({ status, error }) =>
+        html`<span class="badge ${error === '' ? 'good' : 'bad'}">${status}</span>
+          ${error === '' ? null : html`<span class="soft small">${error}</span>`}`,
+    },
+  ];
+  return table({
+    caption: 'The delivery log',
+    columns,
+    rows: alerts,
+    empty: emptyState(
       'None yet',
       'When a limit fills up, what was sent, and whether it arrived, shows here.',
-    );
-  return html`<div class="scroll">
-    <table>
-      <thead>
-        <tr>
-          <th scope="col">When</th>
-          <th scope="col">What</th>
-          <th scope="col">To</th>
-          <th scope="col">Delivery</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${alerts.map(
-          (alert) =>
-            html`<tr>
-              <td class="time">${formatTime(alert.time)}</td>
-              <td>
-                ${title(alert.kind)}${alert.kind === 'test' ? null : html`: ${alert.limit_name} at ${percent(alert.threshold)}`}
-              </td>
-              <td>${alert.channel} <span class="soft">${alert.target}</span></td>
-              <td>
-                <span class="badge ${alert.error === '' ? 'good' : 'bad'}">${alert.status}</span>
-                ${alert.error === '' ? null : html`<span class="soft small">${alert.error}</span>`}
-              </td>
-            </tr>`,
-        )}
-      </tbody>
-    </table>
-  </div>`;
+    ),
+  });
 }

@@ -11,7 +11,7 @@ import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
 import { explainRefusal } from './explain-refusal.ts';
-import type { Visitor } from './visitor.ts';
+import type { Visit, Visitor } from './visitor.ts';
 
 export interface RefusalSources {
   readonly policy: () => Policy;
@@ -22,9 +22,16 @@ export interface RefusalSources {
 const dayMs = 86_400_000;
 const shownMax = 50;
 
-export async function refusalsPage(sources: RefusalSources, visitor: Visitor): Promise<PageContent> {
+export async function refusalsPage(
+  sources: RefusalSources,
+  visitor: Visitor,
+  { parts }: Visit,
+): Promise<PageContent> {
   const sinceMs = sources.clock.now() - 7 * dayMs;
-  const events = await sources.reads.orNull(visitor.usage.refusals(visitor.tenantId, sinceMs, shownMax));
+  const content = await parts.render('list', 'The list of refusals', async () => {
+    const events = await sources.reads.orNull(visitor.usage.refusals(visitor.tenantId, sinceMs, shownMax));
+    return events === null ? failedState('The list of refusals') : list(events, sources, visitor);
+  });
   const body = html`<div class="page-head">
       <div>
         <h1>Refusals</h1>
@@ -34,10 +41,7 @@ export async function refusalsPage(sources: RefusalSources, visitor: Visitor): P
       </div>
       <a class="button second" href="/guide">How to handle a 429</a>
     </div>
-    <section class="card">
-      ${decisionForm()}
-      ${events === null ? failedState('The list of refusals') : list(events, sources, visitor)}
-    </section>`;
+    <section class="card">${decisionForm()} ${content}</section>`;
   return { title: 'Refusals', body };
 }
 
@@ -87,7 +91,7 @@ function list(events: readonly UsageEventRow[], sources: RefusalSources, { recor
 export async function refusalPage(
   sources: RefusalSources,
   visitor: Visitor,
-  request: FastifyRequest,
+  { request }: Visit,
 ): Promise<PageContent> {
   const id = requestedId(request);
   const answer = await sources.reads.orNull(visitor.usage.decision(id).then((event) => ({ event })));

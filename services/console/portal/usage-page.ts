@@ -1,93 +1,110 @@
+import type { FastifyInstance } from 'fastify';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
-import { count, money, title } from '../components/format.ts';
-import { freshnessLine } from '../components/freshness.ts';
-import { graph } from '../components/graph.ts';
+import type { Sessions } from '../../../shared/sessions/sessions.ts';
+import { supportLink } from '../browser/brand.ts';
+import type { Brand } from '../browser/brand.ts';
+import type { LiveStreams } from '../browser/live-streams.ts';
+import { title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
-import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
-import { limitCards } from '../components/limit-cards.ts';
-import { readSnapshot } from '../components/snapshot.ts';
-import type { Snapshot, SnapshotSources } from '../components/snapshot.ts';
-import type { Visitor } from './visitor.ts';
+import { usageChart } from '../components/usage-chart.ts';
+import { limitCards } from '../now/limit-cards.ts';
+import type { NowReading, NowReadings, NowSources } from '../now/readings.ts';
+import { todayPart } from '../now/today.ts';
+import { sessionToken } from '../sessions/cookies.ts';
+import { guardedVisitor } from './visitor.ts';
+import type { Visit, Visitor } from './visitor.ts';
 
-export type UsageSources = Omit<SnapshotSources, 'usage'>;
+export type UsageSources = Omit<NowSources, 'usage'> & {
+  readonly now: NowReadings;
+  readonly liveStreams: LiveStreams;
+  readonly sessions: Pick<Sessions, 'readTenant'>;
+  readonly brand: Brand;
+};
+
+const todayRefreshMs = 5_000;
+const chartRefreshMs = 30_000;
 
 /**
- * First page of the portal: current used and remaining units of every limit, today's figures, and a graph of the last
- * 24 hours.
+ * First page of the portal: the counters of every limit that can refuse a request, today's figures, and a chart of the
+ * last 24 hours. The counters come from Redis and are never delayed by ClickHouse.
  */
-export async function usagePage(sources: UsageSources, { tenantId, usage }: Visitor): Promise<PageContent> {
-  const [now, points] = await Promise.all([
-    readSnapshot({ ...sources, usage }, tenantId),
-    sources.reads.orNull(usage.series(tenantId, '24h', sources.clock.now())),
+export async function usagePage(
+  sources: UsageSources,
+  visitor: Visitor,
+  { parts }: Visit,
+): Promise<PageContent> {
+  const { tenantId, usage, zone } = visitor;
+  const { clock, reads, policy } = sources;
+  const tenant = { id: tenantId, zone, currency: policy().currency };
+  const wanted = <Value>(read: () => Promise<Value>): Promise<Value | null> =>
+    parts.wanted === null ? read() : Promise.resolve(null);
+  const [now, today, chart] = await Promise.all([
+    wanted(() => sources.now.read(tenantId)),
+    parts.render('today', "Today's totals", () => todayPart({ usage, reads }, tenant, clock.now()), {
+      refreshMs: todayRefreshMs,
+    }),
+    parts.render(
+      'chart',
+      'The last 24 hours',
+      async () => usageChart(await reads.orNull(usage.series(tenantId, '24h', clock.now())), '24h', zone),
+      { refreshMs: chartRefreshMs },
+    ),
   ]);
-  const body = html`<div class="page-head">
-      <div>
-        <h1>Usage now</h1>
-        <p class="lead">What you have used of each limit, and when all of it is available again.</p>
-      </div>
-      <p><span class="badge">${title(now.plan)} plan</span></p>
-    </div>
-    ${blockNotice(now)}
-    <div data-live="/data/usage">
-      <p class="notice bad" data-live-error hidden role="status">Live figures have stopped. Trying again…</p>
-      ${limitCards(now)}
-    </div>
-    <section class="card" aria-labelledby="today">
-      <div class="card-head">
-        <h2 id="today">Today</h2>
-        ${freshnessLine(now)}
-      </div>
-      ${todayTiles(now)}
-    </section>
-    <section class="card" aria-labelledby="day">
-      <div class="card-head">
-        <h2 id="day">Last 24 hours</h2>
-        <a href="/history">30 days</a>
-      </div>
-      ${graph(points, '24h', '/data/series?span=24h')}
-    </section>`;
-  return { title: 'Usage', body, scripts: ['live.js', 'graph.js'] };
+  const body =
+    now === null
+      ? null
+      : html`<div class="page-head">
+            <div>
+              <h1>Usage now</h1>
+              <p class="lead">Every limit that can refuse a request, and when more passes again.</p>
+            </div>
+          </div>
+          <div data-live>
+            <p class="notice bad" data-live-stopped hidden role="status">
+              Live figures have stopped. Trying again…
+            </p>
+            <div id="now" class="stack" hx-sse:connect="/usage/live" hx-swap="innerMorph">
+              ${nowPart(now, sources.brand)}
+            </div>
+          </div>
+          <section class="card" aria-labelledby="today">${today}</section>
+          <section class="card" aria-labelledby="day">
+            <div class="card-head">
+              <h2 id="day">Last 24 hours</h2>
+              <a href="/history">History</a>
+            </div>
+            ${chart}
+          </section>`;
+  return { title: 'Now', body, charts: true };
 }
 
-function blockNotice({ block }: Snapshot): Html | null {
+/** The stream of the live part. It ends when the session has ended. */
+export function registerUsageStream(app: FastifyInstance, sources: UsageSources): void {
+  app.get('/usage/live', (request, reply) => {
+    const { tenantId } = guardedVisitor(request);
+    const token = sessionToken(request, 'tollgate_portal');
+    return sources.liveStreams.open(reply, tenantId, async () => {
+      if ((await sources.sessions.readTenant(token)).kind !== 'valid') return null;
+      return nowPart(await sources.now.read(tenantId), sources.brand);
+    });
+  });
+}
+
+function nowPart(now: NowReading, brand: Brand): Html {
+  return html`<p id="now-plan">
+      <span class="badge">${title(now.plan)} plan</span>
+      ${now.planKnown ? null : html`<span class="soft small">(the usage log, which has your plan, does not answer)</span>`}
+    </p>
+    ${blockNotice(now, brand)} ${limitCards(now)}`;
+}
+
+function blockNotice({ block }: NowReading, brand: Brand): Html | null {
   if (block === null) return null;
-  return html`<p class="notice bad" role="alert">
+  return html`<p class="notice bad" role="alert" id="blocked">
     Your access is blocked
     ${block.until === null ? 'until further notice' : `until ${formatTime(block.until)}`}: ${block.reason}.
-    Contact support if this surprises you.
+    ${supportLink(brand)} if this is unexpected.
   </p>`;
-}
-
-function todayTiles({ today }: Snapshot): Html {
-  if (today === null) return failedState("Today's totals");
-  if (today.requests === 0)
-    return emptyState('No requests yet today', 'The first one shows here within seconds.');
-  return html`<dl class="tiles" data-today>
-    <div>
-      <dt>Requests</dt>
-      <dd data-slot="requests">${count(today.requests)}</dd>
-    </div>
-    <div>
-      <dt>Served</dt>
-      <dd data-slot="served">${count(today.requests - today.limited)}</dd>
-    </div>
-    <div>
-      <dt>Refused</dt>
-      <dd data-slot="limited">${count(today.limited)}</dd>
-    </div>
-    <div>
-      <dt>Server errors</dt>
-      <dd data-slot="errors">${count(today.errors)}</dd>
-    </div>
-    <div>
-      <dt>Units</dt>
-      <dd data-slot="units">${count(today.units)}</dd>
-    </div>
-    <div>
-      <dt>Cost</dt>
-      <dd data-slot="cost">${money(today.cost)}</dd>
-    </div>
-  </dl>`;
 }

@@ -1,13 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
-import { disconnectSignal } from '../../../shared/runtime/http/disconnect-signal.ts';
+import { zoneNamed } from '../../../shared/domain/time/calendar.ts';
 import type { TenantSession } from '../../../shared/sessions/claims.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
-import { sendPage } from '../components/layout.ts';
+import { redirectBrowser } from '../browser/fragments.ts';
+import { createParts } from '../browser/parts.ts';
+import type { Parts } from '../browser/parts.ts';
+import { sendPage, sendPart } from '../components/layout.ts';
 import type { NavItem, PageContent } from '../components/layout.ts';
-import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies.ts';
+import { sessionToken, sessionsUnread } from '../sessions/cookies.ts';
 
 /**
  * The signed-in tenant of a request. `tenantId` comes only from the signed session. No page or endpoint of the portal
@@ -16,6 +19,8 @@ import { sendSignedOut, sessionToken, sessionsUnread } from '../sessions/cookies
 export interface Visitor {
   readonly tenantId: string;
   readonly record: TenantRecord | null;
+  /** Time zone of the tenant's days and of the times on its pages. */
+  readonly zone: string;
   /** Queries to ClickHouse, which count against the tenant's share of queries. */
   readonly usage: UsageReader;
 }
@@ -28,7 +33,7 @@ declare module 'fastify' {
 }
 
 const nav: readonly NavItem[] = [
-  { href: '/usage', label: 'Usage' },
+  { href: '/usage', label: 'Now' },
   { href: '/history', label: 'History' },
   { href: '/refusals', label: 'Refusals' },
   { href: '/limits', label: 'Limits and plan' },
@@ -43,8 +48,7 @@ export interface VisitorSources {
 }
 
 /**
- * Guard of the portal. Without a session, a request for a page is redirected to the sign-in, and a request for data
- * gets 401.
+ * Guard of the portal. Without a session, the browser is redirected to the sign-in.
  */
 export async function requireVisitor(
   sources: VisitorSources,
@@ -55,8 +59,7 @@ export async function requireVisitor(
   if (reading.kind === 'unknown') throw sessionsUnread();
   request.visitor = reading.kind === 'valid' ? visitorOf(sources, reading.value, reply) : null;
   if (request.visitor !== null) return undefined;
-  if (request.routeOptions.url?.startsWith('/data/') === true) return sendSignedOut(reply);
-  return reply.redirect('/?reason=signed-out', 303);
+  return redirectBrowser(request, reply, '/?reason=signed-out');
 }
 
 /** The visitor of the request, set by the guard. */
@@ -65,18 +68,26 @@ export function guardedVisitor({ visitor }: FastifyRequest): Visitor {
   return visitor;
 }
 
-type ContentMaker = (
-  visitor: Visitor,
-  request: FastifyRequest,
-  reply: FastifyReply,
-) => PageContent | null | Promise<PageContent | null>;
+/** A request for a page of the visitor. */
+export interface Visit {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly parts: Parts;
+}
 
-/** Handler of a page for the visitor. `makeContent` returns null if it has already sent another response. */
+type ContentMaker = (visitor: Visitor, visit: Visit) => PageContent | null | Promise<PageContent | null>;
+
+/**
+ * Handler of a page for the visitor, and of the parts of the page. `makeContent` returns null if it has already sent
+ * another response.
+ */
 export function forTenant(here: string, makeContent: ContentMaker) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const visitor = guardedVisitor(request);
-    const content = await makeContent(visitor, request, reply);
+    const parts = createParts(request);
+    const content = await makeContent(visitor, { request, reply, parts });
     if (content === null) return reply;
+    if (parts.wanted !== null) return sendPart(reply, parts.wanted);
     const who = visitor.record?.display_name ?? visitor.tenantId;
     return sendPage(reply, { ...content, area: 'portal', nav, here, who });
   };
@@ -88,5 +99,9 @@ function visitorOf(
   reply: FastifyReply,
 ): Visitor {
   const record = directory.get(tenantId) ?? null;
-  return { tenantId, record, usage: usage.ofTenant(tenantId, disconnectSignal(reply)) };
+  // After the response, also one with placeholders, no query of this request is needed.
+  const sent = new AbortController();
+  reply.raw.once('close', () => sent.abort());
+  const zone = zoneNamed(record?.time_zone) ?? 'UTC';
+  return { tenantId, record, zone, usage: usage.ofTenant(tenantId, sent.signal) };
 }

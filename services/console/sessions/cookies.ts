@@ -1,6 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
-import { sendProblem } from '../../../shared/runtime/http/problem.ts';
 import type { Signed } from '../../../shared/sessions/claims.ts';
 import type { SignedToken } from '../../../shared/sessions/tokens.ts';
 
@@ -33,11 +32,6 @@ export function clearSession(reply: FastifyReply, name: CookieName): void {
 /** The session token in the cookie; an empty text if there is none. */
 export function sessionToken(request: FastifyRequest, name: CookieName): string {
   return request.cookies[name] ?? '';
-}
-
-/** Answers a script that requests data without a valid session. */
-export function sendSignedOut(reply: FastifyReply): FastifyReply {
-  return sendProblem(reply, 401, 'Signed out', 'Sign in again to go on.');
 }
 
 /**

@@ -4,6 +4,7 @@ import type { ClickHouseReader, Params } from '../client.ts';
 import { amountsText, parseAmounts } from './decimals.ts';
 import type { AmountsAsText } from './decimals.ts';
 import { decisionSpan } from './usage.ts';
+import { levelRange } from './usage-levels.ts';
 
 /** An open reservation of a call. */
 export interface OpenReservation {
@@ -154,6 +155,20 @@ export async function countReservations(
     ...{ open, expired, expiredRecently },
     tenants: tenants.map(([tenantId, count]) => ({ tenantId, expiredRecently: count })),
   };
+}
+
+/** Returns the amounts of a tenant's open reservations by quantity, of calls since `sinceMs`. */
+export async function reservedAmounts(
+  clickhouse: ClickHouseReader,
+  tenantId: string,
+  sinceMs: number,
+): Promise<ExactAmounts> {
+  const [row] = await clickhouse.query<{ reserved: AmountsAsText }>(
+    `SELECT ${amountsText('sumMap(u.reserved)')} AS reserved FROM usage_by_hour AS u
+    WHERE tenant_id = {tenant:String} AND ${levelRange('hour', 'since', null)}`,
+    { tenant: tenantId, since: sinceMs },
+  );
+  return parseAmounts(row?.reserved ?? {});
 }
 
 /**

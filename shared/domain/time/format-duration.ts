@@ -20,6 +20,14 @@ export function durationInWords(durationMs: number): string {
   return `${durationMs} milliseconds`;
 }
 
+/**
+ * An exact duration below a second, or a duration rounded up to seconds: `500 ms`, `7 s`, `4 min 10 s`. Use it for
+ * settings; a time that is left is rounded up to seconds (`durationForReading`).
+ */
+export function settingForReading(durationMs: number): string {
+  return durationMs < 1000 ? `${durationMs} ms` : durationForReading(durationMs);
+}
+
 /** A duration for display, rounded up to seconds: `7 s`, `4 min 10 s`, `3 h 20 min`, `6 days`. */
 export function durationForReading(durationMs: number): string {
   const seconds = Math.max(0, Math.ceil(durationMs / 1000));

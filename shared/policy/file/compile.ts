@@ -69,6 +69,7 @@ export function compilePolicy(
   return {
     revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
     links: file.links,
+    currency: file.currency ?? null,
     upstream: upstream === undefined || upstream === '' ? (file.upstream ?? null) : upstream,
     requests: compileRequests(file.requests),
     identity: compileIdentity(file, context, secrets, violations),

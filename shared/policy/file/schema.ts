@@ -128,6 +128,12 @@ export const policyFileSchema = Type.Object(
       { documentation: url('where limits are explained'), upgrade: url('where a bigger plan is bought') },
       { ...closed, description: '{ documentation, upgrade }: the URLs a refusal names' },
     ),
+    currency: Type.Optional(
+      Type.String({
+        pattern: '^[A-Z]{3}$',
+        description: 'the currency of all prices and costs, an ISO 4217 code such as EUR',
+      }),
+    ),
     upstream: Type.Optional(url('the API to protect; TOLLGATE_UPSTREAM has precedence')),
     requests: Type.Optional(requestsFile),
     identity: Type.Optional(identityFile),

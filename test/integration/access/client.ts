@@ -41,6 +41,11 @@ export async function clientOf(app: FastifyInstance): Promise<Client> {
         sent.on('response', (response) => {
           response.resume();
           response.on('end', () => resolve(response.statusCode ?? 0));
+          // A stream of events has no end.
+          if (response.headers['content-type'] === 'text/event-stream') {
+            resolve(response.statusCode ?? 0);
+            sent.destroy();
+          }
         });
         sent.on('timeout', () => sent.destroy(new Error(`${method} ${target}: no answer`)));
         sent.on('error', reject);

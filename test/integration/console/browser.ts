@@ -10,8 +10,16 @@ export interface Page {
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
+/** Requests a page with all of its parts, as a browser without scripts does. */
 export async function get(on: Fixture, url: string, cookie = ''): Promise<Page> {
-  return read(await on.consoleApp.inject({ method: 'GET', url, headers: { cookie } }));
+  const complete = `${url}${url.includes('?') ? '&' : '?'}wait=1`;
+  return read(await on.consoleApp.inject({ method: 'GET', url: complete, headers: { cookie } }));
+}
+
+/** Requests a page, or a part of a page, as a script of the page does. */
+export async function getAsScript(on: Fixture, url: string, cookie = ''): Promise<Page> {
+  const headers = { cookie, 'hx-request': 'true' };
+  return read(await on.consoleApp.inject({ method: 'GET', url, headers }));
 }
 
 export async function post(

@@ -36,6 +36,7 @@ import { createResets } from '../../../shared/tenants/reset.ts';
 import { createUsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { createAdminApp } from '../../../services/admin/app.ts';
 import { createConsoleApp } from '../../../services/console/app.ts';
+import { defaultBrand } from '../../../services/console/browser/brand.ts';
 import { createSignInCounter } from '../../../services/console/sessions/sign-in-throttle.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import type { Namespace } from '../../support/servers.ts';
@@ -214,6 +215,7 @@ async function createServices(stores: Stores): Promise<Services> {
     sessions: createSessions({ tokens, ended, directory, clock: systemClock }),
     signIns: createSignInCounter(registry),
     publicUrl: consoleUrl,
+    brand: defaultBrand,
     // A separate registry, because the request metrics of both listeners have the same names.
     registry: new Registry(),
   });

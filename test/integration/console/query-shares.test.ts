@@ -28,7 +28,9 @@ afterAll(async () => {
   await fixture.dispose();
 });
 
-const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '/data/usage', '/data/series'];
+const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications'].map(
+  (path) => `${path}?wait=1`,
+);
 
 test('C2 F6: a tenant has three running queries, and queries of other tenants and of operators still run', async () => {
   const [busy, other] = [await visit(fixture, uniqueName('busy')), await visit(fixture, uniqueName('other'))];
@@ -37,7 +39,7 @@ test('C2 F6: a tenant has three running queries, and queries of other tenants an
     void answers.push(fixture.consoleApp.inject({ method: 'GET', url, headers }));
   for (const url of [...pages, ...pages, ...pages]) read(url, { cookie: busy });
   await eventually(() => open.size === 3);
-  read('/history', { cookie: other });
+  read('/history?wait=1', { cookie: other });
   await eventually(() => open.size === 5);
   answers.push(fixture.admin(`GET /admin/v1/tenants/${uniqueName('acme')}/status`));
   await eventually(() => open.size > 5);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { adminToken, createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
-import { get, post } from './browser.ts';
+import { get, getAsScript, post } from './browser.ts';
 import type { Page } from './browser.ts';
 
 /** Two console processes of one installation. */
@@ -57,8 +57,8 @@ describe('a session of the portal ends at once, in every process', () => {
     await eventually(() => isIn(other, cookie));
     expect((await post(fixture, '/sign-out', {}, cookie)).location).toBe('/?reason=bye');
     await outEverywhere(cookie);
-    for (const path of ['/data/usage', '/data/series'])
-      expect((await get(fixture, path, cookie)).status).toBe(401);
+    for (const path of ['/usage/live', '/usage?part=today'])
+      expect((await getAsScript(fixture, path, cookie)).status).toBe(401);
     expect((await post(fixture, '/notifications', { threshold: '0.5' }, cookie)).location).toBe(
       '/?reason=signed-out',
     );

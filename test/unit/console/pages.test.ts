@@ -41,7 +41,12 @@ describe('figures', () => {
   ])('%i ms reads as %s', (ms, text) => expect(durationForReading(ms)).toBe(text));
 
   test('small sums have more decimals', () => {
-    expect([0, 12.345, 0.000075, 0.5].map(money)).toEqual(['0.00', '12.35', '0.0000750', '0.500']);
+    expect([0, 12.345, 0.000075, 0.5].map((amount) => money(amount, null))).toEqual([
+      '0.00',
+      '12.35',
+      '0.0000750',
+      '0.500',
+    ]);
   });
 
   test('windows have the names of their units', () => {

@@ -1,0 +1,94 @@
+import { html } from './html.ts';
+import type { Html, HtmlValue } from './html.ts';
+
+/** A submitted form that was refused: what was entered, and which field is wrong. */
+export interface RefusedForm {
+  readonly values: URLSearchParams;
+  /** A sentence that says how to correct the form. */
+  readonly detail: string;
+  /** Name of the wrong field; null if the refusal concerns no single field. */
+  readonly field: string | null;
+}
+
+interface FieldBase {
+  readonly name: string;
+  readonly label: string;
+  /** Prefix of the field's id; needed if several forms of a page have a field of this name. */
+  readonly form?: string;
+  readonly hint?: HtmlValue;
+  readonly value?: string;
+  readonly required?: boolean;
+  readonly lengthMax?: number;
+  readonly placeholder?: string;
+  readonly autocomplete?: string;
+  readonly mono?: boolean;
+}
+
+export type FieldOptions = FieldBase &
+  (
+    | {
+        readonly kind?:
+          'text' | 'search' | 'password' | 'email' | 'url' | 'number' | 'date' | 'datetime-local';
+      }
+    | { readonly kind: 'area' }
+    | { readonly kind: 'select'; readonly options: readonly (readonly [value: string, label: string])[] }
+  );
+
+/**
+ * A labelled field. If the form was refused, the field has the text that was entered, and the wrong field is marked and
+ * states the reason.
+ */
+export function field(options: FieldOptions, refused: RefusedForm | null = null): Html {
+  const { name, label, form, hint, required = false } = options;
+  const id = form === undefined ? name.replaceAll('_', '-') : `${form}-${name.replaceAll('_', '-')}`;
+  const value = refused === null ? (options.value ?? '') : (refused.values.get(name) ?? '');
+  const error = refused?.field === name ? refused.detail : null;
+  const described = [
+    ...(error === null ? [] : [`${id}-error`]),
+    ...(hint === undefined ? [] : [`${id}-hint`]),
+  ];
+  const attributes = html`id="${id}" name="${name}" ${required ? html`required` : null}
+  ${options.lengthMax === undefined ? null : html`maxlength="${options.lengthMax}"`}
+  ${options.placeholder === undefined ? null : html`placeholder="${options.placeholder}"`}
+  ${options.autocomplete === undefined ? null : html`autocomplete="${options.autocomplete}"`}
+  ${options.mono === true ? html`class="mono"` : null} ${error === null ? null : html`aria-invalid="true"`}
+  ${described.length === 0 ? null : html`aria-describedby="${described.join(' ')}"`}`;
+  return html`<div class="field">
+    <label for="${id}">${label}</label>
+    ${control(options, attributes, value)}
+    ${error === null ? null : html`<p class="error" id="${id}-error">${error}</p>`}
+    ${hint === undefined ? null : html`<p class="hint" id="${id}-hint">${hint}</p>`}
+  </div>`;
+}
+
+const lineBreak = '\n';
+
+function control(options: FieldOptions, attributes: Html, value: string): Html {
+  switch (options.kind) {
+    // The first line break in a text area is not part of its content.
+    case 'area':
+      return html`<textarea ${attributes}>${lineBreak + value}</textarea>`;
+    case 'select':
+      return html`<select ${attributes}>
+        ${options.options.map(
+          ([one, label]) =>
+            html`<option value="${one}" ${one === value ? html`selected` : null}>${label}</option>`,
+        )}
+      </select>`;
+    default:
+      return html`<input
+        ${attributes}
+        type="${options.kind ?? 'text'}"
+        ${options.kind === 'number' ? html`step="any" min="0"` : null}
+        value="${value}"
+      />`;
+  }
+}
+
+/** States above the fields why the form was refused, unless a field states it. */
+export function formError(refused: RefusedForm | null): Html | null {
+  if (refused === null) return null;
+  return html`<p class="notice bad" role="alert">
+    ${refused.field === null ? refused.detail : 'Not saved: one field needs a correction.'}
+  </p>`;
+}

@@ -1,0 +1,145 @@
+import { html } from './html.ts';
+import type { Html, HtmlValue } from './html.ts';
+import { failedState } from './layout.ts';
+import { linkWith } from './links.ts';
+import type { Address } from './links.ts';
+
+export interface Column<Row> {
+  readonly title: string;
+  readonly cell: (row: Row) => HtmlValue;
+  /** `head`: the cell names its row. */
+  readonly kind?: 'head' | 'text' | 'number' | 'time' | 'meter';
+  /** Value of `sort` in the query for this order; absent: the table cannot be sorted by the column. */
+  readonly sort?: string;
+  /** Value in the CSV file; absent: the file does not have the column. */
+  readonly csv?: (row: Row) => string | number | null;
+}
+
+export interface TableOptions<Row> {
+  /** Names the table for screen readers, and in the text that replaces a table that could not be read. */
+  readonly caption: string;
+  readonly columns: readonly Column<Row>[];
+  /** Null: the rows could not be read. */
+  readonly rows: readonly Row[] | null;
+  /** Replaces a table without rows. */
+  readonly empty: Html;
+  /** Address of the page. Links of the table change its query. Absent: the table has no links. */
+  readonly address?: Address;
+  readonly sorted?: { readonly by: string; readonly descending: boolean };
+  readonly page?: Page;
+  /** True if the address with `format=csv` is the table as a file. */
+  readonly csv?: boolean;
+}
+
+/** Part of a list: `size` rows after the first `offset` rows. */
+export interface Page {
+  readonly offset: number;
+  readonly size: number;
+  /** Number of rows of the list. Null: it is not counted, and `more` states whether rows follow. */
+  readonly total: number | null;
+  readonly more: boolean;
+}
+
+/**
+ * The table of all lists. On narrow screens each row is a card with the titles of its cells. The roles keep the meaning
+ * of a table there, because browsers derive roles from the display type.
+ */
+export function table<Row>(options: TableOptions<Row>): Html {
+  const { caption, columns, rows, empty } = options;
+  if (rows === null) return failedState(caption);
+  if (rows.length === 0 && (options.page?.offset ?? 0) === 0) return empty;
+  return html`<div class="scroll">
+      <table class="list-table" role="table">
+        <caption class="hidden">
+          ${caption}
+        </caption>
+        <thead role="rowgroup">
+          <tr role="row">
+            ${columns.map((column) => headCell(column, options))}
+          </tr>
+        </thead>
+        <tbody role="rowgroup">
+          ${rows.map(
+            (row) =>
+              html`<tr role="row">
+                ${columns.map((column) => bodyCell(column, row))}
+              </tr>`,
+          )}
+        </tbody>
+      </table>
+    </div>
+    ${foot(options)}`;
+}
+
+function headCell<Row>({ title, kind, sort }: Column<Row>, { sorted, address }: TableOptions<Row>): Html {
+  const here = sort !== undefined && sorted?.by === sort;
+  const order = !here ? null : sorted.descending ? 'descending' : 'ascending';
+  const label =
+    title === ''
+      ? html`<span class="hidden">Details</span>`
+      : sort === undefined || address === undefined
+        ? title
+        : html`<a
+            class="sort"
+            href="${linkWith(address, { sort, order: here && sorted.descending ? 'asc' : 'desc', offset: null })}"
+            >${title}<span aria-hidden="true"
+              >${order === null ? '' : order === 'descending' ? ' ↓' : ' ↑'}</span
+            ></a
+          >`;
+  return html`<th
+    role="columnheader"
+    scope="col"
+    ${kind === 'number' ? html`class="right"` : null}
+    ${order === null ? null : html`aria-sort="${order}"`}
+  >
+    ${label}
+  </th>`;
+}
+
+const classes = { number: 'right', time: 'time', meter: 'meter', text: '', head: '' } as const;
+
+function bodyCell<Row>({ title, kind = 'text', cell }: Column<Row>, row: Row): Html {
+  if (kind === 'head') return html`<th role="rowheader" scope="row">${cell(row)}</th>`;
+  return html`<td role="cell" class="${classes[kind]}" data-title="${title}"><div>${cell(row)}</div></td>`;
+}
+
+function foot<Row>({ rows, page, csv = false, address }: TableOptions<Row>): Html | null {
+  if (address === undefined || (page === undefined && !csv)) return null;
+  return html`<div class="table-foot">
+    ${page === undefined ? html`<span></span>` : pager(address, page, rows?.length ?? 0)}
+    ${csv ? html`<a href="${linkWith(address, { format: 'csv', offset: null, part: null })}" download>Download as CSV</a>` : null}
+  </div>`;
+}
+
+function pager(address: Address, { offset, size, total, more }: Page, shown: number): Html | null {
+  if (offset === 0 && !more)
+    return html`<span class="soft">${String(shown)} ${shown === 1 ? 'row' : 'rows'}</span>`;
+  const link = (to: number): string =>
+    linkWith(address, { offset: to === 0 ? null : String(to), part: null });
+  const range = shown === 0 ? 'No more rows' : `${offset + 1} to ${offset + shown}`;
+  return html`<nav class="pager" aria-label="Pages">
+    ${offset > 0 ? html`<a rel="prev" href="${link(Math.max(0, offset - size))}">Previous</a>` : null}
+    <span class="soft">${range}${total === null ? '' : ` of ${total.toLocaleString('en-US')}`}</span>
+    ${more ? html`<a rel="next" href="${link(offset + size)}">Next</a>` : null}
+  </nav>`;
+}
+
+/** The rows as CSV (RFC 4180). */
+export function csvOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+  const written = columns.filter(({ csv }) => csv !== undefined);
+  const lines = [
+    written.map(({ title }) => csvField(title)),
+    ...rows.map((row) => written.map(({ csv }) => csvField(csv?.(row) ?? ''))),
+  ];
+  return lines.map((line) => `${line.join(',')}\r\n`).join('');
+}
+
+/**
+ * Spreadsheets run a text that begins with one of `= + - @` as a formula. Clients choose paths and user ids, so such a
+ * text gets an apostrophe, which spreadsheets read as the mark of a text.
+ */
+function csvField(value: string | number): string {
+  if (typeof value === 'number') return String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
