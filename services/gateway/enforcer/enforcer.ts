@@ -11,6 +11,7 @@ import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import { createBoundedLog, logLimitHit } from '../metering/bounded-log.ts';
 import type { BoundedLog } from '../metering/bounded-log.ts';
+import type { SettledUsage } from '../metering/call-events.ts';
 import { describeTrace } from '../metering/describe-trace.ts';
 import { EventSampling } from '../metering/event-sampling.ts';
 import { Meter } from '../metering/meter.ts';
@@ -40,7 +41,7 @@ export interface EnforcerOptions {
   readonly policy: () => Policy;
   readonly limiter: Pick<
     Limiter,
-    'checkWith' | 'refund' | 'giveBack' | 'extend' | 'settle' | 'cancel' | 'findReservation'
+    'checkWith' | 'refund' | 'giveBack' | 'recordUsage' | 'extend' | 'settle' | 'cancel' | 'findReservation'
   >;
   readonly concurrency: Pick<Concurrency, 'acquire'>;
   readonly records: TenantRecords;
@@ -75,7 +76,7 @@ export class Enforcer {
   readonly checked: CheckedDecisions = createCheckedDecisions();
   /** Changes the reservations of calls after their decision. */
   readonly reservations: CallReservations;
-  readonly #limiter: Pick<Limiter, 'refund' | 'giveBack'>;
+  readonly #limiter: Pick<Limiter, 'refund' | 'giveBack' | 'recordUsage' | 'cancel'>;
   readonly #badCredentials: BadCredentialLimit;
   readonly #credentials: Credentials;
   readonly #dependencies: DecisionDependencies;
@@ -206,9 +207,35 @@ export class Enforcer {
     await this.#giveBack(charge, decisionId);
   }
 
-  /** Returns the units of a decision to its limits. Only for a decision without a usage event. Never rejects. */
+  /**
+   * Returns the units of a decision to its limits, and what it reserved. Only for a decision without a usage event. Never
+   * rejects.
+   */
   async undo(verdict: Verdict): Promise<void> {
-    await this.#returnUnits(verdict, false);
+    const handle = verdict.reservation?.handle ?? null;
+    if (handle === null) await this.#returnUnits(verdict, false);
+    else if (verdict.reservation?.repeated !== true) await this.#limiter.cancel(handle);
+  }
+
+  /**
+   * Charges usage that was consumed, whether limits have room or not, and writes the event of its call. `verdict` is that
+   * of a peek: it names the caller and the limits. Resolves when the event is durable; never rejects.
+   */
+  async recordUsage(verdict: Verdict, usage: SettledUsage, model: string | null): Promise<void> {
+    const { decision } = verdict;
+    const reservation = { id: decision.id, expiresMs: 0, details: '' };
+    await this.#limiter.recordUsage({ ...this.#checkOf(verdict), amounts: usage.amounts, reservation });
+    const allowed = {
+      ...decision,
+      outcome: 'allowed' as const,
+      reason: null,
+      limitedBy: [],
+      retryAfterMs: null,
+    };
+    await this.#meter.writeRequest(
+      { ...verdict, decision: allowed, units: 0, reservation: null },
+      { status: 200, latencyMs: 0, entrypoint: 'rls', usage: { ...usage, model } },
+    );
   }
 
   /**

@@ -42,6 +42,26 @@ export function reservedFields(
   };
 }
 
+/** The usage of a call that was not reserved. */
+export interface ReportedUsage extends SettledUsage {
+  readonly model: string | null;
+}
+
+/** The fields of a request event that describe usage that was not reserved. */
+export function usageFields(
+  { amounts, cost: money, measures, source, model }: ReportedUsage,
+  pricing: Pick<Pricing, 'quantities'>,
+  cost: number | string,
+): Pick<RequestData, 'model' | 'quantities' | 'measures' | 'usage_source' | 'cost'> {
+  return {
+    ...(model === null ? {} : { model }),
+    cost: money === null ? cost : addedCost(cost, money),
+    quantities: decimalAmounts(pricing.quantities, amounts),
+    measures,
+    usage_source: source,
+  };
+}
+
 /** A change of the call's event. Its id is the same for a repeat of the same change. */
 export interface CallChange {
   readonly name: string;

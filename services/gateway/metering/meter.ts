@@ -6,7 +6,8 @@ import { anonymousTenant, refundEventType, requestEventType } from '../../../sha
 import type { RefundData, RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
-import { reservedFields } from './call-events.ts';
+import { reservedFields, usageFields } from './call-events.ts';
+import type { ReportedUsage } from './call-events.ts';
 import type { EventSampling } from './event-sampling.ts';
 import type { GatewayMetrics } from '../metrics.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
@@ -27,6 +28,8 @@ export interface MeteredResponse {
   readonly status: number;
   readonly latencyMs: number;
   readonly entrypoint: string;
+  /** Set if the usage of the call is known and was not reserved. */
+  readonly usage?: ReportedUsage;
 }
 
 /** Status of a call that has no response yet. Its settlement states the status. */
@@ -133,10 +136,10 @@ interface EventPosition {
 
 function requestEvent(
   verdict: Verdict,
-  { status, latencyMs, entrypoint }: MeteredResponse,
+  { status, latencyMs, entrypoint, usage }: MeteredResponse,
   { source, node, sequence, weight }: EventPosition,
 ): RequestEvent {
-  const { decision, identity, plan, route, units, method, path, atMs, reservation } = verdict;
+  const { decision, identity, plan, route, units, method, path, atMs, reservation, policy } = verdict;
   const cost = clampedCost(units, route?.unitPrice ?? noPrice);
   const event: RequestEvent = {
     specversion: '1.0',
@@ -170,6 +173,7 @@ function requestEvent(
       entrypoint,
       ...(weight === 1 ? noFields : { sample_weight: weight }),
       ...(reservation === null ? noFields : reservedFields(reservation, cost)),
+      ...(usage === undefined ? noFields : usageFields(usage, policy, cost)),
     },
   };
   const traceparent = verdict.trace?.traceparent ?? null;

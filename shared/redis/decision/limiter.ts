@@ -29,7 +29,9 @@ import type { Subject } from './subjects.ts';
 import { limitStates, shapeOf } from './windows.ts';
 import type { Shape } from './windows.ts';
 import { checkedReservation } from '../reservations/pending-reservation.ts';
-import type { Reservations } from '../reservations/reservation.ts';
+import type { Reservations, SettleResult } from '../reservations/reservation.ts';
+import { createUsageRecorder } from '../reservations/record-usage.ts';
+import type { RecordedRequest } from '../reservations/record-usage.ts';
 import { createReservations } from '../reservations/reservations.ts';
 import { createReserve } from '../reservations/reserve.ts';
 import type { ReservingRequest } from '../reservations/reserve.ts';
@@ -64,6 +66,11 @@ export interface Limiter extends Reservations, Pick<Refunds, 'refund' | 'giveBac
   check(request: CheckRequest): Promise<CheckResult>;
   /** The same as `check`, without a promise. `onResult` is called once, possibly before this returns, and must not throw. */
   checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void;
+  /**
+   * Charges amounts that were consumed without a reservation, whether there is room or not, and no units of requests. They are
+   * stored as a settled reservation. While Redis is unavailable they wait in memory, as settlements do.
+   */
+  recordUsage(request: RecordedRequest): Promise<SettleResult>;
   /** Empties all windows of a tenant and its users. Rejects when Redis does not answer. */
   reset(tenantId: string): Promise<void>;
   /** Empties all windows of all tenants. The other nodes have the new epoch within a second. */
@@ -115,21 +122,19 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const calls = { ...shared, keyPrefix, localReservations, subjects, local, breakerOf: breakers.of };
   const dispatch = createDispatch({ ...calls, useFunctions: options.useFunctions });
   const { refund, giveBack, returnUnits } = createRefunds(calls);
-  const settler = createRecordSettler({
-    ...calls,
-    registry,
-    timeoutMs: backfillMs,
-    local: localReservations,
-  });
+  const settler = createRecordSettler({ ...calls, registry, timeoutMs: backfillMs });
   const cluster = isCluster(redis);
-  const reserve = createReserve({ ...calls, cluster, decide, returnUnits, discard: settler.discard });
+  const { reserve, partsOf } = createReserve({ ...calls, cluster, decide, returnUnits, settler });
+  const reservations = createReservations({ ...calls, settler, offsetMs });
+  const nowMs = (): number => clock.now() + offsetMs();
   const maintenance = setInterval(maintain, maintenanceIntervalMs);
   maintenance.unref();
 
   return {
     check: (request) => new Promise((resolve) => checkWith(request, resolve)),
     checkWith,
-    ...createReservations({ ...calls, settler, offsetMs }),
+    ...reservations,
+    recordUsage: createUsageRecorder({ subjects, partsOf, reservations, nowMs }),
     refund,
     giveBack,
     reset,
@@ -172,8 +177,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const result = resultOf(limitStates(shape, states, degraded), true, degraded, microsSince(startedAt));
     const isStored = stored !== null || (result.passed && !request.peek);
     if (!isStored) return result;
-    const nowMs = clock.now() + offsetMs();
-    const reservation = checkedReservation(request.tenantId, parts, stored, nowMs);
+    const reservation = checkedReservation(request.tenantId, parts, stored, nowMs());
     return { ...result, passed: true, reason: null, reservation };
   }
 

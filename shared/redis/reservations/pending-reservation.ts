@@ -86,9 +86,9 @@ export function checkedReservation(
   parts: readonly PendingReservation[],
   stored: StoredReservation | null,
   nowMs: number,
-): CheckedReservation | null {
+): CheckedReservation {
   const home = parts.at(-1);
-  if (home === undefined) return null;
+  if (home === undefined) throw new TypeError('A reservation has a part in the slot of its tenant.');
   const handle: Reservation = {
     id: home.request.id,
     tenantId,

@@ -10,6 +10,7 @@ import type { Shape } from '../decision/windows.ts';
 import { homeOf, pendingReservation } from './pending-reservation.ts';
 import type { PendingReservation } from './pending-reservation.ts';
 import type { ReservationRecord, ReservationRequest } from './reservation.ts';
+import type { RecordSettler } from './settle-records.ts';
 
 export interface ReserveOptions {
   readonly cluster: boolean;
@@ -18,7 +19,7 @@ export interface ReserveOptions {
   readonly clock: Clock;
   readonly decide: (check: PendingCheck) => Promise<DecidedCheck>;
   readonly returnUnits: (check: PendingCheck, decided: DecidedCheck) => void;
-  readonly discard: (record: ReservationRecord) => Promise<void>;
+  readonly settler: Pick<RecordSettler, 'discard'>;
   readonly localReservations: Pick<LocalReservations, 'remove'>;
 }
 
@@ -30,20 +31,49 @@ export interface DecidedReservation {
 
 export type ReservingRequest = CheckRequest & { readonly reservation: ReservationRequest };
 
-/** Decides a check with a reservation. */
-export function createReserve(options: ReserveOptions) {
-  const { cluster, subjects, periods, clock, decide, returnUnits, discard, localReservations } = options;
-  return async (
+export interface Reserve {
+  /** Decides a check with a reservation. */
+  readonly reserve: (
     request: ReservingRequest,
     shape: Shape,
     own: readonly Subject[],
-  ): Promise<DecidedReservation> => {
-    const home = homeOf(request, subjects);
-    const time = { periods, nowMs: clock.now() };
-    if (cluster && own.some(({ tag }) => tag !== home.tag)) return reserveInParts(request, shape, own, home);
-    const reservation = pendingReservation(request, { shape, subjects: own }, home, [], time);
-    return { decided: await decide({ request, shape, subjects: own, reservation }), parts: [reservation] };
+  ) => Promise<DecidedReservation>;
+  /** Returns the reservation of a check in each slot, without a decision; the last is in the slot of the tenant. */
+  readonly partsOf: (
+    request: ReservingRequest,
+    shape: Shape,
+    own: readonly Subject[],
+  ) => readonly PendingReservation[];
+}
+
+export function createReserve(options: ReserveOptions): Reserve {
+  const { cluster, subjects, periods, clock, decide, returnUnits, settler, localReservations } = options;
+  return {
+    reserve: async (request, shape, own) => {
+      const home = homeOf(request, subjects);
+      if (spans(own, home)) return reserveInParts(request, shape, own, home);
+      const reservation = inOneSlot(request, shape, own, home);
+      return { decided: await decide({ request, shape, subjects: own, reservation }), parts: [reservation] };
+    },
+    partsOf: (request, shape, own) => {
+      const home = homeOf(request, subjects);
+      if (!spans(own, home)) return [inOneSlot(request, shape, own, home)];
+      return reservingParts(request, shape, own, home).map(({ part }) => part.reservation);
+    },
   };
+
+  function spans(own: readonly Subject[], home: Subject): boolean {
+    return cluster && own.some(({ tag }) => tag !== home.tag);
+  }
+
+  function inOneSlot(
+    request: ReservingRequest,
+    shape: Shape,
+    own: readonly Subject[],
+    home: Subject,
+  ): PendingReservation {
+    return pendingReservation(request, { shape, subjects: own }, home, [], { periods, nowMs: clock.now() });
+  }
 
   /**
    * Reserves in several slots of a cluster, each with a record of its own. The tenant's slot is charged last: if it has the
@@ -100,7 +130,7 @@ export function createReserve(options: ReserveOptions) {
         if (decided.degraded) {
           localReservations.remove(part.reservation.record.key);
           returnUnits(part, decided);
-        } else await discard(part.reservation.record);
+        } else await settler.discard(part.reservation.record);
         return before;
       }),
     );

@@ -45,7 +45,7 @@ export interface RecordSettlerOptions {
   readonly registry: Registry;
   readonly logger: Logger;
   /** Records that Redis does not have yet. */
-  readonly local: Pick<LocalReservations, 'has' | 'settle'>;
+  readonly localReservations: Pick<LocalReservations, 'has' | 'settle'>;
   readonly timeoutMs: number;
   readonly waitingMax?: number;
 }
@@ -65,7 +65,7 @@ const settleScript = readScript(
 );
 
 export function createRecordSettler(options: RecordSettlerOptions): RecordSettler {
-  const { redis, breakerOf, clock, redisTime, epochMs, local, logger } = options;
+  const { redis, breakerOf, clock, redisTime, epochMs, localReservations: local, logger } = options;
   const waiting = createWaitingSettlements(options.waitingMax);
   const metrics = createSettlementMetrics(options.registry, waiting.size);
   return {

@@ -2,6 +2,10 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { LimitOverride } from '../../enforcer/limit-override.ts';
 import { problemOfId, problemOfTenantId } from '../../../../shared/domain/identity.ts';
+import { addUsage, joinUnits, problemOfUsage } from './described-usage.ts';
+import type { DescribedUsage } from './described-usage.ts';
+import { addToGroups } from './descriptor-groups.ts';
+import type { Group, Terms, Values } from './descriptor-groups.ts';
 import type { Descriptor, RateLimitRequest } from './messages.ts';
 import { isMethod } from '../../../../shared/domain/request/request-method.ts';
 
@@ -19,13 +23,18 @@ export interface DescribedRequest {
   /** True if Envoy sent `is_negative_hits`: the units are returned to the limits. */
   readonly returns: boolean;
   readonly override: LimitOverride | null;
+  /** What the descriptors with a quantity state; null if no descriptor has one. */
+  readonly usage: DescribedUsage | null;
   /** Indexes of the call's descriptors that describe the request. */
   readonly descriptors: readonly number[];
 }
 
 const descriptorsMax = 64;
 /** Keys of descriptors that Tollgate evaluates. Others, for example `generic_key`, are ignored. */
-const meaningfulKeys = ['tenant_id', 'user', 'remote_address', 'method', 'path', 'plan'] as const;
+const meaningfulKeys = [
+  ...['tenant_id', 'user', 'remote_address', 'method', 'path', 'plan'],
+  ...['quantity', 'model', 'request_id'],
+];
 const aliases: Readonly<Record<string, string>> = { tenant: 'tenant_id' };
 
 const unitMs: ReadonlyMap<string, number> = new Map([
@@ -38,24 +47,11 @@ const unitMs: ReadonlyMap<string, number> = new Map([
   ['YEAR', 365 * 86_400_000],
 ]);
 
-interface Group {
-  readonly values: Map<string, string>;
-  /** Hits, their sign (charge or return) and limit, which must be equal in all descriptors of one request. */
-  readonly terms: Terms;
-  readonly indexes: number[];
-}
-
-interface Terms {
-  readonly hits: number | null;
-  readonly returns: boolean;
-  readonly limit: number | null;
-  readonly windowMs: number;
-}
-
 /**
  * Returns the requests that a call describes, or a sentence that describes the call's violation. Two descriptors
  * describe the same request if they have no key with different values and if their hits, sign and limit are equal.
- * Otherwise they describe different requests, which are decided in the order of the descriptors.
+ * Otherwise they describe different requests, which are decided in the order of the descriptors. Descriptors with a
+ * quantity describe the usage of one call, see `described-usage.ts`.
  */
 export function describedRequests(request: RateLimitRequest): readonly DescribedRequest[] | string {
   const { descriptors } = request;
@@ -67,27 +63,24 @@ export function describedRequests(request: RateLimitRequest): readonly Described
     if (typeof values === 'string') return values;
     const terms = termsOf(descriptor, request.hits_addend);
     if (typeof terms === 'string') return terms;
-    const group = groups.find((candidate) => describesSame(candidate, values, terms));
-    if (group === undefined) groups.push({ values: new Map(values), terms, indexes: [index] });
-    else {
-      for (const [key, value] of values) group.values.set(key, value);
-      group.indexes.push(index);
-    }
+    const problem = values.has('quantity') ? addUsage(groups, index, values, terms) : null;
+    if (problem !== null) return problem;
+    if (!values.has('quantity')) addToGroups(groups, index, values, terms);
   }
   const requests: DescribedRequest[] = [];
-  for (const group of groups) {
-    const problem = problemOfCaller(group.values) ?? problemOfMethod(group.values);
+  for (const group of joinUnits(groups)) {
+    const problem = problemOfCaller(group.values) ?? problemOfMethod(group.values) ?? problemOfUsage(group);
     if (problem !== null) return problem;
     requests.push(requestOf(group));
   }
   return requests;
 }
 
-function valuesOf({ entries }: Descriptor): ReadonlyMap<string, string> | string {
+function valuesOf({ entries }: Descriptor): Values | string {
   const values = new Map<string, string>();
   for (const entry of entries) {
     const key = aliases[entry.key] ?? entry.key;
-    if (entry.value === '' || !(meaningfulKeys as readonly string[]).includes(key)) continue;
+    if (entry.value === '' || !meaningfulKeys.includes(key)) continue;
     const other = values.get(key);
     if (other !== undefined && other !== entry.value) return `A descriptor has two values for ${key}`;
     values.set(key, entry.value);
@@ -107,14 +100,7 @@ function termsOf(descriptor: Descriptor, hitsOfCall: number): Terms | string {
   return { hits, returns, limit: limit.requests_per_unit, windowMs };
 }
 
-function describesSame(group: Group, values: ReadonlyMap<string, string>, terms: Terms): boolean {
-  const { hits, returns, limit, windowMs } = group.terms;
-  if (hits !== terms.hits || returns !== terms.returns) return false;
-  if (limit !== terms.limit || windowMs !== terms.windowMs) return false;
-  return [...values].every(([key, value]) => (group.values.get(key) ?? value) === value);
-}
-
-function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
+function problemOfCaller(values: Values): string | null {
   const address = values.get('remote_address');
   const tenantId = values.get('tenant_id');
   const userId = values.get('user');
@@ -131,12 +117,12 @@ function problemOfCaller(values: ReadonlyMap<string, string>): string | null {
 /**
  * Returns a violation if the other entrypoints would also refuse the method; else null. Upper and lower case are equal.
  */
-function problemOfMethod(values: ReadonlyMap<string, string>): string | null {
+function problemOfMethod(values: Values): string | null {
   const method = values.get('method');
   return method === undefined || isMethod(method.toUpperCase()) ? null : 'method is not a method of HTTP';
 }
 
-function requestOf({ values, terms, indexes }: Group): DescribedRequest {
+function requestOf({ values, terms, indexes, usage }: Group): DescribedRequest {
   const { hits, returns, limit, windowMs } = terms;
   const address = values.get('remote_address');
   const tenantId = values.get('tenant_id') ?? null;
@@ -152,6 +138,10 @@ function requestOf({ values, terms, indexes }: Group): DescribedRequest {
     hits,
     returns,
     override: limit === null ? null : { per, limit, windowMs },
+    usage:
+      usage === null
+        ? null
+        : { ...usage, model: values.get('model') ?? null, requestId: values.get('request_id') ?? null },
     descriptors: indexes,
   };
 }

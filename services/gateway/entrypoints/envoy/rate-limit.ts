@@ -8,15 +8,23 @@ import { closestLimit, passes } from '../../enforcer/verdict.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 import { describedRequests } from './descriptors.ts';
 import type { DescribedRequest } from './descriptors.ts';
+import { readCallUsage, recordCallUsage, reserveOfCheck } from './call-usage.ts';
+import type { CallUsage } from './call-usage.ts';
 import type { GrpcResponse, RateLimitRequest } from './messages.ts';
 
 const uint32Max = 0xffff_ffff;
 
-interface DecidedRequest {
+interface ReadRequest {
   readonly request: DescribedRequest;
+  readonly usage: CallUsage | null;
+}
+
+interface DecidedRequest extends ReadRequest {
   readonly verdict: Verdict;
   /** True if units were charged for the request. */
   readonly charged: boolean;
+  /** Usage of a call that has ended, which is recorded. */
+  readonly ended: CallUsage | null;
 }
 
 /**
@@ -26,6 +34,9 @@ interface DecidedRequest {
  *
  * Hits of 0 charge nothing and check whether one more unit would pass; a refusal is recorded like any other. Negative
  * hits return units and always pass. A descriptor with `is_negative_hits` and 0 hits returns no units.
+ *
+ * Descriptors with a quantity state the usage of a call. With hits of 0 they check before the call whether anything is
+ * left. With hits, the call has ended: its usage is recorded in full, and is never refused.
  */
 export async function limitRate(
   enforcer: Enforcer,
@@ -33,25 +44,65 @@ export async function limitRate(
   waitMsMax: number,
 ): Promise<GrpcResponse> {
   const startedAt = performance.now();
-  const requests = describedRequests(call);
+  const requests = readRequests(enforcer, call);
   if (typeof requests === 'string') return { code: status.INVALID_ARGUMENT, details: requests };
   const decided: DecidedRequest[] = [];
   let refused: DecidedRequest | null = null;
-  for (const request of requests) {
-    const charged: boolean = refused === null && request.hits !== 0 && !request.returns;
-    const verdict = await decideDescribed(enforcer, request, !charged, waitMsMax);
-    const current: DecidedRequest = { request, verdict, charged };
+  for (const read of requests) {
+    const charged: boolean = refused === null && charges(read);
+    const current = await decideRequest(enforcer, read, charged, waitMsMax);
     decided.push(current);
-    if (refused === null && !request.returns && !passes(verdict)) refused = current;
+    if (refused === null && mayRefuse(read) && !passes(current.verdict)) refused = current;
   }
   if (refused === null) await recordAllowed(enforcer, decided, startedAt);
   else await recordRefused(enforcer, decided, refused, startedAt);
   return { message: responseOf(decided, refused, call.descriptors.length) };
 }
 
+/** Returns the requests of a call with their usage, or a sentence that describes the call's violation. */
+function readRequests(enforcer: Enforcer, call: RateLimitRequest): ReadRequest[] | string {
+  const requests = describedRequests(call);
+  if (typeof requests === 'string') return requests;
+  const result: ReadRequest[] = [];
+  for (const request of requests) {
+    const usage = request.usage === null ? null : readCallUsage(enforcer.policy(), request.usage);
+    if (typeof usage === 'string') return usage;
+    result.push({ request, usage });
+  }
+  return result;
+}
+
+/** Returns true for a request that is charged by its decision, and not only read. */
+function charges({ request, usage }: ReadRequest): boolean {
+  if (usage !== null) return !usage.isEnd && usage.described.requestId !== null;
+  return request.hits !== 0 && !request.returns;
+}
+
+function mayRefuse({ request, usage }: ReadRequest): boolean {
+  return !request.returns && usage?.isEnd !== true;
+}
+
+/**
+ * Decides one request. A second check with the `request_id` of an earlier one is the end of a call that used nothing, so
+ * nothing stays reserved. It reads the limits: if it is the check of another call, this call is refused where nothing is left.
+ */
+async function decideRequest(
+  enforcer: Enforcer,
+  read: ReadRequest,
+  charged: boolean,
+  waitMsMax: number,
+): Promise<DecidedRequest> {
+  const { usage } = read;
+  const verdict = await decideDescribed(enforcer, read, !charged, waitMsMax);
+  if (verdict.reservation?.repeated !== true || usage === null)
+    return { ...read, verdict, charged, ended: usage?.isEnd === true ? usage : null };
+  const peeked = await decideDescribed(enforcer, read, true, waitMsMax);
+  return { ...read, verdict: peeked, charged: false, ended: usage };
+}
+
 function decideDescribed(
   enforcer: Enforcer,
-  request: DescribedRequest,
+  { request, usage }: ReadRequest,
   peek: boolean,
   waitMsMax: number,
 ): Promise<Verdict> {
@@ -69,6 +120,7 @@ function decideDescribed(
     plan,
     waitMsMax,
     ...(override === null ? {} : { override }),
+    ...(usage === null ? {} : { reserve: reserveOfCheck(usage) }),
   });
 }
 
@@ -82,8 +134,9 @@ async function recordAllowed(
   startedAt: number,
 ): Promise<void> {
   await Promise.all(
-    decided.map(async ({ request, verdict, charged }) => {
-      if (charged) await meter(enforcer, verdict, startedAt);
+    decided.map(async ({ request, verdict, ended, charged }) => {
+      if (ended !== null) await recordCallUsage(enforcer, verdict, ended);
+      else if (charged) await meter(enforcer, verdict, startedAt);
       else if (request.returns && request.hits !== 0) await enforcer.refund(verdict);
     }),
   );
@@ -104,6 +157,9 @@ async function recordRefused(
   await Promise.all([
     meter(enforcer, refused.verdict, startedAt),
     ...passed.map(({ verdict }) => enforcer.undo(verdict)),
+    ...decided.map(({ verdict, ended }) =>
+      ended === null ? null : recordCallUsage(enforcer, verdict, ended),
+    ),
   ]);
 }
 
@@ -123,7 +179,7 @@ function responseOf(
 ): object {
   const statuses = Array.from({ length: descriptors }, (): object => ({ code: 'OK' }));
   for (const { request, verdict } of decided) {
-    for (const index of request.descriptors) statuses[index] = statusOf(request, verdict);
+    for (const index of request.descriptors) statuses[index] = statusOf(request, verdict, index);
   }
   const reported = refused?.verdict ?? closestOf(decided);
   const headers = Object.entries(limitHeaders(reported)).map(([key, value]) => ({ key, value }));
@@ -136,9 +192,13 @@ function responseOf(
   };
 }
 
-function statusOf({ returns }: DescribedRequest, verdict: Verdict): object {
-  const code = returns || passes(verdict) ? 'OK' : 'OVER_LIMIT';
-  const closest = closestLimit(verdict.decision.limits);
+/** The status of a descriptor with a quantity describes the limits of this quantity, if there are any. */
+function statusOf({ returns, usage }: DescribedRequest, verdict: Verdict, index: number): object {
+  const isEnd = usage !== null && [...usage.hits.values()].some((hits) => hits > 0);
+  const code = returns || isEnd || passes(verdict) ? 'OK' : 'OVER_LIMIT';
+  const { limits } = verdict.decision;
+  const own = limits.filter(({ of }) => of === usage?.nameOf.get(index));
+  const closest = closestLimit(own.length === 0 ? limits : own);
   return closest === null ? { code } : { code, ...windowOf(closest, verdict.decidedAtMs) };
 }
 

@@ -1,6 +1,3 @@
-import { credentials, loadPackageDefinition } from '@grpc/grpc-js';
-import type { Client, ServiceClientConstructor, ServiceError } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { listenEnvoy } from '../../../../services/gateway/listeners/rls-listener.ts';
 import type { EnvoyServer } from '../../../../services/gateway/listeners/rls-listener.ts';
@@ -9,10 +6,12 @@ import { readEvent } from '../../../../shared/domain/events/read-event.ts';
 import { uniqueName } from '../../../support/servers.ts';
 import { startGateway } from '../gateway.ts';
 import type { TestGateway } from '../gateway.ts';
+import { described, rateLimitClient } from './rls-client.ts';
+import type { CallResult, RateLimitClient } from './rls-client.ts';
 
 let gateway: TestGateway;
 let rls: EnvoyServer;
-let client: Client;
+let client: RateLimitClient;
 let tenant: string;
 
 beforeAll(async () => {
@@ -25,18 +24,7 @@ beforeAll(async () => {
     port: 0,
     rateLimitWaitMsMax: 3_000,
   });
-  const loaded = loadPackageDefinition(
-    loadSync('services/gateway/entrypoints/envoy/ratelimit.proto', {
-      keepCase: true,
-      enums: String,
-      longs: Number,
-      defaults: true,
-    }),
-  ) as never as { envoy: { service: { ratelimit: { v3: { RateLimitService: ServiceClientConstructor } } } } };
-  client = new loaded.envoy.service.ratelimit.v3.RateLimitService(
-    `127.0.0.1:${rls.port}`,
-    credentials.createInsecure(),
-  );
+  client = rateLimitClient(rls.port);
 });
 
 afterAll(async () => {
@@ -50,40 +38,12 @@ beforeEach(() => {
   gateway.events.length = 0;
 });
 
-interface CallResult {
-  readonly overall_code: 'OK' | 'OVER_LIMIT';
-  readonly statuses: readonly {
-    readonly code: string;
-    readonly limit_remaining: number;
-    readonly current_limit: {
-      readonly name: string;
-      readonly requests_per_unit: number;
-      readonly unit: string;
-    } | null;
-  }[];
-}
-
-function described(entries: Readonly<Record<string, string>>, terms: object = {}): object {
-  return { entries: Object.entries(entries).map(([key, value]) => ({ key, value })), ...terms };
-}
-
 function call(...descriptors: readonly object[]): Promise<CallResult> {
   return callWith({ descriptors });
 }
 
 function callWith(request: object): Promise<CallResult> {
-  const { shouldRateLimit } = client as never as {
-    shouldRateLimit: (
-      message: object,
-      done: (error: ServiceError | null, answer: CallResult) => void,
-    ) => void;
-  };
-  return new Promise((resolve, reject) => {
-    shouldRateLimit.call(client, { domain: 'test', ...request }, (error, answer) => {
-      if (error === null) resolve(answer);
-      else reject(error);
-    });
-  });
+  return client.call(request);
 }
 
 /** Remaining units, read without a charge. */
