@@ -41,7 +41,7 @@ export async function tollgate(options: TollgateOptions): Promise<Tollgate> {
   const { enforcer, registry, close } = await openInProcess({ env: process.env, ...options });
   const middleware = createMiddleware({
     enforcer,
-    failClosed: onFailure === 'closed',
+    redisOnly: onFailure === 'closed',
     ...(cost === undefined ? {} : { costOf: cost }),
     ...(reserve === undefined ? {} : { reserveOf: reserve }),
     ...(exempt === undefined ? {} : { isExempt: exempt }),

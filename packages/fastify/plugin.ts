@@ -27,7 +27,7 @@ const register: FastifyPluginAsync<TollgateOptions> = async (app, options) => {
   const { enforcer, registry, close } = await openInProcess({ env: process.env, ...options });
   app.addHook('onClose', close);
   app.decorate('tollgate', { metrics: () => registry.metrics() });
-  await app.register(decisions, { enforcer, failClosed: options.onFailure === 'closed' });
+  await app.register(decisions, { enforcer, redisOnly: options.onFailure === 'closed' });
 };
 
 /**

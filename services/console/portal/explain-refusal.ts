@@ -26,6 +26,10 @@ export interface Explanation {
 const otherReasons: Readonly<Record<string, readonly [reason: string, advice: string]>> = {
   blocked: ['An operator had blocked this account.', 'Contact support.'],
   unauthenticated: ['The request carried no valid credential.', 'Check the API key or token that was sent.'],
+  unavailable: [
+    'The limits could not be checked at this moment.',
+    'Try again at once; nothing was consumed.',
+  ],
   cost_too_high: [
     'The request needed more units than the limit can ever grant.',
     'Split it into smaller requests; waiting does not help.',

@@ -16,6 +16,7 @@ import {
   blockedVerdict,
   credentialRejectedVerdict,
   invalidVerdict,
+  unavailableVerdict,
 } from './rejections.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -33,7 +34,7 @@ type OnVerdict = (verdict: Verdict) => void;
  * 6. A request of an exempt route or address passes. Preflights and calls of the API listener are not exempt: their
  *    limits are in `request.applicable`.
  * 7. The limits decide. If the request needs a permit, the concurrent limits decide first, then the limits that count
- *    units.
+ *    units. A request that must not be decided without Redis is refused if Redis does not answer.
  *
  * Rules 2, 4 and 5 read the limits without charging them, so that the response can state them.
  *
@@ -69,7 +70,7 @@ export function decide(
   if (block !== null) readLimits(inputs, (result) => onVerdict(blockedVerdict(inputs, result, block)));
   else if (passesExempt(policy, inputs)) onVerdict(bypassedVerdict({ ...inputs, units: 0 }));
   else if (request.hold) acquirePermit(inputs, onVerdict);
-  else checkLimits(inputs, request.peek, (result) => onVerdict(checkedVerdict(inputs, result, null)));
+  else checkLimits(inputs, request.peek, (result) => onVerdict(verdictOfLimits(inputs, result, null)));
 }
 
 function passesExempt(policy: Policy, { request, readings: { route, target } }: DecisionInputs): boolean {
@@ -126,11 +127,19 @@ function acquirePermit(inputs: DecisionInputs, onVerdict: OnVerdict): void {
  * gets no permit consumes no units, and a request that a limit refuses holds no permit.
  */
 function chargeUnderPermit(inputs: DecisionInputs, permit: Permit, onVerdict: OnVerdict): void {
-  checkLimits(inputs, !permit.granted, (result) => {
-    const verdict = checkedVerdict(inputs, result, permit);
+  const isRefused = !permit.granted || (permit.degraded && inputs.request.redisOnly === true);
+  checkLimits(inputs, isRefused, (result) => {
+    const verdict = verdictOfLimits(inputs, result, permit);
     if (verdict.decision.outcome === 'limited') permit.release();
     onVerdict(verdict);
   });
+}
+
+/** The limits decide, or if the request must not be decided without Redis and was, it is refused: it has charged nothing. */
+function verdictOfLimits(inputs: DecisionInputs, result: CheckResult, permit: Permit | null): Verdict {
+  const degraded = result.degraded || permit?.degraded === true;
+  if (degraded && inputs.request.redisOnly === true) return unavailableVerdict(inputs, result);
+  return checkedVerdict(inputs, result, permit);
 }
 
 /** Reads the state of the limits and charges nothing. */
@@ -152,8 +161,8 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
   const groupId = record?.group ?? null;
   const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek };
   const timeZone = record?.time_zone;
-  const { waitMsMax, reserve, withUse } = request;
-  if (timeZone === undefined && waitMsMax === undefined && reserve === undefined)
+  const { waitMsMax, reserve, withUse, redisOnly } = request;
+  if (timeZone === undefined && waitMsMax === undefined && reserve === undefined && redisOnly === undefined)
     limiter.checkWith(check, onResult);
   else {
     limiter.checkWith(
@@ -161,6 +170,7 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
         ...check,
         ...(timeZone === undefined ? {} : { timeZone }),
         ...(waitMsMax === undefined ? {} : { waitMsMax }),
+        ...(redisOnly === undefined ? {} : { redisOnly }),
         ...(reserve === undefined ? {} : reservedCheck(inputs, reserve, peek)),
         ...(withUse === true ? { withUse } : {}),
       },

@@ -56,6 +56,8 @@ export interface DecisionRequest extends RawRequest {
   readonly traceHeaders?: TraceHeaders;
   /** `performance.now()` when the request arrived, for its span; absent: now. */
   readonly receivedAt?: number;
+  /** True to refuse the request with 503 if it is decided without Redis. It then charges nothing. */
+  readonly redisOnly?: boolean;
   /** Amounts to reserve, for a call whose usage is known only after it. Absent: the request charges its units only. */
   readonly reserve?: Reserve;
 }

@@ -39,6 +39,11 @@ export function addressRejectedVerdict(
     : { ...verdict, addressRejection, credentialRejection: addressRejection, limits: refused };
 }
 
+/** Builds the verdict of a request that must not be decided without Redis, while Redis is unavailable. */
+export function unavailableVerdict(inputs: DecisionInputs, reading: LimitsReading): Verdict {
+  return rejectedVerdict(inputs, { ...reading, degraded: true }, 'unavailable', unavailableWaitMs);
+}
+
 /** Builds the verdict of a tenant that an operator blocked. */
 export function blockedVerdict(inputs: DecisionInputs, reading: LimitsReading, block: Block): Verdict {
   const retryAfterMs = block.untilMs === null ? null : block.untilMs - inputs.atMs;
@@ -51,6 +56,9 @@ export function blockOf(record: TenantRecord | null, nowMs: number): Block | nul
   if (block === undefined || !isBlocked(record, nowMs)) return null;
   return { untilMs: block.until === null ? null : Date.parse(block.until), reason: block.reason };
 }
+
+/** After this time, Redis may be available again. */
+const unavailableWaitMs = 1_000;
 
 function rejectedVerdict(
   inputs: DecisionInputs,

@@ -7,7 +7,7 @@ import type { Identified } from '../enforcer/identify.ts';
 import { passes } from '../enforcer/verdict.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 import { answerPreflight, isPreflight, preflightLimits, withoutUnits } from '../responses/cors.ts';
-import { plainProblem, problemOf, problemType } from '../responses/problem.ts';
+import { problemOf, problemType } from '../responses/problem.ts';
 import type { Reserve } from '../reservations/reserved-call.ts';
 import { readStatedReserve } from '../reservations/stated-usage.ts';
 import type { StatedReserve } from '../reservations/stated-usage.ts';
@@ -89,7 +89,7 @@ function requestOf(
   guarded: GuardedRequest,
   caller: Identified,
 ): DecisionRequest {
-  const { enforcer } = guarded;
+  const { enforcer, redisOnly } = guarded;
   const read = readMethod(method, headers, enforcer.policy().requests);
   const isRead = typeof read === 'string';
   const unreadable = fault ?? (isRead ? null : read);
@@ -105,6 +105,7 @@ function requestOf(
     plan: null,
     headers,
     receivedAt: guarded.startedAt,
+    ...(redisOnly ? { redisOnly } : {}),
     ...(reserve === null ? {} : { reserve: reserveOf(enforcer, reserve) }),
   };
 }
@@ -153,7 +154,6 @@ function applyVerdict(verdict: Verdict, guarded: GuardedRequest, next: Next): vo
     if (guarded.ended) guarded.leave();
     else if (guarded.fault !== null) sendFault(reply, guarded.fault);
     else if (!passes(verdict)) sendRejection(reply, verdict);
-    else if (guarded.failClosed && verdict.decision.degraded) sendUnavailable(reply);
     else if (verdict.decision.delayMs === 0) serve(reply, next);
     else serveDelayed(guarded, verdict.decision.delayMs, next);
   } catch (error) {
@@ -178,17 +178,6 @@ function serveDelayed(guarded: GuardedRequest, delayMs: number, next: Next): voi
 function serve(reply: GuardedReply, next: Next): void {
   sendContinue(reply.request.raw, reply.raw);
   next();
-}
-
-/** Refuses a request that was decided without Redis, for an API whose routes must not be served unlimited. */
-function sendUnavailable(reply: GuardedReply): void {
-  markOwn(reply);
-  reply.header('retry-after', '1');
-  if (!bodyEndsSoon(reply.request.raw)) reply.header('connection', 'close');
-  void reply
-    .code(503)
-    .type(problemType)
-    .send(plainProblem(503, 'The limits cannot be checked now; try again.'));
 }
 
 /** Sends the problem of a refused request. `onSend` adds the limit headers, as to every other response. */

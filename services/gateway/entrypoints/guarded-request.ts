@@ -54,7 +54,7 @@ export class GuardedRequest implements Exchange {
   readonly entrypoint: string;
   readonly reply: GuardedReply;
   /** True if the request is refused with 503 when it is decided without Redis. */
-  readonly failClosed: boolean;
+  readonly redisOnly: boolean;
   readonly startedAt = performance.now();
   verdict: Verdict | null = null;
   /** The call whose usage is read; null for all other requests. */
@@ -81,15 +81,9 @@ export class GuardedRequest implements Exchange {
   /** Usage that the application reported before the response began. */
   #usage: SettledUsage | null = null;
 
-  constructor(
-    enforcer: Enforcer,
-    entrypoint: string,
-    reply: GuardedReply,
-    own: boolean,
-    failClosed: boolean,
-  ) {
+  constructor(enforcer: Enforcer, entrypoint: string, reply: GuardedReply, own: boolean, redisOnly: boolean) {
     this.enforcer = enforcer;
-    this.failClosed = failClosed;
+    this.redisOnly = redisOnly;
     this.entrypoint = entrypoint;
     this.reply = reply;
     this.own = own;

@@ -44,7 +44,7 @@ export interface TollgateOptions {
    */
   readonly faultOf?: (request: IncomingMessage) => Fault | null;
   /** True to refuse requests with 503 while they are decided without Redis. */
-  readonly failClosed?: boolean;
+  readonly redisOnly?: boolean;
   readonly complete?: CompleteRequest;
 }
 
@@ -56,7 +56,7 @@ export interface TollgateOptions {
 export const tollgate = fastifyPlugin<TollgateOptions>(
   (app, options, done) => {
     const { enforcer, entrypoint = 'plugin', rewritten = false, faultOf = requestFault } = options;
-    const { failClosed = false, complete = null } = options;
+    const { redisOnly = false, complete = null } = options;
     holdContinue(app.server);
     app.decorateRequest('tollgate', null);
     app.addHook('onRequest', (request, reply, next) => {
@@ -66,7 +66,7 @@ export const tollgate = fastifyPlugin<TollgateOptions>(
         return;
       }
       const { cost = null, reserve = null } = ofRoute ?? {};
-      const guarded = new GuardedRequest(enforcer, entrypoint, reply, rewritten, failClosed);
+      const guarded = new GuardedRequest(enforcer, entrypoint, reply, rewritten, redisOnly);
       request.tollgate = guarded;
       const received = {
         raw: request.raw,

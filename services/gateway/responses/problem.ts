@@ -30,8 +30,8 @@ const registeredTypes = 'https://iana.org/assignments/http-problem-types#';
 
 /**
  * Returns the problem of a refused request. Its status is 429 if the address is over a limit of addresses; else the
- * status of the fault, if the request cannot be served; else 401 or 503, if the credential was not accepted; else 429,
- * because a limit or a block refuses.
+ * status of the fault, if the request cannot be served; else 401 or 503, if the credential was not accepted; else 503, if
+ * the limits cannot be checked; else 429, because a limit or a block refuses.
  */
 export function problemOf(verdict: Verdict): Problem {
   const { decision, credentialRejection, addressRejection, unreadable, plan, policy } = verdict;
@@ -49,6 +49,11 @@ export function problemOf(verdict: Verdict): Problem {
   switch (decision.reason) {
     case 'blocked':
       return limitedProblem(verdict, 'abnormal-usage-detected', blockDetail(verdict.block));
+    case 'unavailable':
+      return {
+        ...plainProblem(503, 'The limits cannot be checked now; try again.'),
+        decision_id: decision.id,
+      };
     case 'invalid':
       return {
         ...plainProblem(400, 'The cost must be a whole number from 1 to 1000000000.'),

@@ -1,5 +1,6 @@
 import type { LimitState } from '../../domain/limit.ts';
 import { isValidRequest } from '../decision/check.ts';
+import type { CheckRequest } from '../decision/check.ts';
 import type { DecidedCheck } from '../decision/dispatch.ts';
 import type { PendingCheck } from '../decision/batch.ts';
 import type { Subject } from '../decision/subjects.ts';
@@ -21,17 +22,18 @@ export async function decideInParts(
   returnUnits: (part: PendingCheck, decided: DecidedCheck) => void,
 ): Promise<DecidedCheck> {
   const parts = partsOf(check);
+  const isPassed = (decided: DecidedCheck): boolean => passes(decided, check.request);
   const peeked = await Promise.all(
     parts.map(({ part }) => decide({ ...part, request: { ...part.request, peek: true } })),
   );
-  if (check.request.peek || !isValidRequest(check.request) || !peeked.every(passes))
+  if (check.request.peek || !isValidRequest(check.request) || !peeked.every(isPassed))
     return joinParts(check, parts, peeked);
   const charged = await Promise.all(parts.map(({ part }) => decide(part)));
-  if (charged.every(passes)) return joinParts(check, parts, charged);
+  if (charged.every(isPassed)) return joinParts(check, parts, charged);
   const decisions = charged.map((decided, index) => {
     const before = peeked[index];
     const part = parts[index]?.part;
-    if (!passes(decided) || before === undefined || part === undefined) return decided;
+    if (!isPassed(decided) || before === undefined || part === undefined) return decided;
     returnUnits(part, decided);
     return before;
   });
@@ -72,7 +74,11 @@ export function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
   }
 }
 
-export function passes({ states }: DecidedCheck): boolean {
+export function passes(
+  { states, degraded }: DecidedCheck,
+  { redisOnly }: Pick<CheckRequest, 'redisOnly'>,
+): boolean {
+  if (redisOnly === true && degraded) return false;
   return states.every(({ violated, mode }) => !violated || mode === 'shadow');
 }
 

@@ -31,6 +31,8 @@ export interface CheckRequest {
   readonly peek: boolean;
   /** With `peek`: the states of the limits have their `use`. */
   readonly withUse?: boolean;
+  /** True if the caller refuses the request when it is decided without Redis: such a check charges nothing. */
+  readonly redisOnly?: boolean;
   /** IANA time zone of the tenant's calendar quotas; UTC where it is absent or unknown. */
   readonly timeZone?: string;
   /**

@@ -136,7 +136,11 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   }
 
   function decideLocally(check: QueuedCheck): Pick<DecidedCheck, 'states' | 'stored'> {
-    const { reservation } = check;
+    const { request, reservation } = check;
+    if (request.redisOnly === true) {
+      const peek = { ...check, request: { ...request, peek: true } };
+      return { states: local.decide(peek, clock.now()), stored: null };
+    }
     if (reservation !== undefined) {
       return options.localReservations.reserve({ ...check, reservation }, clock.now());
     }

@@ -101,16 +101,14 @@ export function createReserve(options: ReserveOptions): Reserve {
       decided: { ...joinParts(whole, parts, decisions), stored },
       parts: reservations,
     });
-    const hasRoom = peeked.every((decided) => passes(decided) || decided.stored !== null);
+    const isPassed = (decided: DecidedCheck): boolean => passes(decided, request) || decided.stored !== null;
+    const hasRoom = peeked.every(isPassed);
     if (request.peek || stored !== null || !hasRoom) return join(peeked);
     const charged = await Promise.all(parts.slice(0, -1).map(({ part }) => decide(part)));
     const last = parts[homeIndex]?.part;
-    if (last !== undefined && charged.every((decided) => passes(decided) || decided.stored !== null)) {
-      charged.push(await decide(last));
-    }
+    if (last !== undefined && charged.every(isPassed)) charged.push(await decide(last));
     const isWhole = charged.length === parts.length;
-    if (isWhole && charged.every((decided) => passes(decided) || decided.stored !== null))
-      return join(charged);
+    if (isWhole && charged.every(isPassed)) return join(charged);
     return join(await returnParts(parts, charged, peeked));
   }
 
@@ -126,7 +124,7 @@ export function createReserve(options: ReserveOptions): Reserve {
         const decided = charged[index] ?? before;
         if (decided === undefined || before === undefined)
           throw new Error('A part of a check was not decided');
-        if (decided === before || !passes(decided) || decided.stored !== null) return decided;
+        if (decided === before || !passes(decided, part.request) || decided.stored !== null) return decided;
         if (decided.degraded) {
           localReservations.remove(part.reservation.record.key);
           returnUnits(part, decided);

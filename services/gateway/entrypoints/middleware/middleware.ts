@@ -20,7 +20,7 @@ export interface MiddlewareOptions {
   /** The `entrypoint` in usage events; by default `middleware`. */
   readonly entrypoint?: string;
   /** True to refuse requests with 503 while they are decided without Redis. */
-  readonly failClosed?: boolean;
+  readonly redisOnly?: boolean;
   /** Returns the units that a request costs; null: the cost of the route in the policy. */
   readonly costOf?: (request: IncomingMessage) => number | null;
   /** Returns what a request reserves until the application settles it; null: nothing. */
@@ -40,7 +40,7 @@ interface GuardedMessage extends IncomingMessage {
  * parameters `(request, response, next)`. It does the same as the Fastify plugin. Use it before all other middleware.
  */
 export function createMiddleware(options: MiddlewareOptions): Middleware {
-  const { enforcer, entrypoint = 'middleware', failClosed = false } = options;
+  const { enforcer, entrypoint = 'middleware', redisOnly = false } = options;
   const { costOf, reserveOf, isExempt } = options;
   return (request: GuardedMessage, response, next) => {
     // The middleware may be used twice on the path of a request, which is still one request.
@@ -49,7 +49,7 @@ export function createMiddleware(options: MiddlewareOptions): Middleware {
       return;
     }
     const reply = new NodeReply(request, response);
-    const guarded = new GuardedRequest(enforcer, entrypoint, reply, false, failClosed);
+    const guarded = new GuardedRequest(enforcer, entrypoint, reply, false, redisOnly);
     reply.request.tollgate = guarded;
     request[guardedKey] = guarded;
     holdResponse(response, {

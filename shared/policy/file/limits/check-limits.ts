@@ -25,6 +25,7 @@ export interface Definitions {
 const reservedNames = new Set([
   'blocked',
   'unauthenticated',
+  'unavailable',
   'invalid',
   'cost_too_high',
   'limit',
