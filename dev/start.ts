@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { messageOf } from '../shared/runtime/errors.ts';
 import { greeting } from './stack/greeting/greeting.ts';
 import { endLeftovers, releaseLock, takeLock } from './stack/lock.ts';
+import { endWithParent } from './servers/parent-process.ts';
 import { createProgress } from './stack/progress.ts';
 import { runStack } from './stack/run-stack.ts';
 import type { Closer } from './stack/launch.ts';
@@ -29,7 +30,7 @@ process.chdir(repository);
 process.on('SIGINT', end);
 process.on('SIGTERM', end);
 process.on('SIGHUP', end);
-if (process.env['npm_lifecycle_event'] !== undefined) endWithNpm();
+endWithParent(end);
 await start();
 
 async function start(): Promise<void> {
@@ -104,18 +105,6 @@ async function closeAndExit(): Promise<void> {
     );
   }
   process.exit(exitCode);
-}
-
-/**
- * npm sends signals to its shell, which can exit without passing the signal on. Therefore this process also stops
- * when its parent has exited.
- */
-function endWithNpm(): void {
-  const parent = process.ppid;
-  const check = (): void => {
-    if (process.ppid !== parent) end();
-  };
-  setInterval(check, 500).unref();
 }
 
 /**

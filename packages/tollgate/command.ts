@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
+import { endWithParent } from '../../dev/servers/parent-process.ts';
 
 /** `tollgate start`, `tollgate gateway` and so on start processes; all other commands are those of the operator CLI. */
 const dist = join(import.meta.dirname, '../..');
@@ -26,7 +27,8 @@ else {
 function startStack(options: readonly string[]): void {
   const { TOLLGATE_POLICY: policy } = process.env;
   const child = spawn(process.execPath, [join(dist, 'dev/start.js'), ...options], {
-    stdio: 'inherit',
+    // The channel closes when this process ends in any way, and then the stack ends too.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: {
       ...process.env,
       TOLLGATE_LOCAL_DIR: resolve('.local'),
@@ -36,6 +38,7 @@ function startStack(options: readonly string[]): void {
   // A terminal sends Ctrl-C to both processes; another process may signal this one only.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void child.kill(signal));
+  endWithParent(() => void child.kill('SIGTERM'));
   child.on('exit', (code) => process.exit(code ?? 1));
 }
 

@@ -76,8 +76,10 @@ function startIn(dir: string, args: readonly string[], env: Readonly<Record<stri
   };
 }
 
-/** Finds processes by the variable that every process of a stack has in its environment. */
-async function processesOf(dir: string): Promise<number[]> {
+/**
+ * Returns the ids of all processes of a stack whose data is in `dir`. Every process of a stack has the folder in its environment.
+ */
+export async function processesOf(dir: string): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
     pids.map(async (pid) => {

@@ -3,11 +3,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../../dev/servers/free-port.ts';
+import { processesOf } from '../../support/checkout.ts';
 import type { StackFile } from '../../support/checkout.ts';
 import { createClickHouseHttp } from '../../support/clickhouse-http.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import { codeBlocks, installPackages, run } from './installed-packages.ts';
-import type { InstalledPackages } from './installed-packages.ts';
+import type { InstalledPackages, StartedProgram } from './installed-packages.ts';
 
 let installed: InstalledPackages;
 beforeAll(async () => {
@@ -28,16 +29,9 @@ test(
     const tollgate = join(dir, 'node_modules/.bin/tollgate');
     const { stdout } = await run(tollgate, ['policy', 'check', 'policy.yaml'], { cwd: dir });
     expect(stdout).toContain('policy.yaml is valid');
-    const stack = installed.start(tollgate, ['start', '--no-traffic', '--no-history'], {
-      TOLLGATE_POLICY: 'policy.yaml',
-      REDIS_URL: redisUrl,
-      KAFKA_BROKERS: kafkaBrokers,
-      CLICKHOUSE_URL: clickhouseUrl,
+    const stack = await startStack('npx', ['tollgate'], {
       CLICKHOUSE_DATABASE: database,
       TOLLGATE_TOPIC_PREFIX: topicPrefix,
-    });
-    await eventually(() => Promise.resolve(stack.output().includes('Tollgate is ready')), {
-      timeoutMs: 120_000,
     });
     const file = JSON.parse(await readFile(join(dir, '.local/stack.json'), 'utf8')) as StackFile;
     const port = await freePort();
@@ -66,6 +60,49 @@ test(
     await eventually(async () => (await call()) === 429, { timeoutMs: 10_000 });
     api.child.kill('SIGTERM');
     stack.child.kill('SIGTERM');
-    expect(await stack.exited, stack.output()).toBe(0);
+    await untilEnded();
   },
 );
+
+test('no process of the stack outlives the command that started it', { timeout: 240_000 }, async () => {
+  const { topicPrefix, database } = uniqueNamespace();
+  const stack = await startStack(join(installed.dir, 'node_modules/.bin/tollgate'), [], {
+    CLICKHOUSE_DATABASE: database,
+    TOLLGATE_TOPIC_PREFIX: topicPrefix,
+  });
+  expect(await processesOf(installed.dir)).not.toEqual([]);
+  stack.child.kill('SIGKILL');
+  await untilEnded();
+});
+
+/** Starts the stack by a command, on the servers of the test run. */
+async function startStack(
+  command: string,
+  args: readonly string[],
+  names: Readonly<Record<string, string>>,
+): Promise<StartedProgram> {
+  const { redisUrl, kafkaBrokers, clickhouseUrl } = servers();
+  const stack = installed.start(command, [...args, 'start', '--no-traffic', '--no-history'], {
+    TOLLGATE_POLICY: 'policy.yaml',
+    REDIS_URL: redisUrl,
+    KAFKA_BROKERS: kafkaBrokers,
+    CLICKHOUSE_URL: clickhouseUrl,
+    ...names,
+  });
+  await eventually(() => stack.output().includes('Tollgate is ready'), { timeoutMs: 120_000 }).catch(() => {
+    throw new Error(stack.output());
+  });
+  return stack;
+}
+
+/** Waits until the stack has stopped as after Ctrl-C: its file is removed, and no process is left. */
+async function untilEnded(): Promise<void> {
+  await eventually(
+    async () => {
+      const file = await readFile(join(installed.dir, '.local/stack.json'), 'utf8').catch(() => null);
+      expect([file, await processesOf(installed.dir)]).toEqual([null, []]);
+      return true;
+    },
+    { timeoutMs: 30_000 },
+  );
+}
