@@ -31,9 +31,6 @@ export interface Receivers {
   readonly teamUrl: string;
 }
 
-/** Price of each plan per month, in the currency of the policy's prices. Finance panels leave out other plans. */
-export const planPrices: Readonly<Record<string, number>> = { free: 0, pro: 49, enterprise: 499 };
-
 /** Grafana folder of the dashboards and alert rules. */
 export const folder = 'Tollgate';
 

@@ -5,6 +5,7 @@ import type { Column } from './panels.ts';
 import { sqlSeries, sqlTable } from './queries.ts';
 import { dashboard, uids } from './sources.ts';
 import { financeTables, monthFigures } from './finance.ts';
+import { currencyVariable, highestPlan, moneyUnit } from './money.ts';
 import { customers, shownUsage, usageBefore } from './usage-ranges.ts';
 
 /**
@@ -22,7 +23,7 @@ const tenantColumn: Omit<Column, 'heading'> = {
     url: `/d/${uids.tenant}?var-tenant=\${__value.text:percentencode}&\${__url_time_range}`,
   },
 };
-const money: Omit<Column, 'heading'> = { unit: 'currencyUSD', decimals: 2 };
+const money: Omit<Column, 'heading'> = { unit: moneyUnit, decimals: 2 };
 
 /**
  * Dashboard on the tenants with the most usage, tenants that outgrow their plans, costs, and the cost that limits
@@ -35,7 +36,8 @@ export function businessDashboard(): ClassicDashboard {
     'Heaviest tenants, tenants close to their limits, upsell candidates, cost per tenant, money saved by limiting. From ClickHouse, exact to the minute.',
   )
     .time({ from: 'now-30d', to: 'now' })
-    .refresh('5m');
+    .refresh('5m')
+    .withVariable(currencyVariable());
   return withSections(builder, [
     { title: 'This month', runbook, panels: monthFigures() },
     { title: 'Time range', runbook, panels: figures() },
@@ -65,7 +67,7 @@ function figures(): ReturnType<typeof stat>[] {
       ...{ width: 8, goodFrom: 0.01 },
       description: 'Units × price of the route, of all events that were not refused.',
       queries: [sqlTable(`SELECT ${servedCost} AS cost ${inRange}`)],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       decimals: 2,
     }),
     stat({
@@ -73,7 +75,7 @@ function figures(): ReturnType<typeof stat>[] {
       ...{ width: 8, goodFrom: 0.01 },
       description: 'The cost that the refused requests would have had.',
       queries: [sqlTable(`SELECT ${refusedCost} AS saved ${inRange}`)],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       decimals: 2,
     }),
     stat({
@@ -88,7 +90,7 @@ function figures(): ReturnType<typeof stat>[] {
       ...{ width: 8, goodFrom: 0.01 },
       description: 'Mean cost of one active tenant in the time range.',
       queries: [sqlTable(`SELECT ${servedCost} / greatest(uniqExact(tenant_id), 1) AS cost ${inRange}`)],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       decimals: 2,
     }),
   ];
@@ -156,9 +158,9 @@ function growthTables(): ReturnType<typeof table>[] {
     table(
       {
         title: 'Upsell candidates',
-        empty: 'No tenant below enterprise was refused often',
+        empty: 'No tenant below the highest plan was refused often',
         description:
-          'Tenants below enterprise that were refused on at least three of the last 30 days, or in more than 1 % of their requests: their plan has become too small.',
+          'Tenants below the plan with the highest price that were refused on at least three of the last 30 days, or in more than 1 % of their requests: their plan has become too small.',
         queries: [
           sqlTable(`
 SELECT tenant_id AS tenant, argMaxIf(u.plan, day, u.plan != '') AS plan, uniqExactIf(day, limited > 0) AS days_refused,
@@ -167,7 +169,7 @@ SELECT tenant_id AS tenant, argMaxIf(u.plan, day, u.plan != '') AS plan, uniqExa
 FROM \${database}.usage_by_day AS u
 WHERE ${customers} AND day >= today() - 30
 GROUP BY tenant_id
-HAVING plan != 'enterprise' AND (days_refused >= 3 OR refused_share > 0.01)
+HAVING plan != ${highestPlan} AND (days_refused >= 3 OR refused_share > 0.01)
 ORDER BY days_refused DESC, refused DESC LIMIT 50`),
         ],
       },
@@ -217,7 +219,7 @@ WITH top AS (SELECT tenant_id ${inRange} GROUP BY tenant_id ORDER BY ${servedCos
 SELECT $__timeInterval(u.time) AS time, if(tenant_id IN top, tenant_id, 'all others') AS tenant, ${servedCost} AS cost
 ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
       ],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       stacked: true,
     })
       .interval('1h')
@@ -230,7 +232,7 @@ ${inRange} GROUP BY time, tenant ORDER BY time, tenant`),
 SELECT $__timeInterval(u.time) AS time, ${servedCost} AS served, ${refusedCost} AS saved
 ${inRange} GROUP BY time ORDER BY time`),
       ],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       stacked: true,
     }).interval('1h'),
   ];

@@ -26,6 +26,7 @@ import { ThresholdsConfigBuilder, ThresholdsMode } from '@grafana/grafana-founda
 import { PanelBuilder as StatBuilder } from '@grafana/grafana-foundation-sdk/stat';
 import { PanelBuilder as TableBuilder } from '@grafana/grafana-foundation-sdk/table';
 import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-sdk/timeseries';
+import { moneyUnit, unitId, withCurrency } from './money.ts';
 import { mixed, runbookUid } from './sources.ts';
 import type { ClassicDashboard } from './sources.ts';
 
@@ -81,7 +82,7 @@ interface Panel {
   /** Description of the panel, shown at its info icon: what the panel shows, and which values are bad. */
   readonly description: string;
   readonly queries: readonly Builder<Dataquery>[];
-  /** Grafana's unit id: `reqps`, `s`, `percentunit`, `bytes`, `short`, … */
+  /** Grafana's unit id (`reqps`, `s`, `percentunit`, `bytes`, `short`, …), or `moneyUnit`. */
   readonly unit: string;
   /** Text that the panel shows if it has no data: why. */
   readonly empty?: string;
@@ -111,10 +112,10 @@ export interface StatPanel extends Panel {
 
 export function series(panel: SeriesPanel): TimeseriesBuilder {
   const builder = new TimeseriesBuilder()
-    .title(panel.title)
+    .title(withCurrency(panel.title, panel.unit))
     .description(panel.description)
     .datasource(sourceOf(panel.queries))
-    .unit(panel.unit)
+    .unit(unitId(panel.unit))
     .min(0)
     // With a soft maximum, a line of zeros is drawn at the bottom of a small scale, not of 0 to 100.
     .axisSoftMax(softMaxOf(panel.unit))
@@ -146,10 +147,10 @@ export function series(panel: SeriesPanel): TimeseriesBuilder {
 export function stat(panel: StatPanel): StatBuilder {
   const reduce = new ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false);
   const builder = new StatBuilder()
-    .title(panel.title)
+    .title(withCurrency(panel.title, panel.unit))
     .description(panel.description)
     .datasource(sourceOf(panel.queries))
-    .unit(panel.unit)
+    .unit(unitId(panel.unit))
     .span(panel.width ?? 4)
     .height(4)
     .graphMode(BigValueGraphMode.Area)
@@ -201,8 +202,10 @@ export function table(panel: Omit<Panel, 'unit'>, columns: Readonly<Record<strin
 }
 
 function propertiesOf(column: Column): { id: string; value: unknown }[] {
-  const properties: { id: string; value: unknown }[] = [{ id: 'displayName', value: column.heading }];
-  if (column.unit !== undefined) properties.push({ id: 'unit', value: column.unit });
+  const properties: { id: string; value: unknown }[] = [
+    { id: 'displayName', value: withCurrency(column.heading, column.unit) },
+  ];
+  if (column.unit !== undefined) properties.push({ id: 'unit', value: unitId(column.unit) });
   if (column.decimals !== undefined) properties.push({ id: 'decimals', value: column.decimals });
   if (column.width !== undefined) properties.push({ id: 'custom.width', value: column.width });
   if (column.warnAt !== undefined || column.badAt !== undefined) {
@@ -262,7 +265,7 @@ function legendOf(queries: readonly Builder<Dataquery>[]): VizLegendOptionsBuild
 
 /** Largest value of the scale of a panel whose values are all 0, by unit. */
 function softMaxOf(unit: string): number {
-  return { s: 0.001, percentunit: 0.01, bytes: 1024, currencyUSD: 0.01 }[unit] ?? 1;
+  return { s: 0.001, percentunit: 0.01, bytes: 1024, [moneyUnit]: 0.01 }[unit] ?? 1;
 }
 
 function emptyText({ empty, queries }: Pick<Panel, 'empty' | 'queries'>): string {

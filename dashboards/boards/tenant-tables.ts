@@ -1,4 +1,5 @@
 import { isRequest, refused, served } from '../../shared/clickhouse/queries/predicates.ts';
+import { moneyUnit } from './money.ts';
 import { series, table } from './panels.ts';
 import type { Panels } from './panels.ts';
 import { sqlSeries, sqlTable } from './queries.ts';
@@ -80,7 +81,7 @@ GROUP BY route ORDER BY requests DESC LIMIT 50`),
         refused: { heading: 'Refused', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
         failed: { heading: 'Failed', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.05 },
         units: { heading: 'Units', unit: 'short' },
-        cost: { heading: 'Cost', unit: 'currencyUSD', decimals: 4 },
+        cost: { heading: 'Cost', unit: moneyUnit, decimals: 4 },
         p99: { heading: 'p99', unit: 'ms' },
       },
     ),
@@ -102,7 +103,7 @@ GROUP BY user ORDER BY requests DESC LIMIT 50`),
         user: { heading: 'User', width: 160 },
         requests: { heading: 'Requests', unit: 'short' },
         refused: { heading: 'Refused', unit: 'percentunit', bar: true, warnAt: 0.01, badAt: 0.1 },
-        cost: { heading: 'Cost', unit: 'currencyUSD', decimals: 4 },
+        cost: { heading: 'Cost', unit: moneyUnit, decimals: 4 },
       },
     ),
   ];
@@ -122,7 +123,7 @@ FROM \${database}.usage_by_day
 WHERE ${ofTenant} AND day >= today() - 30
 GROUP BY time ORDER BY time`),
       ],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       stacked: true,
     }).timeFrom('30d'),
     table(

@@ -10,6 +10,7 @@ import {
   passedLimits,
   served,
 } from '../../shared/clickhouse/queries/predicates.ts';
+import { currencyVariable, moneyUnit } from './money.ts';
 import { series, stat, withSections } from './panels.ts';
 import { costPanels, ofTenant, refusalPanels, routePanels } from './tenant-tables.ts';
 import { promql, sqlSeries, sqlTable } from './queries.ts';
@@ -29,6 +30,7 @@ export function tenantDashboard(): ClassicDashboard {
   )
     .time({ from: 'now-3h', to: 'now' })
     .refresh('30s')
+    .withVariable(currencyVariable())
     .withVariable(
       new QueryVariableBuilder('tenant')
         .label('Tenant')
@@ -103,7 +105,7 @@ function todayPanels(): ReturnType<typeof stat>[] {
       goodFrom: 0.0001,
       description: 'Units × price of today’s served requests.',
       queries: [sqlTable(`SELECT sumIf(cost, ${served}) AS cost ${today}`)],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       decimals: 4,
     }),
     stat({

@@ -26,6 +26,7 @@ import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { environment } from './environment.ts';
 import { startLossAudit } from './loss-audit.ts';
+import { startPlanPrices } from './plan-prices.ts';
 import { runReconciler } from './reconciler.ts';
 import { startReservationCounts } from './reservation-counts.ts';
 
@@ -36,10 +37,7 @@ await runService(logger, async (lifecycle, fail) => {
   const registry = createRegistry('reconciler');
   const tracing = await startTracing({ service: 'reconciler', config, logger, lifecycle });
   const clock = createAgreedClock({ registry, logger, lifecycle });
-  const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, {
-    logger,
-    registry,
-  });
+  const policy = await watchPolicy(config.TOLLGATE_POLICY, process.env, { logger, registry });
   lifecycle.onClose('policy', () => policy.close());
 
   const redis = connectRedis(config.REDIS_URL, logger);
@@ -89,6 +87,8 @@ await runService(logger, async (lifecycle, fail) => {
   lifecycle.onClose('loss audit', () => lossAudit.close());
   const reservations = startReservationCounts({ clickhouse, clock, registry, logger });
   lifecycle.onClose('reservation counts', () => reservations.close());
+  const planPrices = startPlanPrices({ clickhouse, policy, logger });
+  lifecycle.onClose('plan prices', () => planPrices.close());
   const ops = await listenOps(config.HOST, config.OPS_PORT, {
     registry,
     unready: () => reconciler.unready(),

@@ -1,6 +1,6 @@
 import type { ChargeRule, Limit, Mode, SlowDown } from './limit.ts';
 import type { MeterDefinition } from './meter.ts';
-import type { Price } from './money.ts';
+import type { Money, Price } from './money.ts';
 import type { RequestReading } from './request/request-reading.ts';
 import type { PriceList } from './usage/prices.ts';
 import type { Quantity } from './usage/quantity.ts';
@@ -12,6 +12,8 @@ export interface Plan {
   readonly slowDown: SlowDown | null;
   readonly charge: ChargeRule | null;
   readonly api: ApiLimits;
+  /** What a tenant of the plan pays for a calendar month; null: the policy states no price. */
+  readonly price: Money | null;
 }
 
 /** Limits of a tenant's own calls on the API listener. Each list holds exactly one limit. */

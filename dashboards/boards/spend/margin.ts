@@ -1,13 +1,10 @@
-import { measured, served } from '../../../shared/clickhouse/queries/predicates.ts';
-import { latestPlan, monthStart, priceOf, thisMonth } from '../finance.ts';
+import { thisMonth } from '../finance.ts';
+import { moneyUnit } from '../money.ts';
 import { table } from '../panels.ts';
 import type { Column, Panels } from '../panels.ts';
 import { sqlTable } from '../queries.ts';
-import { customers } from '../usage-ranges.ts';
 
-const money: Omit<Column, 'heading'> = { unit: 'currencyUSD', decimals: 2 };
-const spend = `toFloat64(sumIf(u.cost, ${measured} AND ${served}))`;
-
+const money: Omit<Column, 'heading'> = { unit: moneyUnit, decimals: 2 };
 /** Margin of the calendar month (UTC), whatever range the dashboard shows. */
 export function marginTables(): Panels {
   return [
@@ -41,10 +38,8 @@ FROM ${thisMonth} WHERE price IS NOT NULL GROUP BY plan ORDER BY margin, plan`),
           'Spend of each tenant since the first of the month (UTC), and its share of the price of the tenant’s plan. Above 100 %, the tenant costs more than it pays. Highest spend first.',
         queries: [
           sqlTable(`
-SELECT u.tenant_id AS tenant, ${latestPlan} AS plan, ${priceOf('plan')} AS price, ${spend} AS spend,
-       spend / nullIf(price, 0) AS share
-FROM \${database}.usage_by_day AS u WHERE ${customers} AND day >= ${monthStart}
-GROUP BY tenant HAVING spend > 0 ORDER BY spend DESC, tenant LIMIT 50`),
+SELECT tenant_id AS tenant, plan, price, spend, spend / nullIf(price, 0) AS share
+FROM ${thisMonth} WHERE spend > 0 ORDER BY spend DESC, tenant LIMIT 50`),
         ],
       },
       {

@@ -1,4 +1,5 @@
 import { QueryVariableBuilder, VariableRefresh } from '@grafana/grafana-foundation-sdk/dashboard';
+import { currencyVariable } from '../money.ts';
 import { withSections } from '../panels.ts';
 import { clickhouse, dashboard } from '../sources.ts';
 import type { ClassicDashboard } from '../sources.ts';
@@ -19,6 +20,7 @@ export function spendDashboard(): ClassicDashboard {
   )
     .time({ from: 'now-30d', to: 'now' })
     .refresh('5m')
+    .withVariable(currencyVariable())
     .withVariable(
       new QueryVariableBuilder('quantity')
         .label('Quantity')

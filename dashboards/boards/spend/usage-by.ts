@@ -1,4 +1,5 @@
 import { measured, served } from '../../../shared/clickhouse/queries/predicates.ts';
+import { moneyUnit } from '../money.ts';
 import { series, stat, table } from '../panels.ts';
 import type { Column, Panels } from '../panels.ts';
 import { sqlSeries, sqlTable } from '../queries.ts';
@@ -43,7 +44,7 @@ const dimensions: readonly Dimension[] = [
   { name: 'route', sql: 'u.route', column: { heading: 'Route', width: 220 } },
 ];
 
-const money: Omit<Column, 'heading'> = { unit: 'currencyUSD', decimals: 2 };
+const money: Omit<Column, 'heading'> = { unit: moneyUnit, decimals: 2 };
 
 /** Figures of the time range over all tenants. */
 export function spendFigures(): Panels {
@@ -52,7 +53,7 @@ export function spendFigures(): Panels {
       title: 'Spend',
       description: definition,
       queries: [sqlTable(`SELECT ${spend} AS spend ${calls}`)],
-      unit: 'currencyUSD',
+      unit: moneyUnit,
       ...{ decimals: 2, goodFrom: 0.01, width: 6 },
     }),
     stat({
@@ -84,7 +85,7 @@ export function spendSeries(): Panels {
     seriesBy(dimension, spend, {
       title: `Spend by ${dimension.name}`,
       description: definition,
-      unit: 'currencyUSD',
+      unit: moneyUnit,
     }),
   );
 }
@@ -140,7 +141,7 @@ ${calls} GROUP BY ${name} ORDER BY spend DESC, ${name} LIMIT 50`),
         amount: { heading: 'Amount', unit: 'short' },
         spend: { heading: 'Spend', ...money },
         share: { heading: 'Share', unit: 'percentunit', bar: true },
-        spend_per_call: { heading: 'Per call', unit: 'currencyUSD', decimals: 4 },
+        spend_per_call: { heading: 'Per call', unit: moneyUnit, decimals: 4 },
       },
     ),
   );

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { RefusalReason } from '../../domain/decision.ts';
 import type { Limit } from '../../domain/limit.ts';
 import { attributeNames } from '../../domain/limit.ts';
-import { priceOf } from '../../domain/money.ts';
+import { moneyOf, priceOf } from '../../domain/money.ts';
 import type {
   IdentityPolicy,
   JwtKeys,
@@ -58,6 +58,7 @@ export function compilePolicy(
           : { from: slowDown.from, maxDelayMs: durationMs(slowDown.max_delay) ?? 0 },
       charge: compileCharge(plan.charge),
       api: compileApiLimits(file.api, plan.api),
+      price: plan.price === undefined ? null : moneyOf(plan.price),
     };
   });
   const routes = [

@@ -1,4 +1,4 @@
-import { moneyOf } from '../../domain/money.ts';
+import { moneyOf, moneyText } from '../../domain/money.ts';
 import { isAddressBlock } from '../address-blocks.ts';
 import { checkAttributes, compileAttributes } from './attributes.ts';
 import { checkCors } from './cors.ts';
@@ -98,6 +98,21 @@ function checkIdentity({ identity }: PolicyFile, violations: Violations): void {
   }
 }
 
+function checkPlanPrice(
+  { currency }: PolicyFile,
+  price: number | undefined,
+  at: FieldPath,
+  violations: Violations,
+): void {
+  if (price === undefined) return;
+  if (currency === undefined) {
+    violations.add(at, 'needs a currency; add the key "currency", e.g. currency: USD', 'key');
+  }
+  if (Number(moneyText(moneyOf(price))) !== price) {
+    violations.add(at, 'has more than 12 decimals; round it');
+  }
+}
+
 function checkPlans(file: PolicyFile, definitions: Definitions, violations: Violations): void {
   if (file.plans[file.default_plan] === undefined) {
     const planNames = Object.keys(file.plans).join(', ');
@@ -106,6 +121,7 @@ function checkPlans(file: PolicyFile, definitions: Definitions, violations: Viol
   for (const [name, plan] of Object.entries(file.plans)) {
     const at = ['plans', name];
     checkLimits(plan.limits, definitions, [...at, 'limits'], violations);
+    checkPlanPrice(file, plan.price, [...at, 'price'], violations);
     for (const [index, limit] of plan.limits.entries()) {
       if (limit.by_plan !== undefined) {
         violations.add(

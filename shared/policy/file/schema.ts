@@ -16,6 +16,9 @@ import { pricesFile } from './usage/prices.ts';
 import { quantitiesFile } from './usage/quantities.ts';
 import { reserveFile, usageFile } from './usage/usage-file.ts';
 
+/** A larger price could lose digits in dashboards, which compute with doubles. */
+const planPriceMax = 1_000_000_000;
+
 const planFile = Type.Object(
   {
     limits: limitsFile,
@@ -35,8 +38,15 @@ const planFile = Type.Object(
     ),
     charge: Type.Optional(chargeFile),
     api: Type.Optional(apiFile),
+    price: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: planPriceMax,
+        description: `what a tenant of the plan pays for a calendar month, from 0 to ${planPriceMax}`,
+      }),
+    ),
   },
-  { ...closed, description: 'a plan: { limits: [ … ], slow_down?, charge?, api? }' },
+  { ...closed, description: 'a plan: { limits: [ … ], slow_down?, charge?, api?, price? }' },
 );
 
 const routeFile = Type.Object(

@@ -12,11 +12,8 @@ export const budgetCauses: readonly Cause[] = [
       const { run } = fixture;
       const tenant = uniqueName('unsettled');
       const api = async (request: string, body: object): Promise<string> => {
-        const headers = { 'x-service-token': run.serviceToken, 'content-type': 'application/json' };
-        const answer = await run.api(request, {
-          headers,
-          body: JSON.stringify({ tenant_id: tenant, ...body }),
-        });
+        const headers = { 'x-service-token': run.serviceToken };
+        const answer = await run.api(request, { headers, body: { tenant_id: tenant, ...body } });
         if (answer.status !== 200) throw new Error(answer.text);
         return answer.text;
       };

@@ -8,6 +8,7 @@ import { storeUsage } from '../../support/stored-usage.ts';
 import type { StoredEvent } from '../../support/stored-usage.ts';
 import { expandMacros, interpolate } from './grafana-variables.ts';
 import type { View } from './grafana-variables.ts';
+import { storePricedPlans, withoutCurrency } from './priced-plans.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -82,12 +83,13 @@ function repeat(count: number, event: StoredEvent): StoredEvent[] {
 beforeAll(async () => {
   clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
   await migrate(clickhouse);
+  await storePricedPlans(clickhouse);
   await storeUsage(clickhouse, events);
   await clickhouse.insert('pipeline_progress', [
     {
       topic: 'usage',
       kafka_partition: 0,
-      // Later than the end of every interval, so that panels show all intervals.
+      // Later than the end of every interval.
       complete_through: new Date(now + 2 * minuteMs).toISOString(),
       kafka_offset: 42,
     },
@@ -139,7 +141,6 @@ afterAll(async () => {
   await clickhouse.close();
 });
 
-/** Some rows that each panel must return for the events above. */
 const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>> = {
   'tenant/Plan': [{ plan: 'pro' }],
   'tenant/Requests today': [{ requests: 11 }],
@@ -196,7 +197,7 @@ const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown
   'pipeline/Tables': [{ table: 'stored_events', rows: events.length }],
   'business/Cost this month': [{}],
   'business/Projected cost of the month': [{}],
-  'business/Projected margin of the month': [{}],
+  'business/Projected margin this month': [{}],
   'business/Refused revenue this month': [{}],
   'business/Margin by tenant, this month': [{ tenant: 'acme', plan: 'pro', price: 49 }],
   'business/Top movers': [],
@@ -237,7 +238,7 @@ const queries: Query[] = [...builtDashboards()].flatMap(([name, dashboard]) =>
     ('targets' in panel ? (panel.targets ?? []) : [])
       .map((target) => target as unknown as { rawSql?: string })
       .filter((target): target is { rawSql: string } => target.rawSql !== undefined)
-      .map(({ rawSql }) => ({ key: `${name}/${panel.title ?? ''}`, rawSql })),
+      .map(({ rawSql }) => ({ key: `${name}/${withoutCurrency(panel.title ?? '')}`, rawSql })),
   ),
 );
 

@@ -10,6 +10,7 @@ import { storeUsage } from '../../support/stored-usage.ts';
 import type { StoredEvent } from '../../support/stored-usage.ts';
 import { expandMacros, interpolate } from './grafana-variables.ts';
 import type { View } from './grafana-variables.ts';
+import { storePricedPlans, withoutCurrency } from './priced-plans.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -43,6 +44,7 @@ const events: StoredEvent[] = Array.from({ length: (2 * dayMs) / 90_000 }, (_, i
 beforeAll(async () => {
   clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
   await migrate(clickhouse);
+  await storePricedPlans(clickhouse);
   await storeUsage(clickhouse, events);
   const through = new Date(now).toISOString();
   await clickhouse.insert('pipeline_progress', [
@@ -93,7 +95,9 @@ async function panelRows(
     readonly title?: string;
     readonly targets?: readonly { readonly rawSql?: string }[];
   }[];
-  const sql = panels.find((panel) => panel.title === title)?.targets?.find(({ rawSql }) => rawSql)?.rawSql;
+  const sql = panels
+    .find((panel) => withoutCurrency(panel.title ?? '') === title)
+    ?.targets?.find(({ rawSql }) => rawSql)?.rawSql;
   if (sql === undefined) throw new Error(`${board} has no panel ${title} with SQL`);
   return clickhouse.query(expandMacros(interpolate(sql, shown), shown));
 }

@@ -13,6 +13,7 @@ import { storeUsage } from '../../support/stored-usage.ts';
 import type { StoredEvent } from '../../support/stored-usage.ts';
 import { expandMacros, interpolate } from './grafana-variables.ts';
 import type { View } from './grafana-variables.ts';
+import { storePricedPlans, withoutCurrency } from './priced-plans.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -59,6 +60,7 @@ const events: StoredEvent[] = [
 beforeAll(async () => {
   clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
   await migrate(clickhouse);
+  await storePricedPlans(clickhouse);
   await storeUsage(clickhouse, events);
 });
 
@@ -142,13 +144,15 @@ describe('F1: the figures of spend', () => {
     readonly targets?: readonly { readonly rawSql?: string }[];
   }[];
   const sqlOf = (title: string): string =>
-    panels.find((panel) => panel.title === title)?.targets?.[0]?.rawSql ?? '';
+    panels.find((panel) => withoutCurrency(panel.title) === title)?.targets?.[0]?.rawSql ?? '';
 
   test('each panel on ClickHouse has a query of its own here', () => {
     const onClickHouse = panels.filter(({ targets = [] }) =>
       targets.some(({ rawSql }) => rawSql !== undefined),
     );
-    expect(Object.keys(independent).toSorted()).toEqual(onClickHouse.map(({ title }) => title).toSorted());
+    expect(Object.keys(independent).toSorted()).toEqual(
+      onClickHouse.map(({ title }) => withoutCurrency(title)).toSorted(),
+    );
   });
 
   test.each(Object.entries(independent))('%s', async (title, sql) => {
@@ -168,6 +172,12 @@ describe('F1: the figures of spend', () => {
       );
     expect(own.length).toBeGreaterThan(0);
     expect(rows).toEqual(own.map(close));
+  });
+
+  test('the currency of titles and headings is that of the policy', async () => {
+    const variables = builtDashboards().get('spend')?.templating.list ?? [];
+    const sql = variables.find(({ name }) => name === 'currency')?.query;
+    expect(await clickhouse.query(interpolate(sql as string, view))).toEqual([{ currency: 'EUR' }]);
   });
 
   test('the variable offers the quantities that calls have used, tokens first', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { chargeRuleOf } from '../../../shared/policy/match.ts';
-import { policyOf, violationsOf } from './text.ts';
+import { chargeRuleOf } from '../../../../shared/policy/match.ts';
+import { policyOf, violationsOf } from '../text.ts';
 
 test('F3: statuses that are not charged are a list of statuses and classes; the rule of a route has precedence', () => {
   const limits = '[{ name: minute, per: tenant, limit: 5, window: 1m }]';
