@@ -7,10 +7,8 @@ const documents = files.filter((path) => path.endsWith('.md'));
 
 test('every link between documents leads somewhere', () => {
   const broken = documents.flatMap((path) =>
-    [...textOf(path).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
-      .map(([, target = '']) => target)
-      .filter((target) => !/^(https?:|mailto:)/.test(target))
-      .filter((target) => !existsSync(join(root, dirname(path), target)))
+    linksOf(path)
+      .filter((target) => !existsSync(join(root, target)))
       .map((target) => `${path}: ${target}`),
   );
   expect(broken).toEqual([]);
@@ -30,3 +28,20 @@ test('the list of decisions names each of them', () => {
     .filter((path) => !list.includes(`(${path.slice('docs/decisions/'.length)})`));
   expect(missing, 'add it to docs/decisions/README.md').toEqual([]);
 });
+
+test('every document for users is one link away from docs/README.md', () => {
+  const linked = new Set(linksOf('docs/README.md'));
+  const missing = documents
+    .filter((path) => /^(docs\/[^/]+|(packages|examples)\/[^/]+\/README)\.md$/.test(path))
+    .filter((path) => path !== 'docs/README.md' && !linked.has(path));
+  expect(missing, 'add a task to docs/README.md').toEqual([]);
+  expect(linked).toContain('docs/runbooks');
+});
+
+/** The paths in this repository that a document links to. */
+function linksOf(path: string): string[] {
+  return [...textOf(path).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^(https?:|mailto:)/.test(target))
+    .map((target) => join(dirname(path), target));
+}

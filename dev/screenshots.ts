@@ -1,0 +1,71 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
+import { needProgram } from './packages.ts';
+
+/**
+ * `node dev/screenshots.ts`: writes the images of docs/images from the pages of the running `npm start`, in both themes
+ * and two widths. `--to DIRECTORY` writes them elsewhere.
+ */
+interface Stack {
+  readonly urls: { readonly console: string };
+  readonly links: { readonly portal: string; readonly operator: string };
+}
+
+interface Shot {
+  readonly name: string;
+  /** The sign-in link of these pages. */
+  readonly link: keyof Stack['links'];
+  readonly path: string;
+}
+
+const shots: readonly Shot[] = [
+  { name: 'portal-usage', link: 'portal', path: '/usage' },
+  { name: 'portal-history', link: 'portal', path: '/history' },
+  { name: 'operator-tenants', link: 'operator', path: '/operator/tenants' },
+];
+const themes = ['light', 'dark'] as const;
+const sizes = { wide: { width: 1200, height: 760 }, narrow: { width: 400, height: 760 } } as const;
+/** The pages that a script keeps current have their figures by then. */
+const settleMs = 1_500;
+
+const root = join(import.meta.dirname, '..');
+const { values } = parseArgs({ options: { to: { type: 'string' } } });
+const target = values.to ?? join(root, 'docs', 'images');
+const stack = await readStack();
+const browser = await chromium.launch({
+  executablePath: await needProgram('chromium', (line) => console.error(line)),
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'],
+});
+try {
+  await mkdir(target, { recursive: true });
+  for (const shot of shots) await photograph(browser, shot);
+} finally {
+  await browser.close();
+}
+
+async function readStack(): Promise<Stack> {
+  try {
+    return JSON.parse(await readFile(join(root, '.local', 'stack.json'), 'utf8')) as Stack;
+  } catch {
+    throw new Error('Start the sample installation first, in another terminal: npm start');
+  }
+}
+
+async function photograph(on: Browser, { name, link, path }: Shot): Promise<void> {
+  for (const colorScheme of themes) {
+    for (const [width, viewport] of Object.entries(sizes)) {
+      const context = await on.newContext({ colorScheme, viewport });
+      const page = await context.newPage();
+      await page.goto(stack.links[link]);
+      await page.goto(new URL(path, stack.urls.console).href, { waitUntil: 'networkidle' });
+      await page.waitForTimeout(settleMs);
+      const file = join(target, `${name}-${width}-${colorScheme}.png`);
+      await page.screenshot({ path: file });
+      await context.close();
+      console.log(file);
+    }
+  }
+}
