@@ -5,6 +5,7 @@ import { createAdminApp } from '../../../services/admin/app.ts';
 import type { AdminOptions } from '../../../services/admin/app.ts';
 import { createConsoleApp } from '../../../services/console/app.ts';
 import type { ConsoleOptions } from '../../../services/console/app.ts';
+import { defaultBrand } from '../../../services/console/browser/brand.ts';
 import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import { createApiServer } from '../../../services/gateway/listeners/api-listener.ts';
 import type { ApiOptions } from '../../../services/gateway/entrypoints/api/api-server.ts';
@@ -14,7 +15,11 @@ import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createOpsServer } from '../../../shared/runtime/http/ops.ts';
 
 /** Routes need only these options before their first request. */
-const consoleOptions = { clock: systemClock, registry: new Registry() } as unknown as ConsoleOptions;
+const consoleOptions = {
+  clock: systemClock,
+  registry: new Registry(),
+  brand: defaultBrand,
+} as unknown as ConsoleOptions;
 const adminOptions = { registry: new Registry() } as unknown as AdminOptions;
 const enforcer = { clock: systemClock, metrics: createGatewayMetrics(new Registry()) };
 const options = { enforcer, bounds: boundsDefault, topics: topicsWith('tollgate.') } as unknown as ApiOptions;
