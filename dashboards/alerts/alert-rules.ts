@@ -247,6 +247,10 @@ export const alertRules: readonly AlertRule[] = [
     format: 'number',
     impact: 'These tenants are about to be refused, and have been notified.',
     action: 'Find them on the Business dashboard and contact them; boost a limit if it is a single busy day.',
+    where: {
+      query: 'max by (tenant, limit, allowed) (tollgate_quota_over_90_ratio)',
+      text: '{{ .Labels.tenant }} has used {{ .Value | humanizePercentage }} of {{ .Labels.limit }} ({{ .Labels.allowed }})',
+    },
     runbook: 'tenant-over-90',
     dashboard: 'pipeline',
     panel: 'Quotas over 90 %',

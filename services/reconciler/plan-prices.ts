@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
-import { recordPlans } from '../../shared/clickhouse/queries/plans.ts';
+import { recordPlans } from '../../shared/clickhouse/queries/spend/plans.ts';
 import type { PolicyWatch } from '../../shared/policy/load.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../shared/runtime/outage-log.ts';

@@ -1,4 +1,5 @@
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
+import { unitText } from '../unit-text.ts';
 
 /** The text of a notification, the same in every channel. */
 export interface Wording {
@@ -33,10 +34,10 @@ function titleOf({ kind, tenant_id, limit_name, threshold, used, limit }: AlertE
 }
 
 function usageLines(alert: AlertEvent): string[] {
-  const { kind, used, limit, limit_name, period_ends_at, quantity = 'units' } = alert;
+  const { kind, used, limit, limit_name, period_ends_at } = alert;
   if (kind === 'rejections')
     return [`${used} of ${limit} requests were refused, most of them by "${limit_name}".`];
-  const usage = `${usedText(alert)} of ${limit} ${quantity} used`;
+  const usage = `${usedText(alert)} of ${limit} ${unitText(alert)} used`;
   if (kind === 'recovered' || period_ends_at === undefined) return [`${usage}.`];
   return [`${usage}. It starts anew at ${period_ends_at}.`];
 }

@@ -18,6 +18,8 @@ export interface QuotaUsage {
   readonly limit: Limit;
   readonly span: PeriodSpan;
   readonly quantity: Pick<Quantity, 'name' | 'decimals'>;
+  /** Currency of a quota of money; null: another quota, or the policy names no currency. */
+  readonly currency: string | null;
   /** Consumed in the period, or since the last reset within it. Amounts of open reservations are included. */
   readonly used: number;
   /** Unix ms of the last reset within the period; null if there was none. */
@@ -190,7 +192,7 @@ function alert(
     period_ends_at: new Date(span.endMs).toISOString(),
     limit: limit.limit,
     used,
-    ...quantityFields(usage.quantity),
+    ...quantityFields(usage.quantity, usage.currency),
     exhausted_at: exhaustedAtMs === null ? null : new Date(exhaustedAtMs).toISOString(),
     ...(also.length === 0 ? {} : { also_crossed: also }),
     ...(resetAtMs === null ? {} : { reset_at: new Date(resetAtMs).toISOString() }),
@@ -220,7 +222,7 @@ function commonFields(
     period_ends_at: new Date(sent.periodEndsAtMs).toISOString(),
     limit,
     used,
-    ...(sent.quantity === null ? {} : quantityFields(sent.quantity)),
+    ...(sent.quantity === null ? {} : quantityFields(sent.quantity, sent.quantity.currency)),
     exhausted_at: null,
     as_of: new Date(asOfMs).toISOString(),
     at: new Date(nowMs).toISOString(),
@@ -228,11 +230,15 @@ function commonFields(
 }
 
 /** An alert about units of requests has no fields for its quantity. */
-function quantityFields({
-  name,
-  decimals,
-}: QuotaUsage['quantity']): Pick<AlertEvent, 'quantity' | 'decimals'> {
-  return name === requestsName ? {} : { quantity: name, ...(decimals === 0 ? {} : { decimals }) };
+function quantityFields(
+  { name, decimals }: QuotaUsage['quantity'],
+  currency: string | null,
+): Pick<AlertEvent, 'quantity' | 'decimals' | 'currency'> {
+  if (name === requestsName) return {};
+  return {
+    ...{ quantity: name, ...(decimals === 0 ? {} : { decimals }) },
+    ...(currency === null ? {} : { currency }),
+  };
 }
 
 function generationField(generation: number): { generation?: number } {

@@ -23,6 +23,7 @@ import type { Heartbeat } from '../heartbeat.ts';
 import { createGrowthRates } from './growth-rates.ts';
 import type { Growth, GrowthRates } from './growth-rates.ts';
 import { heavyRejections, rejectionsAlert } from './rejections.ts';
+import { createNearlyUsedUp } from './nearly-used-up.ts';
 import { findRefusingLimit } from './refusing-limits.ts';
 import { isExceeded } from './sent-alerts.ts';
 import type { SentAlerts } from './sent-alerts.ts';
@@ -74,7 +75,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
    * that hour.
    */
   const rejectionsAlertHour = new LRUCache<string, string>({ max: tenantsMax });
-  const metrics = evaluationMetrics(registry);
+  const metrics = evaluationMetrics(registry, clock);
   /** By tenant: the newest announced totals, for evaluations between two announcements. */
   const latest = new LRUCache<string, TenantTotals>({ max: totalsMax });
   let lastWork: Promise<unknown> = Promise.resolve();
@@ -194,8 +195,11 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     if (sinceReset === null) return [];
     const unit = unitOf(reading);
     const limit = unit === 1 ? quota : { ...quota, limit: quota.limit / unit };
+    const { quantities, currency: named } = policy();
+    const currency = quantities.get(quantity.name)?.kind === 'cost' ? named : null;
+    const used = sinceReset / unit;
     return evaluateQuota(
-      { tenantId, plan, limit, quantity, span, used: sinceReset / unit, resetAtMs, asOfMs, growth },
+      { tenantId, plan, limit, quantity, currency, span, used, resetAtMs, asOfMs, growth },
       tenants.get(tenantId)?.notifications?.thresholds ?? policy().alertThresholds,
       sentAlertsOf(reading),
       clock.now(),
@@ -207,9 +211,9 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   }
 
   function count(alerts: readonly AlertEvent[]): void {
-    for (const { kind, used, limit } of alerts) {
-      metrics.alerts.inc({ kind });
-      if ((kind === 'threshold' || kind === 'exceeded') && used >= 0.9 * limit) metrics.nearlyUsedUp.inc();
+    for (const alert of alerts) {
+      metrics.alerts.inc({ kind: alert.kind });
+      metrics.nearlyUsedUp.add(alert);
     }
   }
 
@@ -267,7 +271,7 @@ function latestOf(messages: readonly ConsumedMessage[]) {
   return { announced: [...latest.values()], rejected };
 }
 
-export function evaluationMetrics(registry: Registry) {
+export function evaluationMetrics(registry: Registry, clock: Pick<Clock, 'now'>) {
   return {
     alerts: startAtZero(
       new Counter({
@@ -278,11 +282,7 @@ export function evaluationMetrics(registry: Registry) {
       }),
       { kind: ['threshold', 'exceeded', 'recovered', 'forecast', 'rejections'] },
     ),
-    nearlyUsedUp: new Counter({
-      name: 'tollgate_quotas_over_90_total',
-      help: 'Alerts about a quota of which 90 % or more is used.',
-      registers: [registry],
-    }),
+    nearlyUsedUp: createNearlyUsedUp(registry, clock),
     unreadable: new Counter({
       name: 'tollgate_totals_unreadable_total',
       help: 'Records of the totals topic that could not be read and were written to the dead-letter topic.',

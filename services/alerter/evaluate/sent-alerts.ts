@@ -37,7 +37,11 @@ export interface SentAlerts {
   readonly limit: number;
   readonly used: number;
   /** Null for a quota of requests. */
-  readonly quantity: { readonly name: string; readonly decimals: number } | null;
+  readonly quantity: {
+    readonly name: string;
+    readonly decimals: number;
+    readonly currency: string | null;
+  } | null;
   /** Generations in which a forecast was sent. `recoveredIn` has the generations in which a recovery was sent. */
   readonly forecastIn: readonly number[];
   readonly recoveredIn: readonly number[];
@@ -112,8 +116,8 @@ export function withAlert(sent: SentAlerts, event: AlertEvent): SentAlerts {
   };
 }
 
-function quantityOf({ quantity, decimals = 0 }: AlertEvent): SentAlerts['quantity'] {
-  return quantity === undefined ? null : { name: quantity, decimals };
+function quantityOf({ quantity, decimals = 0, currency }: AlertEvent): SentAlerts['quantity'] {
+  return quantity === undefined ? null : { name: quantity, decimals, currency: currency ?? null };
 }
 
 export function noAlertsSent(event: AlertEvent): SentAlerts {

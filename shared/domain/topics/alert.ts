@@ -53,6 +53,8 @@ export interface AlertEvent {
   readonly quantity?: string;
   /** Decimals of the quantity; absent: 0. */
   readonly decimals?: number;
+  /** ISO 4217 code of the currency, if the quota counts money and the policy names its currency. */
+  readonly currency?: string;
   /** Time at which the quota will be used up at the recent rate, ISO 8601; null if not in this period. */
   readonly exhausted_at: string | null;
   /**
@@ -126,6 +128,7 @@ export const alertShape: Shape<AlertEvent> = {
   used: isFiniteNumber,
   quantity: optional(textOf(1, 48)),
   decimals: optional(integerFrom(0)),
+  currency: optional(textOf(1, 3)),
   exhausted_at: nullable(isInstant),
   also_crossed: optional(listOf(isFiniteNumber, alsoCrossedMax)),
   generation: optional(integerFrom(0)),

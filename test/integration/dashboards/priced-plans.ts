@@ -1,5 +1,5 @@
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
-import { recordPlans } from '../../../shared/clickhouse/queries/plans.ts';
+import { recordPlans } from '../../../shared/clickhouse/queries/spend/plans.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 
 /** The prices with which the tests compute margins, and a plan without a price. */

@@ -10,12 +10,13 @@ import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import { createIdentityMetrics } from '../../../shared/identity/metrics.ts';
 import { consumerMetrics } from '../../../shared/kafka/metrics.ts';
 import { reloadMetrics } from '../../../shared/policy/load.ts';
+import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createLimiterMetrics } from '../../../shared/redis/decision/metrics.ts';
 
 /** Counters of one process, as it exports them before its first request. */
 async function exportedAtStart(): Promise<string> {
   const registry = new Registry();
-  evaluationMetrics(registry);
+  evaluationMetrics(registry, systemClock);
   deliveryMetrics(registry, () => ({ waiting: 0, active: 0 }));
   aggregatorMetrics(registry);
   createGatewayMetrics(registry);

@@ -71,10 +71,9 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { [`tollgate_redis_stamps_corrected_total{${gateway}}`]: '0x5 12x25' },
   },
   TollgateJwksStale: {
-    summary: 'The public keys of a:8090 were fetched 25m 0s ago',
+    ...{ summary: 'The public keys of a:8090 were fetched 25m 0s ago', labels: { instance: 'a:8090' } },
     fires: { [`tollgate_jwks_age_seconds{${gateway}}`]: '0+60x30' },
     quiet: { [`tollgate_jwks_age_seconds{${gateway}}`]: '61x30' },
-    labels: { instance: 'a:8090' },
   },
   TollgateLag: {
     summary: 'aggregator is 1m 30s behind',
@@ -103,10 +102,9 @@ const cases: Readonly<Record<string, Case>> = {
     labels: { group: 'aggregator' },
   },
   TollgateSpoolFilling: {
-    summary: 'a:8090 has events that are 25m 0s old',
+    ...{ summary: 'a:8090 has events that are 25m 0s old', labels: { instance: 'a:8090' } },
     fires: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '0+60x30' },
     quiet: { [`tollgate_spool_oldest_age_seconds{${gateway}}`]: '59x30' },
-    labels: { instance: 'a:8090' },
   },
   TollgateSpoolMemoryOnly: {
     summary: 'The disk of the spool on a:8090 accepts no events (1)',
@@ -142,7 +140,12 @@ const cases: Readonly<Record<string, Case>> = {
   },
   TollgateTenantOver90: {
     summary: '2 quotas went over 90 % in 15 minutes',
-    fires: { tollgate_quotas_over_90_total: '0x20 2x10' },
+    where: 'acme has used 96% of day (1000 units), globex has used 92% of spend (5 EUR)',
+    fires: {
+      tollgate_quotas_over_90_total: '0x20 2x10',
+      'tollgate_quota_over_90_ratio{tenant="acme",limit="day",allowed="1000 units"}': '_x20 0.96x10',
+      'tollgate_quota_over_90_ratio{tenant="globex",limit="spend",allowed="5 EUR"}': '_x20 0.92x10',
+    },
     quiet: { tollgate_quotas_over_90_total: '9x30' },
   },
   TollgateReservationsExpired: {

@@ -78,6 +78,8 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
   TollgateHeartbeatMissing: heartbeatMissing(),
   TollgateTenantOver90: counterTimelines({
     ...{ series: 'tollgate_quotas_over_90_total', rangeMinutes: 15 },
+    others: { 'tollgate_quota_over_90_ratio{tenant="acme",limit="spend",allowed="5 EUR"}': '0.93x200' },
+    where: 'acme has used 93% of spend (5 EUR)',
     summary: (count) => `${count} quotas went over 90 % in 15 minutes`,
   }),
   TollgateServiceDown: serviceDown(),

@@ -79,14 +79,19 @@ interface CounterFault {
   /** Summary for an increase by `count`. */
   readonly summary: (count: number) => string;
   readonly rangeMinutes: number;
+  readonly where?: string;
+  /** Series that the rule needs beside the one with the fault. */
+  readonly others?: Readonly<Record<string, string>>;
 }
 
 /** Timelines of a rule on the increase of a counter in the last minutes, which fires at once. */
-export function counterTimelines({ series, labels = {}, summary, rangeMinutes }: CounterFault): Timeline[] {
+export function counterTimelines(fault: CounterFault): Timeline[] {
+  const { series, labels = {}, summary, rangeMinutes, where, others = {} } = fault;
   const ends = faultAt + rangeMinutes * 60;
   const rest = rangeMinutes * 6 + 30;
   const timeline = (title: string, values: string, expected: Timeline['expected']): Timeline => ({
-    ...{ title, series: { [series]: values }, expected, labels },
+    ...{ title, series: { ...others, [series]: values }, expected, labels },
+    ...(where !== undefined && { where }),
   });
   const before = `0x${faultSample - 1}`;
   const start = { [faultAt - stepSeconds]: null, [faultAt]: summary(4) };

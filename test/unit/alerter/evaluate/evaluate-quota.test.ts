@@ -35,6 +35,7 @@ function usage(used: number, atMs = startMs + hourMs, changes: Partial<QuotaUsag
     plan: 'free',
     limit: day,
     quantity: { name: 'requests', decimals: 0 },
+    currency: null,
     span: periodAt('day', null, atMs),
     used,
     resetAtMs: null,
@@ -57,6 +58,15 @@ describe('quotas of other quantities', () => {
     limit: { ...day, name: 'spend', of: 'usd', limit: 5 },
     quantity: { name: 'usd', decimals: 6 },
   };
+
+  test('money is stated in the currency of the policy, also when the quota has room again', () => {
+    const history = createAlertHistory();
+    const [used] = evaluateReading(history, usage(5, startMs + hourMs, { ...spend, currency: 'EUR' }));
+    expect(used).toMatchObject({ kind: 'exceeded', quantity: 'usd', currency: 'EUR' });
+    expect(wordingOf(used!).lines[0]).toContain('5.00 of 5 EUR used');
+    const [again] = evaluateReading(history, usage(1, startMs + 2 * hourMs, { ...spend, currency: 'EUR' }));
+    expect(wordingOf(again!).lines[0]).toBe('1.00 of 5 EUR used.');
+  });
 
   test('an alert states amounts in the unit of the quantity, with its name', () => {
     const [alert] = evaluateReading(createAlertHistory(), usage(4, startMs + hourMs, spend));

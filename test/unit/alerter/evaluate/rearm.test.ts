@@ -40,6 +40,7 @@ function evaluateReading(
       resetAtMs,
       asOfMs,
       quantity: { name: 'requests', decimals: 0 },
+      currency: null,
       growth: null,
     },
   };

@@ -1,6 +1,6 @@
-import { moneyText } from '../../domain/money.ts';
-import type { Policy } from '../../domain/policy.ts';
-import type { ClickHouse } from '../client.ts';
+import { moneyText } from '../../../domain/money.ts';
+import type { Policy } from '../../../domain/policy.ts';
+import type { ClickHouse } from '../../client.ts';
 
 /** Records the plans of the running policy with their prices. They replace the plans that were recorded before. */
 export async function recordPlans(
