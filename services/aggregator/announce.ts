@@ -3,6 +3,7 @@ import type { Span, TenantTotalsRow } from '../../shared/clickhouse/queries/peri
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
 import { dateAt, periodAt } from '../../shared/domain/time/calendar.ts';
+import { calendarParts } from '../../shared/domain/time/calendar-name.ts';
 import { jsonAmounts, jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/topics/totals.ts';
 import type { StoredEvent } from './events/stored-event.ts';
@@ -36,22 +37,23 @@ export interface AnnouncerOptions {
   readonly deadLetters: DeadLetterWriter;
   readonly topic: string;
   readonly clock: Clock;
-  /** Returns the IANA time zone of a tenant's calendar; null means UTC. */
-  readonly zoneOf: (tenantId: string) => string | null;
+  /** Returns the calendar of a tenant; null means UTC. */
+  readonly calendarOf: (tenantId: string) => string | null;
   /** Returns the instant up to which a partition is complete, in Unix milliseconds. */
   readonly completeThroughMs: (partition: number) => number;
 }
 
 /** Announces the totals that ClickHouse has now, for the current day and month in each tenant's own calendar. */
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
-  const { clickhouse, clock, zoneOf, completeThroughMs } = options;
+  const { clickhouse, clock, calendarOf, completeThroughMs } = options;
   return {
     async announce(tenants, traceparent = null) {
       const headers = traceparent === null ? {} : { headers: { traceparent } };
       const nowMs = clock.now();
-      const byZone = Map.groupBy(tenants.keys(), (tenantId) => zoneOf(tenantId));
-      for (const [zone, tenantIds] of byZone) {
-        const spans = { day: periodAt('day', zone, nowMs), month: periodAt('month', zone, nowMs) };
+      const byCalendar = Map.groupBy(tenants.keys(), (tenantId) => calendarOf(tenantId));
+      for (const [calendar, tenantIds] of byCalendar) {
+        const spans = { day: periodAt('day', calendar, nowMs), month: periodAt('month', calendar, nowMs) };
+        const { zone, billingDay } = calendarParts(calendar);
         // The day is read before the month, so that the day's total never exceeds the month's total.
         const day = await periodTotals(clickhouse, tenantIds, spans.day);
         const month = await periodTotals(clickhouse, tenantIds, spans.month);
@@ -59,9 +61,10 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
           const totals: TenantTotals = {
             tenant_id: tenantId,
             plan: day.get(tenantId)?.plan ?? month.get(tenantId)?.plan ?? '',
-            ...(zone === null ? {} : { time_zone: zone }),
-            day: totalsOf(day.get(tenantId), spans.day, zone),
-            month: totalsOf(month.get(tenantId), spans.month, zone),
+            ...(zone === null || zone === 'UTC' ? {} : { time_zone: zone }),
+            ...(billingDay === 1 ? {} : { billing_day: billingDay }),
+            day: totalsOf(day.get(tenantId), spans.day, calendar),
+            month: totalsOf(month.get(tenantId), spans.month, calendar),
             ...routesOf(day.get(tenantId)?.consumed_by_route ?? {}),
             complete_through: new Date(
               completeThroughMs(tenants.get(tenantId)?.partition ?? -1),
@@ -137,7 +140,7 @@ function isRefused(error: unknown): error is TollgateError {
   return error instanceof TollgateError && error.code === 'KAFKA_RECORD_REFUSED';
 }
 
-function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | null): PeriodTotals {
+function totalsOf(row: TenantTotalsRow | undefined, span: Span, calendar: string | null): PeriodTotals {
   const {
     requests = 0,
     allowed = 0,
@@ -156,7 +159,7 @@ function totalsOf(row: TenantTotalsRow | undefined, span: Span, zone: string | n
     ...jsonAmounts(reserved),
   };
   return {
-    start: dateAt(zone, span.startMs),
+    start: dateAt(calendar, span.startMs),
     requests,
     allowed,
     limited,

@@ -1,5 +1,6 @@
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { TimeBounds } from '../../shared/domain/events/bounds.ts';
+import { calendarOf } from '../../shared/domain/quota.ts';
 import { runConsumer } from '../../shared/kafka/consumer/consumer.ts';
 import { letterOf } from '../../shared/kafka/consumer/handling.ts';
 import { createDeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
@@ -82,7 +83,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     deadLetters,
     topic: topics.totals,
     clock,
-    zoneOf: (tenantId) => tenants.get(tenantId)?.time_zone ?? null,
+    calendarOf: (tenantId) => calendarOf(tenants.get(tenantId) ?? null),
     completeThroughMs: (partition) => progress.of(partition).completeThroughMs,
   });
   const aggregator = createAggregator({

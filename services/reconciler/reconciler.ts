@@ -29,7 +29,7 @@ import { createQuotaRestorer } from './restore/quota-restorer.ts';
 import { readTenantQuotas } from './restore/tenant-readings.ts';
 import type { TenantReadingsQuery } from './restore/tenant-readings.ts';
 import { startLossMonitor } from './redis-loss/loss-monitor.ts';
-import { followZoneChanges } from './zone-changes.ts';
+import { followCalendarChanges } from './calendar-changes.ts';
 
 export interface ReconcilerOptions {
   readonly kafka: Kafka;
@@ -78,7 +78,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     registers: [registry],
   });
   const monitor = startLossMonitor({ ...options, rebuild });
-  const zones = followZoneChanges({ ...options, restore: restoreTenants });
+  const calendarChanges = followCalendarChanges({ ...options, restore: restoreTenants });
   const producer = createProducer(kafka, { registry });
   const consumer = runConsumer(kafka, {
     topic: topics.totals,
@@ -101,7 +101,7 @@ export function runReconciler(options: ReconcilerOptions): Reconciler {
     ],
     close: async () => {
       await consumer.close();
-      await zones.close();
+      await calendarChanges.close();
       await producer.close();
       await monitor.close();
       await callers.close();

@@ -45,6 +45,8 @@ export interface Limit {
   readonly windowMs: number;
   /** Calendar period of a quota; null for other types. */
   readonly period: CalendarPeriod | null;
+  /** Day on which the months of a quota begin for tenants without a billing day. Absent: the first. */
+  readonly billingDay?: number;
   /**
    * Burst of a sliding window: extra units, taken from a pool of this size that refills evenly over ten windows. Any
    * window then holds at most `limit + burst` units. 0: no burst.

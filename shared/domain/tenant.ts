@@ -72,6 +72,8 @@ export interface TenantRecord {
   readonly group?: string;
   /** IANA zone of the tenant's calendar quotas; absent: UTC. */
   readonly time_zone?: string;
+  /** Day on which the tenant's monthly quotas begin, 1 to 31; absent: the first, unless a limit names another day. */
+  readonly billing_day?: number;
   /** The last reset of the tenant's counters, and the units that each period had counted before it. */
   readonly reset?: {
     readonly at_ms: number;

@@ -74,9 +74,8 @@ async function withUsed(
   limiter: Pick<Limiter, 'raiseQuota'>,
   reading: QuotaReading,
 ): Promise<CounterReading> {
-  const { tenantId, quota, span, zone } = reading;
-  const options = zone === null ? {} : { timeZone: zone };
-  const { before } = await limiter.raiseQuota(tenantId, quota, span.startMs, 0, options);
+  const { tenantId, quota, span, calendar } = reading;
+  const { before } = await limiter.raiseQuota(tenantId, quota, span.startMs, 0, { calendar });
   return { ...reading, used: before };
 }
 

@@ -3,7 +3,7 @@ import { periodAt } from '../domain/time/calendar.ts';
 import type { PeriodSpan } from '../domain/time/calendar.ts';
 import type { Limit } from '../domain/limit.ts';
 import type { Policy } from '../domain/policy.ts';
-import { consumedIn, isTenantQuota, zoneOf } from '../domain/quota.ts';
+import { calendarOfLimit, consumedIn, isTenantQuota } from '../domain/quota.ts';
 import type { Quota } from '../domain/quota.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import type { TenantTotals } from '../domain/topics/totals.ts';
@@ -17,8 +17,8 @@ export interface QuotaReading {
   readonly tenantId: string;
   readonly quota: Quota;
   readonly span: PeriodSpan;
-  /** IANA zone of the span; null for UTC. */
-  readonly zone: string | null;
+  /** Calendar of the span; null for UTC. */
+  readonly calendar: string | null;
   readonly quantity: Pick<Quantity, 'name' | 'decimals'>;
   /** Consumed in the span, in smallest units of the quantity; null if the caller has to query ClickHouse. */
   readonly consumed: number | null;
@@ -55,14 +55,14 @@ export function openReading(
   quota: Quota,
   { record, atMs }: { readonly record: TenantRecord | null; readonly atMs: number },
 ): QuotaReading {
-  const zone = zoneOf(record);
-  const span = periodAt(quota.period, zone, atMs);
+  const calendar = calendarOfLimit(quota, record);
+  const span = periodAt(quota.period, calendar, atMs);
   const resetAtMs = record?.reset?.at_ms ?? 0;
   return {
     tenantId,
     quota,
     span,
-    zone,
+    calendar,
     quantity: quantityOf(quantities, quota.of),
     consumed: null,
     reserved: null,

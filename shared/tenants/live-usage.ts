@@ -1,5 +1,6 @@
 import type { LimitState } from '../domain/limit.ts';
 import type { Policy } from '../domain/policy.ts';
+import { calendarOf } from '../domain/quota.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 import { blockNow } from './block.ts';
@@ -69,7 +70,7 @@ export async function readLiveUsage(
     cost: 1,
     peek: true,
     withUse: true,
-    ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
+    calendar: calendarOf(record),
   });
   if (result.degraded) return null;
   const states = limits.shared.flatMap((held, index) => {

@@ -1,6 +1,7 @@
 import { problemOfTenantId } from '../domain/identity.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
+import { calendarOf } from '../domain/quota.ts';
 import { periodAt } from '../domain/time/calendar.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -28,6 +29,8 @@ export interface Resets {
   all(actor: string): Promise<Outcome<{ readonly tenants: number }>>;
 }
 
+/** 31 days and the hour that the clocks may be set back. */
+const longestMonthMs = 31 * 86_400_000 + 3_600_000;
 /** Maximum number of tenants whose baseline an emergency reset stores. */
 const tenantsMax = 100_000;
 
@@ -45,7 +48,7 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
     const before = records.of(tenantId);
     const live = await readLiveUsage(limiter, policy(), before, tenantId, null, nowMs);
     if (live === null) return redisUnavailable;
-    const { day, month } = await usage.totals(tenantId, before.time_zone ?? 'UTC', nowMs);
+    const { day, month } = await usage.totals(tenantId, calendarOf(before), nowMs);
     const counted = baseline(before, live, { day: day.consumed ?? 0, month: month.consumed ?? 0 }, nowMs);
     const outcome = await records.change(tenantId, actor, (record) =>
       success({
@@ -65,8 +68,8 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
    */
   async function all(actor: string): Promise<Outcome<{ readonly tenants: number }>> {
     const nowMs = clock.now();
-    const monthStart = Date.UTC(new Date(nowMs).getUTCFullYear(), new Date(nowMs).getUTCMonth(), 1);
-    const heaviest = await usage.heaviest(monthStart, tenantsMax);
+    // The current month of a tenant may have begun on any day, depending on its calendar.
+    const heaviest = await usage.heaviest(nowMs - longestMonthMs, tenantsMax);
     // A tenant id that was accepted under earlier rules but is invalid now cannot have a record. Its counters are
     // never restored, so it needs no baseline.
     const active = heaviest
@@ -92,7 +95,7 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
   }
 
   async function recordReset(tenantId: string, actor: string, nowMs: number): Promise<Outcome<TenantRecord>> {
-    const { day, month } = await usage.totals(tenantId, records.of(tenantId).time_zone ?? 'UTC', nowMs);
+    const { day, month } = await usage.totals(tenantId, calendarOf(records.of(tenantId)), nowMs);
     const counted = { day_units: day.consumed ?? 0, month_units: month.consumed ?? 0 };
     return records.change(tenantId, actor, (record) =>
       success({
@@ -128,7 +131,7 @@ export function baseline(
   nowMs: number,
 ): { readonly day_units: number; readonly month_units: number } {
   const unitsOf = (period: 'day' | 'month', storedUnits: number): number => {
-    const { startMs } = periodAt(period, record.time_zone ?? null, nowMs);
+    const { startMs } = periodAt(period, calendarOf(record), nowMs);
     const earlier =
       record.reset !== undefined && record.reset.at_ms >= startMs ? record.reset[`${period}_units`] : 0;
     const counters = live.states

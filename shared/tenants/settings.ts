@@ -102,7 +102,7 @@ function unknownRemovals(current: Json, patch: Json): readonly Violation[] {
     }));
 }
 
-const shownNames = ['plan', 'display_name', 'overrides', 'group', 'time_zone'] as const;
+const shownNames = ['plan', 'display_name', 'overrides', 'group', 'time_zone', 'billing_day'] as const;
 
 /** Description of a change for the history: old and new values of short fields, only the names of other fields. */
 function describeChange(before: TenantRecord, after: TenantRecord): string {

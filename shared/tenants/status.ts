@@ -2,6 +2,7 @@ import { runningBoosts } from '../domain/boost.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantDirectory } from '../kafka/tables/tenant-directory.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
+import { calendarOf } from '../domain/quota.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import { readLiveUsage } from './live-usage.ts';
 import type { LiveStatus } from './live-usage.ts';
@@ -43,7 +44,7 @@ export async function tenantStatus(
   const seenPlan = record?.plan === undefined ? await usage.seenPlan(tenantId, nowMs) : null;
   const [now, totals, completeThrough, lastMinute] = await Promise.all([
     readLiveUsage(limiter, policy(), record, tenantId, seenPlan, nowMs),
-    usage.totals(tenantId, record?.time_zone ?? 'UTC', nowMs),
+    usage.totals(tenantId, calendarOf(record), nowMs),
     usage.completeThrough(),
     usage.lastMinute(tenantId, nowMs),
   ]);

@@ -68,10 +68,10 @@ export interface UsageReader {
    * when the visitor leaves.
    */
   ofTenant(tenantId: string, signal: AbortSignal): UsageReader;
-  /** Totals of the day and of the month that contain `nowMs` in the tenant's zone; zeros if nothing was recorded. */
+  /** Totals of the day and of the month that contain `nowMs` in the tenant's calendar; zeros if nothing was recorded. */
   totals(
     tenantId: string,
-    zone: string,
+    calendar: string | null,
     nowMs: number,
   ): Promise<{ readonly day: PeriodUse; readonly month: PeriodUse }>;
   /** Number of requests in the last 60 seconds that are already recorded. */
@@ -119,10 +119,10 @@ export function createUsageReader({ clickhouse, policy, registry }: UsageReaderO
 function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: () => Policy): UsageReader {
   return {
     ofTenant: (tenantId, signal) => readerBy(tenants.of(tenantId, signal), tenants, policy),
-    async totals(tenantId, zone, nowMs) {
+    async totals(tenantId, calendar, nowMs) {
       const [day, month] = await Promise.all(
         (['day', 'month'] as const).map((period) =>
-          periodTotals(clickhouse, [tenantId], periodAt(period, zone, nowMs)),
+          periodTotals(clickhouse, [tenantId], periodAt(period, calendar, nowMs)),
         ),
       );
       return { day: useOf(day?.get(tenantId)), month: useOf(month?.get(tenantId)) };

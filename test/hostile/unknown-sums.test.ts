@@ -109,7 +109,7 @@ test('totals are announced with unknown units, read again, and restore nothing',
     topic: 'totals',
     deadLetters: { write: () => Promise.reject(new Error('no dead letter')) },
     clock,
-    zoneOf: () => null,
+    calendarOf: () => null,
     completeThroughMs: () => nowMs,
   });
   await announcer.announce(new Map([['giant', { partition: 0, degradedSinceMs: null }]]));

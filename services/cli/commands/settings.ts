@@ -8,7 +8,8 @@ import { pathOf } from './tenants.ts';
  */
 export const settingsCommand: Command = {
   name: 'set',
-  synopsis: 'ID [--plan NAME] [--name TEXT] [--limits NAME=UNITS,…] [--group NAME] [--time-zone ZONE]',
+  synopsis:
+    'ID [--plan NAME] [--name TEXT] [--limits NAME=UNITS,…] [--group NAME] [--time-zone ZONE] [--billing-day DAY]',
   summary: 'Change settings of a tenant. “none” removes one.',
   operands: [1, 1],
   flags: {
@@ -17,6 +18,7 @@ export const settingsCommand: Command = {
     limits: { type: 'string', help: 'Overrides of limits, e.g. minute=500,day=none.' },
     group: { type: 'string', help: 'Group of tenants whose shared limits apply too.' },
     'time-zone': { type: 'string', help: 'IANA zone of the calendar quotas.' },
+    'billing-day': { type: 'string', help: 'Day on which monthly quotas begin, 1 to 31.' },
   },
   example: 'set acme --plan pro --limits minute=500',
   run: set,
@@ -30,6 +32,7 @@ async function set(invocation: Invocation): Promise<Report> {
     display_name: valueOf(optional(invocation, 'name')),
     group: valueOf(optional(invocation, 'group')),
     time_zone: valueOf(optional(invocation, 'time-zone')),
+    billing_day: dayOf(optional(invocation, 'billing-day')),
     overrides: limits === undefined || limits === 'none' ? valueOf(limits) : overridesOf(limits),
   };
   if (Object.values(patch).every((value) => value === undefined))
@@ -41,6 +44,13 @@ async function set(invocation: Invocation): Promise<Report> {
 /** Value of a setting in the merge patch. Null removes the setting; undefined leaves it out of the patch. */
 function valueOf(text: string | undefined): string | null | undefined {
   return text === 'none' ? null : text;
+}
+
+function dayOf(text: string | undefined): number | null | undefined {
+  const value = valueOf(text);
+  if (typeof value !== 'string') return value;
+  if (!/^\d{1,2}$/.test(value)) throw new UsageError(`“${value}” is not a day; write --billing-day 15.`);
+  return Number(value);
 }
 
 function overridesOf(text: string): Record<string, number | null> {

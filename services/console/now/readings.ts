@@ -3,6 +3,7 @@ import type { RecentCaller } from '../../../shared/clickhouse/queries/recent-cal
 import type { ExactAmounts } from '../../../shared/domain/events/call-usage.ts';
 import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { calendarOf } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
@@ -205,7 +206,7 @@ async function readLimit(sources: NowSources, one: LimitToRead): Promise<LimitRe
         limits: aloneOf(limit),
         cost: 1,
         peek: true,
-        ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
+        calendar: calendarOf(record),
       }),
     ),
   );

@@ -3,7 +3,7 @@ import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import { zoneOfLimit } from '../../../shared/domain/quota.ts';
+import { calendarOfLimit } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
 import { limitsFor } from '../../../shared/policy/match.ts';
@@ -62,7 +62,7 @@ export function explainRefusal(
   const ends = limits.map((limit) =>
     limit.period === null
       ? atMs + limit.windowMs
-      : periodAt(limit.period, zoneOfLimit(limit, record), atMs).endMs,
+      : periodAt(limit.period, calendarOfLimit(limit, record), atMs).endMs,
   );
   return {
     reason: limits.map((limit) => sentence(limit)).join(' '),

@@ -87,7 +87,11 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
         </li>
         <li>
           <strong>Calendar</strong>: counts from the start of the period and starts anew at its end
-          (${record?.time_zone ?? 'UTC'}).
+          (${record?.time_zone ?? 'UTC'}${
+            record?.billing_day === undefined
+              ? null
+              : `; months begin on day ${record.billing_day}, or on the last day of a shorter month`
+          }).
         </li>
         <li>A refused request uses up nothing.</li>
       </ul>

@@ -1,5 +1,6 @@
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { calendarOf } from '../../../shared/domain/quota.ts';
 import { isExempt } from '../../../shared/policy/exempt.ts';
 import type { CredentialRejection } from '../../../shared/identity/credential-reading.ts';
 import type { CheckRequest, CheckResult } from '../../../shared/redis/decision/check.ts';
@@ -159,16 +160,15 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
   } = inputs;
   const { tenantId, userId, ip } = request.caller.identity;
   const groupId = record?.group ?? null;
-  const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek };
-  const timeZone = record?.time_zone;
+  const calendar = calendarOf(record);
+  const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek, calendar };
   const { waitMsMax, reserve, withUse, redisOnly } = request;
-  if (timeZone === undefined && waitMsMax === undefined && reserve === undefined && redisOnly === undefined)
+  if (waitMsMax === undefined && reserve === undefined && redisOnly === undefined)
     limiter.checkWith(check, onResult);
   else {
     limiter.checkWith(
       {
         ...check,
-        ...(timeZone === undefined ? {} : { timeZone }),
         ...(waitMsMax === undefined ? {} : { waitMsMax }),
         ...(redisOnly === undefined ? {} : { redisOnly }),
         ...(reserve === undefined ? {} : reservedCheck(inputs, reserve, peek)),

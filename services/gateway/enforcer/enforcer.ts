@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { calendarOf } from '../../../shared/domain/quota.ts';
 import { createCredentials } from '../../../shared/identity/credentials.ts';
 import type { Credentials } from '../../../shared/identity/credentials.ts';
 import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
@@ -269,10 +270,9 @@ export class Enforcer {
   #checkOf({ identity, limits, units, attributes }: Charge): CheckRequest {
     const { tenantId, userId, ip } = identity;
     const record = tenantId === null ? null : (this.records.get(tenantId) ?? null);
-    const timeZone = record?.time_zone;
     const groupId = record?.group ?? null;
-    const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek: false };
-    return timeZone === undefined ? check : { ...check, timeZone };
+    const calendar = calendarOf(record);
+    return { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek: false, calendar };
   }
 
   #currentIdentifier(): Identifier {

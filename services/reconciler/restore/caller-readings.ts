@@ -5,7 +5,8 @@ import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { CalendarPeriod, Limit } from '../../../shared/domain/limit.ts';
-import { isQuota, isTenantQuota, zoneOf } from '../../../shared/domain/quota.ts';
+import { calendarOfLimit, isQuota, isTenantQuota } from '../../../shared/domain/quota.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
 import type { Quota } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
@@ -16,8 +17,8 @@ import { addressPart } from '../../../shared/redis/keys.ts';
 import type { Caller } from '../../../shared/redis/decision/subjects.ts';
 import { baseKind } from '../../../shared/redis/decision/windows.ts';
 import type { BaseKind } from '../../../shared/redis/decision/windows.ts';
-import { zonesOf } from './tenant-readings.ts';
-import type { TenantReadingsQuery } from './tenant-readings.ts';
+import { limitsOf, periodsOf } from './tenant-readings.ts';
+import type { CalendarOfPeriod, TenantReadingsQuery } from './tenant-readings.ts';
 
 /**
  * One quota counter of a user, of an address or of all requests (`per: global`), with what ClickHouse counts for it.
@@ -27,7 +28,7 @@ export interface CallerReading {
   readonly caller: Caller;
   readonly quota: Quota;
   readonly span: PeriodSpan;
-  readonly zone: string | null;
+  readonly calendar: string | null;
   /** In smallest units, without the reserved amounts that `CallerReadingsQuery` excludes. */
   readonly consumed: Amount;
   readonly sinceReset: Amount;
@@ -52,8 +53,8 @@ type MutableReading = CallerReading & { consumed: Amount; sinceReset: Amount };
 
 /**
  * Reads the units of every quota counter of users and addresses that has units in a current period. Reads nothing if the policy
- * has no quota of this kind. A counter that tenants share (of an address, or of all requests) has periods in UTC and sums only
- * the tenants in UTC. `cut` is true when callers with little usage were left out.
+ * has no quota of this kind. A counter that tenants share (of an address, or of all requests) has periods in UTC, for tenants in
+ * all calendars. `cut` is true when callers with little usage were left out.
  */
 export async function readCallerQuotas(
   query: CallerReadingsQuery,
@@ -61,27 +62,21 @@ export async function readCallerQuotas(
   const { rowsMax } = query;
   const counters = new Map<string, MutableReading>();
   let cut = false;
-  const read = async (period: CalendarPeriod, zone: string | null): Promise<void> => {
-    const rows = await rowsOf(query, { period, zone });
+  for (const { period, calendar } of periodsOf(storedQuotas(query.policy), query)) {
+    const rows = await rowsOf(query, { period, calendar });
     cut ||= rows.length >= rowsMax;
-    for (const [tenantId, own] of Map.groupBy(rows, ({ tenant_id }) => tenant_id)) {
+    for (const [tenantId, rowsOfTenant] of Map.groupBy(rows, ({ tenant_id }) => tenant_id)) {
       const record = query.records.get(tenantId) ?? null;
-      if (zoneOf(record) !== zone) continue;
-      const afterReset = await rowsAfterReset(query, { tenantId, record, period, rowsMax });
-      addTenant(counters, query, { period, record, rows: own, afterReset });
+      const afterReset = await rowsAfterReset(query, { tenantId, record, period, calendar, rowsMax });
+      addTenant(counters, query, { period, calendar, record, rows: rowsOfTenant, afterReset });
     }
-  };
-  for (const period of periodsOf(query)) {
-    for (const zone of [null, ...zonesOf(query.records)]) await read(period, zone);
   }
   return { readings: [...counters.values()].toSorted((a, b) => usedShareOf(b) - usedShareOf(a)), cut };
 }
 
-function periodsOf({ policy }: TenantReadingsQuery): Set<CalendarPeriod> {
-  const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
-  const quotas = [...limits, ...policy.platform].filter(isQuota);
-  // Quotas per tenant are included, because they count callers without a tenant by their address.
-  return new Set(quotas.map(({ period }) => period));
+/** Quotas per tenant are included, because they count callers without a tenant by their address. */
+function storedQuotas(policy: Policy): readonly Quota[] {
+  return [...limitsOf(policy), ...policy.platform].filter(isQuota);
 }
 
 async function rowsOf(
@@ -95,21 +90,23 @@ async function rowsOf(
     reservedSinceMs,
     rowsMax,
   }: CallerReadingsQuery,
-  { period, zone }: { period: CalendarPeriod; zone: string | null },
+  { period, calendar }: CalendarOfPeriod,
 ): Promise<CallerConsumed[]> {
-  const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
-  const ofCallers = [...limits, ...policy.platform].filter(isCallerQuota);
-  const inZone = [...records.values()].filter((record) => zoneOf(record) === zone);
+  const ofCallers = storedQuotas(policy).filter(isCallerQuota);
+  const has = (quota: Quota, record: TenantRecord | null): boolean =>
+    quota.period === period && calendarOfLimit(quota, record) === calendar;
+  const isOfTenantsWithoutRecord = storedQuotas(policy).some((quota) => has(quota, null));
+  const inCalendar = [...records.values()].filter((record) => ofCallers.some((quota) => has(quota, record)));
   // The counter of an address or of all requests is shared by tenants, so it also sums tenants that are not in `tenantIds`.
   const isShared = ofCallers.some(({ per }) => !per.includes('tenant') && !per.includes('user'));
   const queried = tenantIds === undefined || isShared ? null : [...tenantIds];
   // Null reads all tenants.
-  const tenantsToRead = zone === null ? queried : inZone.map(({ tenant_id }) => tenant_id);
+  const tenantsToRead = isOfTenantsWithoutRecord ? queried : inCalendar.map(({ tenant_id }) => tenant_id);
   if (tenantsToRead?.length === 0) return [];
   if (ofCallers.length === 0 && tenantIds?.has(anonymousTenant) === false) return [];
   const isOfAllRequests = ofCallers.some(({ per }) => per.every((part) => part === 'global'));
   return readConsumedByCaller(clickhouse, {
-    fromMs: periodAt(period, zone, nowMs).startMs,
+    fromMs: periodAt(period, calendar, nowMs).startMs,
     // If all quotas are per tenant, only the callers without a tenant have a counter per address.
     tenantIds: ofCallers.length === 0 ? [anonymousTenant] : tenantsToRead,
     degradedSinceMs: isOfAllRequests ? null : (degradedSinceMs ?? null),
@@ -133,10 +130,10 @@ function isStoredQuota(limit: Limit): limit is Quota {
  */
 async function rowsAfterReset(
   { clickhouse, nowMs, reservedSinceMs }: CallerReadingsQuery,
-  { tenantId, record, period, rowsMax }: TenantPeriod,
+  { tenantId, record, period, calendar, rowsMax }: TenantPeriod,
 ): Promise<CallerConsumed[] | null> {
   const fromMs = record?.reset?.at_ms;
-  if (fromMs === undefined || fromMs <= periodAt(period, zoneOf(record), nowMs).startMs) return null;
+  if (fromMs === undefined || fromMs <= periodAt(period, calendar, nowMs).startMs) return null;
   return readConsumedByCaller(clickhouse, {
     ...{ fromMs, tenantIds: [tenantId], degradedSinceMs: null, reservedSinceMs, byAddress: true, rowsMax },
   });
@@ -146,11 +143,13 @@ interface TenantPeriod {
   readonly tenantId: string;
   readonly record: TenantRecord | null;
   readonly period: CalendarPeriod;
+  readonly calendar: string | null;
   readonly rowsMax: number;
 }
 
 interface TenantRows {
   readonly period: CalendarPeriod;
+  readonly calendar: string | null;
   readonly record: TenantRecord | null;
   readonly rows: readonly CallerConsumed[];
   readonly afterReset: readonly CallerConsumed[] | null;
@@ -159,13 +158,13 @@ interface TenantRows {
 function addTenant(
   counters: Map<string, MutableReading>,
   query: TenantReadingsQuery,
-  { period, record, rows, afterReset }: TenantRows,
+  { period, calendar, record, rows, afterReset }: TenantRows,
 ): void {
   const quotas = [...quotasOf(rows, query, record)].filter((quota) => quota.period === period);
   const add = (row: CallerConsumed, field: 'consumed' | 'sinceReset'): void => {
     for (const quota of quotas) {
       if (quota.route !== null && quota.route !== row.route) continue;
-      const counter = counterOf(counters, query, { row, quota, record });
+      const counter = counterOf(counters, query, { row, quota, record, calendar });
       if (counter === null) continue;
       const { consumed, reserved } = countedAmount(row, quantityOf(query.policy.quantities, quota.of));
       counter[field] = addAmounts(counter[field], withoutReserved(consumed, reserved));
@@ -201,10 +200,17 @@ function quotasOf(
   return quotas.values();
 }
 
+interface CounterQuery {
+  readonly row: CallerConsumed;
+  readonly quota: Quota;
+  readonly record: TenantRecord | null;
+  readonly calendar: string | null;
+}
+
 function counterOf(
   counters: Map<string, MutableReading>,
   { policy, nowMs }: TenantReadingsQuery,
-  { row, quota, record }: { row: CallerConsumed; quota: Quota; record: TenantRecord | null },
+  { row, quota, record, calendar }: CounterQuery,
 ): MutableReading | null {
   const caller = {
     tenantId: row.tenant_id === anonymousTenant ? null : row.tenant_id,
@@ -212,17 +218,18 @@ function counterOf(
     ip: row.client_ip,
   };
   const identity = identityOf(quota, caller);
-  if (zoneOf(record) !== null && sharedKinds.has(identity[0])) return null;
+  const owner = sharedKinds.has(identity[0]) ? null : record;
+  if (calendarOfLimit(quota, owner) !== calendar) return null;
   const key = JSON.stringify([quota.name, quota.period, quota.route, ...identity]);
   const existing = counters.get(key);
   if (existing !== undefined) return existing;
-  const { span, zone } = openReading(policy, row.tenant_id, quota, { record, atMs: nowMs });
-  const counter: MutableReading = { caller, quota, span, zone, consumed: 0, sinceReset: 0 };
+  const { span } = openReading(policy, row.tenant_id, quota, { record: owner, atMs: nowMs });
+  const counter: MutableReading = { caller, quota, span, calendar, consumed: 0, sinceReset: 0 };
   counters.set(key, counter);
   return counter;
 }
 
-/** Kinds of counters that tenants of different time zones may share. */
+/** Kinds of counters that tenants with different calendars may share. */
 const sharedKinds: ReadonlySet<BaseKind> = new Set(['address', 'global']);
 
 /** The identity that a counter belongs to: callers with the same identity share the counter. */

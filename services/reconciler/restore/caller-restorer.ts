@@ -47,7 +47,7 @@ export function createCallerRestorer({
   };
 
   async function raise(reading: CallerReading): Promise<void> {
-    const { caller, quota, span, zone, consumed, sinceReset } = reading;
+    const { caller, quota, span, calendar, consumed, sinceReset } = reading;
     if (consumed === null || sinceReset === null) {
       logger.error(
         { tenant_id: caller.tenantId, quota: quota.name },
@@ -58,7 +58,7 @@ export function createCallerRestorer({
     const { before, after } = await limiter.raiseQuota(caller.tenantId ?? '', quota, span.startMs, consumed, {
       caller,
       leastBaseline: Math.max(0, consumed - sinceReset),
-      ...(zone === null ? {} : { timeZone: zone }),
+      calendar,
     });
     if (after === before) return;
     raised.inc();

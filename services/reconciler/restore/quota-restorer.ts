@@ -82,7 +82,7 @@ export function createQuotaRestorer({
   }
 
   async function raise(reading: CompleteReading, open: OpenReservations): Promise<void> {
-    const { tenantId, quota, span, zone, consumed, sinceReset, reserved } = reading;
+    const { tenantId, quota, span, calendar, consumed, sinceReset, reserved } = reading;
     if (consumed === null || sinceReset === null || reserved === null) {
       compared.inc({ result: 'unknown' });
       return;
@@ -92,7 +92,7 @@ export function createQuotaRestorer({
       // Units from before a reset do not count. Redis stores these units as the baseline; this value replaces a baseline that was
       // lost.
       leastBaseline: Math.max(0, consumed - sinceReset),
-      ...(zone === null ? {} : { timeZone: zone }),
+      calendar,
     });
     compared.inc({ result: after > before ? 'raised' : 'right' });
     // Units and smallest units of other quantities cannot be added.

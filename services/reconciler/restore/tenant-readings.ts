@@ -1,7 +1,7 @@
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
-import type { CalendarPeriod } from '../../../shared/domain/limit.ts';
+import type { CalendarPeriod, Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import { isTenantQuota, zoneOf } from '../../../shared/domain/quota.ts';
+import { calendarOf, calendarOfLimit, isTenantQuota } from '../../../shared/domain/quota.ts';
 import type { Quota } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
@@ -23,16 +23,14 @@ export interface TenantReadingsQuery {
 
 /**
  * Reads what ClickHouse counts for every quota counter of every tenant with usage in a current period. Sends
- * one query for each period and time zone in use, whatever the number of tenants. Returns the counters closest to their
+ * one query for each period and calendar in use, whatever the number of tenants. Returns the counters closest to their
  * limit first, because these limits are exceeded soonest if their counters stay lost.
  */
 export async function readTenantQuotas(query: TenantReadingsQuery): Promise<QuotaReading[]> {
-  const { policy } = query;
   let readings: QuotaReading[] = [];
-  for (const zone of zonesIn(query)) {
-    for (const period of periodsIn(policy)) {
-      readings = readings.concat(await readPeriod(query, period, zone));
-    }
+  const quotas = limitsOf(query.policy).filter(isTenantQuota);
+  for (const { period, calendar } of periodsOf(quotas, query)) {
+    readings = readings.concat(await readPeriod(query, period, calendar));
   }
   return readings.toSorted((a, b) => usedShareOf(b) - usedShareOf(a));
 }
@@ -40,21 +38,27 @@ export async function readTenantQuotas(query: TenantReadingsQuery): Promise<Quot
 async function readPeriod(
   { clickhouse, policy, records, nowMs, tenantIds }: TenantReadingsQuery,
   period: CalendarPeriod,
-  zone: string | null,
+  calendar: string | null,
 ): Promise<QuotaReading[]> {
-  const inZone = [...(tenantIds ?? records.keys())].filter((id) => zoneOf(records.get(id) ?? null) === zone);
+  const has = (quota: Quota, record: TenantRecord | null): boolean =>
+    quota.period === period && calendarOfLimit(quota, record) === calendar;
+  const quotas = limitsOf(policy).filter(isTenantQuota);
+  const withRecord = [...(tenantIds ?? records.keys())].filter((id) =>
+    quotas.some((quota) => has(quota, records.get(id) ?? null)),
+  );
+  const isOfTenantsWithoutRecord = quotas.some((quota) => has(quota, null));
   const rows = await readConsumed(clickhouse, {
-    fromMs: periodAt(period, zone, nowMs).startMs,
-    // Most tenants in UTC have no record, so their ids are not known here and all tenants are read.
-    tenantIds: zone === null && tenantIds === undefined ? null : inZone,
+    fromMs: periodAt(period, calendar, nowMs).startMs,
+    // Most tenants have no record, so their ids are not known here and all tenants are read.
+    tenantIds: isOfTenantsWithoutRecord && tenantIds === undefined ? null : withRecord,
   });
   const readings: QuotaReading[] = [];
   for (const [tenantId, routes] of Map.groupBy(rows, ({ tenant_id }) => tenant_id)) {
     const record = records.get(tenantId) ?? null;
-    if (tenantId === anonymousTenant || zoneOf(record) !== zone) continue;
+    if (tenantId === anonymousTenant) continue;
     const plans = new Set(routes.map(({ plan }) => plan));
     for (const quota of quotasOfPlans(plans, { policy, record, nowMs })) {
-      if (quota.period !== period) continue;
+      if (!has(quota, record)) continue;
       const reading = openReading(policy, tenantId, quota, { record, atMs: nowMs });
       const counted = routes
         .filter(({ route }) => quota.route === null || quota.route === route)
@@ -82,18 +86,37 @@ function quotasOfPlans(
   return quotas.values();
 }
 
-function periodsIn(policy: Policy): Set<CalendarPeriod> {
-  const limits = [...policy.plans.values(), ...policy.routes].flatMap(({ limits: own }) => own);
-  return new Set(limits.filter(isTenantQuota).map(({ period }) => period));
+/** The limits of all plans and routes. */
+export function limitsOf({ plans, routes }: Policy): readonly Limit[] {
+  return [...plans.values(), ...routes].flatMap(({ limits }) => limits);
 }
 
-function zonesIn({ records, tenantIds }: TenantReadingsQuery): Set<string | null> {
-  if (tenantIds === undefined) return new Set([null, ...zonesOf(records)]);
-  return new Set([...tenantIds].map((tenantId) => zoneOf(records.get(tenantId) ?? null)));
+/** A kind of period in a calendar. */
+export interface CalendarOfPeriod {
+  readonly period: CalendarPeriod;
+  readonly calendar: string | null;
 }
 
-export function zonesOf(records: ReadonlyMap<string, TenantRecord>): Set<string> {
-  return new Set([...records.values()].map(zoneOf).filter((zone) => zone !== null));
+/** The periods of these quotas in the calendars of all tenants, or of the tenants of the query; each of them once. */
+export function periodsOf(
+  quotas: readonly Quota[],
+  { records, tenantIds }: TenantReadingsQuery,
+): Iterable<CalendarOfPeriod> {
+  const owners =
+    tenantIds === undefined
+      ? [null, ...records.values()]
+      : [...tenantIds].map((tenantId) => records.get(tenantId) ?? null);
+  const calendars = new Map<string, TenantRecord | null>(
+    owners.map((record) => [calendarOf(record) ?? '', record]),
+  );
+  const found = new Map<string, CalendarOfPeriod>();
+  for (const quota of quotas) {
+    for (const record of calendars.values()) {
+      const calendar = calendarOfLimit(quota, record);
+      found.set(`${quota.period} ${calendar ?? ''}`, { period: quota.period, calendar });
+    }
+  }
+  return found.values();
 }
 
 function usedShareOf({ consumed, quota }: QuotaReading): number {

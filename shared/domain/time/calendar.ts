@@ -1,4 +1,5 @@
 import type { CalendarPeriod } from '../limit.ts';
+import { calendarParts } from './calendar-name.ts';
 
 /**
  * A calendar period in Unix milliseconds: `startMs` is its first instant, `endMs` the first instant of the next
@@ -13,25 +14,27 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
 /**
- * The calendar period that contains `nowMs` in an IANA zone (null: UTC). Weeks begin on Monday. An hour is an hour of
- * UTC in every zone. Periods have no gaps and no overlaps: if a change of the clocks skips or repeats midnight, a day
- * begins at the first instant with its date, and does not end when the clocks return to the previous date. Throws
- * RangeError for an unknown zone; callers check input with `isTimeZone`.
+ * The period of a calendar (see `calendarParts`) that contains `nowMs`. Weeks begin on Monday, months on the calendar's
+ * billing day. An hour is an hour of UTC in every zone. Periods have no gaps and no overlaps: if a change of the clocks
+ * skips or repeats midnight, a day begins at the first instant with its date, and does not end when the clocks return to
+ * the previous date. Throws RangeError for an unknown zone; callers check input with `isTimeZone`.
  */
-export function periodAt(period: CalendarPeriod, zone: string | null, nowMs: number): PeriodSpan {
+export function periodAt(period: CalendarPeriod, calendar: string | null, nowMs: number): PeriodSpan {
   if (period === 'hour') {
     const startMs = Math.floor(nowMs / hourMs) * hourMs;
     return { startMs, endMs: startMs + hourMs };
   }
-  const [first, next] = datesAround(period, nowMs + offsetAt(zone, nowMs));
+  const { zone, billingDay } = calendarParts(calendar);
+  const [first, next] = datesAround(period, billingDay, nowMs + offsetAt(zone, nowMs));
   const endMs = firstInstantOf(zone, next);
   if (endMs > nowMs) return { startMs: firstInstantOf(zone, first), endMs };
   // The clocks were set back to the previous date after midnight.
-  return { startMs: endMs, endMs: firstInstantOf(zone, datesAround(period, next)[1]) };
+  return { startMs: endMs, endMs: firstInstantOf(zone, datesAround(period, billingDay, next)[1]) };
 }
 
-/** The date of an instant in a zone: `YYYY-MM-DD`. */
-export function dateAt(zone: string | null, atMs: number): string {
+/** The date of an instant in a calendar: `YYYY-MM-DD`. */
+export function dateAt(calendar: string | null, atMs: number): string {
+  const { zone } = calendarParts(calendar);
   return new Date(atMs + offsetAt(zone, atMs)).toISOString().slice(0, 10);
 }
 
@@ -49,15 +52,22 @@ export function isTimeZone(zone: string): boolean {
   }
 }
 
-/** The zone as the argument of `periodAt`; null (UTC) if the name is absent or unknown. */
-export function zoneNamed(name: string | undefined): string | null {
-  return name === undefined || name === 'UTC' || !isTimeZone(name) ? null : name;
+/**
+ * The zone as a part of a calendar; null (UTC) if the name is absent or unknown, because a record that another release
+ * wrote must not stop a decision.
+ */
+export function zoneNamed(name: string | null | undefined): string | null {
+  return name === undefined || name === null || name === 'UTC' || !isTimeZone(name) ? null : name;
 }
 
 /**
  * First date of the period and first date of the next period, each as the Unix milliseconds of its midnight in UTC.
  */
-function datesAround(period: 'day' | 'week' | 'month', localMs: number): [number, number] {
+function datesAround(
+  period: 'day' | 'week' | 'month',
+  billingDay: number,
+  localMs: number,
+): [number, number] {
   const midnight = Math.floor(localMs / dayMs) * dayMs;
   if (period === 'day') return [midnight, midnight + dayMs];
   const date = new Date(midnight);
@@ -66,7 +76,16 @@ function datesAround(period: 'day' | 'week' | 'month', localMs: number): [number
     return [monday, monday + 7 * dayMs];
   }
   const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()];
-  return [Date.UTC(year, month, 1), Date.UTC(year, month + 1, 1)];
+  const first = billingDate(year, month, billingDay);
+  return midnight < first
+    ? [billingDate(year, month - 1, billingDay), first]
+    : [first, billingDate(year, month + 1, billingDay)];
+}
+
+/** The day on which a billing month begins: the billing day, or the last day of a month that is too short for it. */
+function billingDate(year: number, month: number, billingDay: number): number {
+  const lastDay = new Date(Date.UTC(year, month + 1, 0)).getUTCDate();
+  return Date.UTC(year, month, Math.min(billingDay, lastDay));
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Amount } from '../amount.ts';
+import { billingDayMax } from '../time/calendar-name.ts';
 import { readInstant } from '../time/instant.ts';
 import type { TopicRecord } from './record.ts';
 import {
@@ -49,6 +50,8 @@ export interface TenantTotals {
   readonly plan: string;
   /** IANA zone in which the day and the month are computed; absent: UTC. */
   readonly time_zone?: string;
+  /** Day on which the month begins; absent: 1. */
+  readonly billing_day?: number;
   readonly day: PeriodTotals;
   readonly month: PeriodTotals;
   /**
@@ -81,6 +84,10 @@ export function readTotals({ key, value }: Pick<TopicRecord, 'key' | 'value'>): 
 
 const isAmount = nullable(isFiniteNumber);
 const count = numberFrom(0);
+const isBillingDay = checkOf(
+  { type: 'integer', minimum: 1, maximum: billingDayMax },
+  (day) => Number.isInteger(day) && Number(day) >= 1 && Number(day) <= billingDayMax,
+);
 const isTime = checkOf(
   { type: 'string', pattern: '^\\d{4}-\\d{2}-\\d{2}T' },
   (value) => typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(value),
@@ -124,6 +131,7 @@ export const totalsShape: Shape<TenantTotals> = {
   tenant_id: checkOf({ type: 'string', minLength: 1 }, (id) => isText(id) && id !== ''),
   plan: isText,
   time_zone: optional(isText),
+  billing_day: optional(isBillingDay),
   day: isPeriod,
   month: isPeriod,
   day_by_route: optional(isAmounts),

@@ -62,7 +62,7 @@ export function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
       windows: shape.windows.filter((_, index) => indexes.includes(index)),
       subjects: shape.subjects.filter((_, index) => subjects[index]?.tag === tag),
       subjectOf: indexes.map((index) => own.findIndex((subject) => subject === subjectAt(index))),
-      timeZones: shape.timeZones.filter((_, index) => indexes.includes(index)),
+      calendars: shape.calendars.filter((_, index) => indexes.includes(index)),
       quantities: shape.quantities,
       quantityOf: shape.quantityOf.filter((_, index) => indexes.includes(index)),
     };

@@ -33,8 +33,8 @@ export interface CheckRequest {
   readonly withUse?: boolean;
   /** True if the caller refuses the request when it is decided without Redis: such a check charges nothing. */
   readonly redisOnly?: boolean;
-  /** IANA time zone of the tenant's calendar quotas; UTC where it is absent or unknown. */
-  readonly timeZone?: string;
+  /** Calendar of the tenant's quotas (see `calendarOf`); UTC where it is absent. */
+  readonly calendar?: string | null;
   /**
    * Longest wait for Redis's reply to this check: a later reply opens the circuit breaker. Absent: the limiter's `callTimeoutMs`.
    */

@@ -147,10 +147,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   function checkWith(request: CheckRequest, onResult: (result: CheckResult) => void): void {
     const startedAt = performance.now();
-    const { tenantId, userId, limits, timeZone = 'UTC' } = request;
+    const { tenantId, userId, limits, calendar } = request;
     const reserves = isReserving(request) && isValidRequest(request);
     const contents = reserves ? 'reserve' : request.withUse === true && request.peek ? 'use' : 'limits';
-    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone, contents);
+    const shape = shapeOf(limits, tenantId !== null, userId !== null, calendar ?? 'UTC', contents);
     const own = shape.subjects.map((kind) => subjects.of(kind, request));
     if (reserves) {
       void checkReserving(request, shape, own, startedAt).then(onResult);

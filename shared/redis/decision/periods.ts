@@ -1,4 +1,5 @@
 import { periodAt, zoneNamed } from '../../domain/time/calendar.ts';
+import { calendarName, calendarParts } from '../../domain/time/calendar-name.ts';
 import type { CalendarPeriod } from '../../domain/limit.ts';
 
 /**
@@ -12,9 +13,9 @@ export interface Periods {
   readonly after: number;
 }
 
-/** Caches the current period of each kind (hour, day, …) and time zone until it is over. */
+/** Caches the current period of each kind (hour, day, …) and calendar until it is over. */
 export interface PeriodCache {
-  around(period: CalendarPeriod, timeZone: string, atMs: number): Periods;
+  around(period: CalendarPeriod, calendar: string, atMs: number): Periods;
 }
 
 const periodsMax = 1000;
@@ -22,12 +23,12 @@ const periodsMax = 1000;
 export function createPeriodCache(): PeriodCache {
   const periodsByName = new Map<string, Periods>();
   return {
-    around: (period, timeZone, atMs) => {
-      const name = `${period} ${timeZone}`;
+    around: (period, calendar, atMs) => {
+      const name = `${period} ${calendar}`;
       const cached = periodsByName.get(name);
       if (cached !== undefined && atMs >= cached.start && atMs < cached.finish) return cached;
       if (periodsByName.size >= periodsMax) periodsByName.clear();
-      const periods = periodsAround(period, timeZone, atMs);
+      const periods = periodsAround(period, calendar, atMs);
       periodsByName.set(name, periods);
       return periods;
     },
@@ -35,16 +36,17 @@ export function createPeriodCache(): PeriodCache {
 }
 
 /**
- * Returns the period of `timeZone` that contains `atMs`, and the bounds of the periods before and after it. The script chooses
+ * Returns the period of `calendar` that contains `atMs`, and the bounds of the periods before and after it. The script chooses
  * one of the three by Redis's clock. A time zone that does not exist counts as UTC.
  */
-export function periodsAround(period: CalendarPeriod, timeZone: string, atMs: number): Periods {
-  const zone = zoneNamed(timeZone);
-  const { startMs, endMs } = periodAt(period, zone, atMs);
+export function periodsAround(period: CalendarPeriod, calendar: string, atMs: number): Periods {
+  const { zone, billingDay } = calendarParts(calendar);
+  const known = calendarName({ zone: zoneNamed(zone), billingDay });
+  const { startMs, endMs } = periodAt(period, known, atMs);
   return {
-    before: periodAt(period, zone, startMs - 1).startMs,
+    before: periodAt(period, known, startMs - 1).startMs,
     start: startMs,
     finish: endMs,
-    after: periodAt(period, zone, endMs).endMs,
+    after: periodAt(period, known, endMs).endMs,
   };
 }

@@ -23,7 +23,7 @@ export interface QuotaCounters {
     limit: Limit,
     periodStartMs: number,
     consumed: number,
-    options?: { leastBaseline?: number; timeZone?: string; caller?: Caller },
+    options?: { leastBaseline?: number; calendar?: string | null; caller?: Caller },
   ): Promise<{ before: number; after: number }>;
 }
 
@@ -45,13 +45,17 @@ export function createQuotaCounters(options: QuotaCountersOptions): QuotaCounter
       limit,
       periodStartMs,
       consumed,
-      { leastBaseline = 0, timeZone = 'UTC', caller } = {},
+      { leastBaseline = 0, calendar = null, caller } = {},
     ) => {
       // A larger number would not fit into the bytes of the field.
       if (!(Math.abs(consumed) <= amountMax)) {
         throw new TollgateError('REDIS_VALUE_REFUSED', `a quota counter cannot hold ${consumed} units`);
       }
-      const { before, start, finish } = periodsAround(limit.period ?? 'day', timeZone, periodStartMs);
+      const { before, start, finish } = periodsAround(
+        limit.period ?? 'day',
+        calendar ?? 'UTC',
+        periodStartMs,
+      );
       const period = [before, start, finish, Math.floor(consumed), Math.floor(leastBaseline)];
       const args = [redisTime?.now() ?? '', epochMs(), windowOf(limit).field, ...period];
       const subject = caller === undefined ? subjects.tenant(tenantId) : subjectOf(limit, caller);

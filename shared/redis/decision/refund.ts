@@ -101,8 +101,8 @@ export function createRefunds(options: RefundOptions): Refunds {
     totals: InTotals,
     chargedAtMs: number | null,
   ): Promise<number> {
-    const { tenantId, userId, limits, timeZone = 'UTC' } = request;
-    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
+    const { tenantId, userId, limits, calendar } = request;
+    const shape = shapeOf(limits, tenantId !== null, userId !== null, calendar ?? 'UTC');
     const returned = await Promise.all(
       shape.subjects.map(async (kind, subjectIndex) => {
         const subject = subjects.of(kind, request);
@@ -134,7 +134,7 @@ export function createRefunds(options: RefundOptions): Refunds {
     if (window === undefined) return false;
     const nowMs = clock.now();
     if (window.period === null) return nowMs - atMs < window.spanMs * (1 - marginShare);
-    return atMs >= periods.around(window.period, shape.timeZones[place] ?? 'UTC', nowMs).start;
+    return atMs >= periods.around(window.period, shape.calendars[place] ?? 'UTC', nowMs).start;
   }
 
   function refundArguments(request: CheckRequest, shape: Shape, place: number): (string | number)[] {
@@ -143,7 +143,7 @@ export function createRefunds(options: RefundOptions): Refunds {
     const { field, period, spanMs } = window;
     const units = unitsOf(request, shape, place);
     if (period === null) return [units, field, 0, spanMs, 0, 0, 0, 0];
-    const bounds = periods.around(period, shape.timeZones[place] ?? 'UTC', clock.now());
+    const bounds = periods.around(period, shape.calendars[place] ?? 'UTC', clock.now());
     return [units, field, 1, spanMs, bounds.before, bounds.start, bounds.finish, bounds.after];
   }
 

@@ -35,7 +35,7 @@ export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): 
   let [fromMs, untilMs] = [-Infinity, Infinity];
   for (const [index, window] of shape.windows.entries()) {
     const { units, spanMs, burst, grainMs, period, shadow, counts } = window;
-    const bounds = period === null ? null : periods.around(period, shape.timeZones[index] ?? 'UTC', nowMs);
+    const bounds = period === null ? null : periods.around(period, shape.calendars[index] ?? 'UTC', nowMs);
     if (bounds !== null)
       [fromMs, untilMs] = [Math.max(fromMs, bounds.start), Math.min(untilMs, bounds.finish)];
     at = bytes.writeUInt8((shape.subjectOf[index] ?? 0) + 1, at);

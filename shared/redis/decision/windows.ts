@@ -1,5 +1,6 @@
 import { attributeNames } from '../../domain/limit.ts';
 import type { CalendarPeriod, Limit, LimitState } from '../../domain/limit.ts';
+import { calendarOfCounter } from '../../domain/quota.ts';
 import { amountMax, requestsName } from '../../domain/usage/quantity.ts';
 import { windowField } from '../keys.ts';
 
@@ -59,10 +60,10 @@ export interface Shape {
   /** For each window, the index of its kind in `subjects`. */
   readonly subjectOf: readonly number[];
   /**
-   * For each window, the time zone of its calendar periods. A counter that tenants share is in UTC, because tenants have
-   * different time zones.
+   * For each window, the calendar of its periods. A counter that tenants share is in UTC, because tenants have different
+   * calendars.
    */
-  readonly timeZones: readonly string[];
+  readonly calendars: readonly string[];
   /** The names of the quantities that the windows count. The first is always `requests`. */
   readonly quantities: readonly string[];
   /** For each window, the index of its quantity in `quantities`. */
@@ -71,7 +72,7 @@ export interface Shape {
 
 const windows = new WeakMap<Limit, Window>();
 const shapes = new WeakMap<readonly Limit[], Map<string, Shape>>();
-const zonesMax = 500;
+const calendarsMax = 500;
 
 export function windowOf(limit: Limit): Window {
   const cached = windows.get(limit);
@@ -99,24 +100,24 @@ export function windowOf(limit: Limit): Window {
 
 /**
  * Returns the shape of a list of limits. It is compiled once for each array, kind of caller (with or without tenant and user) and
- * time zone. The array object is the cache key, so pass the same object for the same plan and route. `concurrent` limits are left
+ * calendar. The array object is the cache key, so pass the same object for the same plan and route. `concurrent` limits are left
  * out, because they are counted as leases.
  */
 export function shapeOf(
   limits: readonly Limit[],
   hasTenant: boolean,
   hasUser: boolean,
-  timeZone: string,
+  calendar: string,
   contents: ShapeContents = 'limits',
 ): Shape {
   const kind = contents === 'limits' ? '' : contents;
-  const variant = kind + (hasTenant ? 't' : '') + (hasUser ? 'u' : '') + timeZone;
+  const variant = kind + (hasTenant ? 't' : '') + (hasUser ? 'u' : '') + calendar;
   let variants = shapes.get(limits);
   if (variants === undefined) shapes.set(limits, (variants = new Map<string, Shape>()));
   const cached = variants.get(variant);
   if (cached !== undefined) return cached;
-  if (variants.size >= zonesMax) variants.clear();
-  const shape = compile(limits, hasTenant, hasUser, timeZone, contents);
+  if (variants.size >= calendarsMax) variants.clear();
+  const shape = compile(limits, hasTenant, hasUser, calendar, contents);
   variants.set(variant, shape);
   return shape;
 }
@@ -125,13 +126,13 @@ function compile(
   limits: readonly Limit[],
   hasTenant: boolean,
   hasUser: boolean,
-  timeZone: string,
+  calendar: string,
   contents: ShapeContents,
 ): Shape {
   const subjects: SubjectKind[] = [];
   const subjectOf: number[] = [];
   const counted: Window[] = [];
-  const timeZones: string[] = [];
+  const calendars: string[] = [];
   const quantities: string[] = [requestsName];
   const quantityOf: number[] = [];
   const used = new Set<string>();
@@ -149,10 +150,10 @@ function compile(
       subjectOf.push(subjects.indexOf(kind));
       quantityOf.push(quantities.indexOf(limit.of));
       counted.push(one);
-      timeZones.push(isShared(kind) ? 'UTC' : timeZone);
+      calendars.push(calendarOfCounter(limit, isShared(kind) ? null : calendar) ?? 'UTC');
     }
   }
-  return { windows: counted, subjects, subjectOf, timeZones, quantities, quantityOf };
+  return { windows: counted, subjects, subjectOf, calendars, quantities, quantityOf };
 }
 
 /** Returns the windows that a shape has beside the window of a limit. A limit of requests has no reserved part. */
@@ -195,7 +196,7 @@ function withUse(state: LimitState, { counts, units }: Window, remaining: number
   return { ...state, use: { used: state.use.used - reserved, reserved } };
 }
 
-/** Whether tenants of different time zones share the counters of this kind. */
+/** Whether tenants with different calendars share the counters of this kind. */
 function isShared(kind: SubjectKind): boolean {
   return kind.startsWith('address') || kind === 'global' || kind === 'group';
 }

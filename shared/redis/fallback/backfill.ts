@@ -90,7 +90,7 @@ export function createBackfill(options: BackfillOptions): Backfill {
     const parts: BatchPart[] = [];
     for (const row of rows.values()) {
       if (!row.local.hasUnsent()) continue;
-      parts.push({ row, window: row.window, timeZone: row.timeZone, entries: row.local.beginSending() });
+      parts.push({ row, window: row.window, calendar: row.calendar, entries: row.local.beginSending() });
     }
     return parts.length === 0 ? null : { sequence: (sequence += 1), parts };
   }
@@ -105,7 +105,7 @@ export function createBackfill(options: BackfillOptions): Backfill {
     return (await replyWithin(runScript(redis, backfillScript, keys, args), timeoutMs)) as number[];
   }
 
-  function argumentsOf({ window, timeZone, entries }: BatchPart, offset: number): (string | number)[] {
+  function argumentsOf({ window, calendar, entries }: BatchPart, offset: number): (string | number)[] {
     const { field, period, spanMs, grainMs } = window;
     const entryArguments = entries.flatMap(({ firstMs, lastMs, units }) => [
       firstMs + offset,
@@ -113,7 +113,7 @@ export function createBackfill(options: BackfillOptions): Backfill {
       units,
     ]);
     const newestMs = (entries.at(-1)?.lastMs ?? 0) + offset;
-    const bounds = period === null ? null : periods.around(period, timeZone, newestMs);
+    const bounds = period === null ? null : periods.around(period, calendar, newestMs);
     const { before = 0, start = 0, finish = 0 } = bounds ?? {};
     return [
       field,

@@ -40,7 +40,7 @@ export interface Account {
 export interface Row {
   readonly local: LocalWindow;
   window: Window;
-  timeZone: string;
+  calendar: string;
   /** Usage in Redis that was last passed to the window. A reply with a different usage is newer. */
   observedUsed: number;
   observedResetAtMs: number;
@@ -54,7 +54,7 @@ export interface Batch {
 export interface BatchPart {
   readonly row: Row;
   readonly window: Window;
-  readonly timeZone: string;
+  readonly calendar: string;
   readonly entries: readonly LocalEntry[];
 }
 
@@ -136,14 +136,14 @@ export function createLocalLedger({
 }
 
 /** Returns the account's row for a window; creates it if it does not exist. */
-export function rowOf({ rows }: Account, window: Window, timeZone: string): Row {
+export function rowOf({ rows }: Account, window: Window, calendar: string): Row {
   let row = rows.get(window.field);
   if (row === undefined) {
     const local = window.period === null ? createSlidingWindow() : createQuotaWindow();
-    row = { local, window, timeZone, observedUsed: 0, observedResetAtMs: 0 };
+    row = { local, window, calendar, observedUsed: 0, observedResetAtMs: 0 };
     rows.set(window.field, row);
   }
   row.window = window;
-  row.timeZone = timeZone;
+  row.calendar = calendar;
   return row;
 }

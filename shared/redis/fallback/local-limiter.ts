@@ -92,10 +92,10 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
     const accounts = part.subjects.map((subject) => ledger.accountOf(subject));
     let roomBefore = true;
     const counted = shape.windows.map((window, index): Counted => {
-      const timeZone = shape.timeZones[index] ?? 'UTC';
-      const rules = rulesOf(window, timeZone, nowMs);
+      const calendar = shape.calendars[index] ?? 'UTC';
+      const rules = rulesOf(window, calendar, nowMs);
       const account = accountAt(accounts, part, index);
-      const row = rowOf(account, window, timeZone);
+      const row = rowOf(account, window, calendar);
       observeRedis(row, part, index, nowMs);
       const amount = amounts[shape.quantityOf[index] ?? 0] ?? 0;
       const need = Math.max(least, amount);
@@ -129,7 +129,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
     for (const account of accounts) ledger.update(account, nowMs);
   }
 
-  function rulesOf(window: Window, timeZone: string, nowMs: number): WindowRules {
+  function rulesOf(window: Window, calendar: string, nowMs: number): WindowRules {
     const coarse = ledger.entries() > exactEntriesMax;
     const nodeCount = Math.max(1, nodes());
     return {
@@ -138,7 +138,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
       burst: Math.floor(window.burst / nodeCount),
       spanMs: window.spanMs,
       grainMs: coarse ? Math.max(window.grainMs, Math.floor(window.spanMs / 64)) : window.grainMs,
-      periods: window.period === null ? null : periods.around(window.period, timeZone, nowMs),
+      periods: window.period === null ? null : periods.around(window.period, calendar, nowMs),
       nodes: nodeCount,
     };
   }

@@ -58,7 +58,7 @@ export function createQuotaWindow(): LocalWindow {
     const [startsMs, endsMs] =
       nowMs >= finish ? [finish, after] : nowMs < start ? [before, start] : [start, finish];
     if (endsMs <= finishMs) return;
-    // If the stored period ends later than this one starts, the time zone was changed and both periods overlap: the used units
+    // If the stored period ends later than this one starts, the calendar was changed and both periods overlap: the used units
     // then stay counted.
     if (finishMs <= startsMs) [unsent, inFlight, inRedis, startMs] = [0, 0, 0, startsMs];
     finishMs = endsMs;

@@ -22,8 +22,8 @@ export interface UsageRecorderOptions {
  */
 export function createUsageRecorder({ subjects, partsOf, reservations, nowMs }: UsageRecorderOptions) {
   return async (request: RecordedRequest): Promise<SettleResult> => {
-    const { tenantId, userId, limits, timeZone = 'UTC', amounts = {} } = request;
-    const shape = shapeOf(limits, tenantId !== null, userId !== null, timeZone);
+    const { tenantId, userId, limits, calendar, amounts = {} } = request;
+    const shape = shapeOf(limits, tenantId !== null, userId !== null, calendar ?? 'UTC');
     const own = shape.subjects.map((kind) => subjects.of(kind, request));
     const nothing = Object.fromEntries(Object.keys(amounts).map((name) => [name, 0]));
     const parts = partsOf({ ...request, amounts: nothing }, shape, own);

@@ -154,7 +154,7 @@ export function createReserve(options: ReserveOptions): Reserve {
       windows: [],
       subjects: [],
       subjectOf: [],
-      timeZones: [],
+      calendars: [],
       quantityOf: [],
     };
     const ofHome = parts.find(isHome) ?? { part: { request, shape: empty, subjects: [] }, indexes: [] };

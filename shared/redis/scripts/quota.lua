@@ -8,8 +8,8 @@ local QUOTA = '<I6I6I6I6'
 -- * In an earlier period: no unit is used in this period.
 -- * In a later period: returns the later start and its units. A quota never goes back to an earlier period, even if a clock was
 --   set back.
--- * Between the bounds of these two periods: the tenant's time zone was changed, and the old period overlaps with this one. The
---   units stay counted to the end of this period.
+-- * Between the bounds of these two periods: the tenant's calendar (time zone or billing day) was changed, and the old period
+--   overlaps with this one. The units stay counted to the end of this period.
 -- * Ahead of the clock by more than AHEAD_MS_MAX: it was written while the clock was wrong. The units count in this period.
 local function quotaIn(packed, before, start, finish, epoch)
   local stored, used, baseline, seen = unpackFrom(QUOTA, packed)

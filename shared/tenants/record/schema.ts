@@ -3,6 +3,7 @@ import type { TSchema } from 'typebox';
 import { idLengthMax } from '../../domain/identity.ts';
 import { webAddressLengthMax, emailLengthMax } from '../../domain/notification-target.ts';
 import { historyEntriesMax } from '../../domain/tenant.ts';
+import { billingDayMax } from '../../domain/time/calendar-name.ts';
 import { versionMax } from '../../domain/topics/tenant-record.ts';
 
 /**
@@ -122,6 +123,14 @@ export const settings = {
   ),
   time_zone: Type.Optional(
     Type.String({ format: 'time-zone', maxLength: 64, description: 'IANA zone of calendar quotas.' }),
+  ),
+  billing_day: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: billingDayMax,
+      description:
+        'Day on which monthly quotas begin. A month without this day begins on its last day. Absent: 1, or the day in the policy.',
+    }),
   ),
 };
 

@@ -122,7 +122,7 @@ beforeEach(() => redis.call('FLUSHALL'));
 async function usedBy(caller: Caller): Promise<Record<string, number>> {
   const record = records.get(caller.tenantId ?? '') ?? null;
   const limits = quotasFor(policy, { plan: 'free', record, nowMs }, isQuota);
-  const zone = record?.time_zone === undefined ? {} : { timeZone: record.time_zone };
+  const zone = record?.time_zone === undefined ? {} : { calendar: record.time_zone };
   const result = await limiter.check({ ...caller, limits, cost: 1, peek: true, ...zone });
   if (result.degraded) throw new Error('Redis did not answer');
   return Object.fromEntries(result.states.map(({ name, limit, remaining }) => [name, limit - remaining]));

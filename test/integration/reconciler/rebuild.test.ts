@@ -133,7 +133,7 @@ async function usedOf(tenantId: string): Promise<Record<string, number>> {
     limits,
     cost: 1,
     peek: true,
-    ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
+    ...(record?.time_zone === undefined ? {} : { calendar: record.time_zone }),
   });
   if (result.degraded) throw new Error('Redis did not answer');
   return Object.fromEntries(result.states.map(({ name, limit, remaining }) => [name, limit - remaining]));

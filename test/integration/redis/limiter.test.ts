@@ -236,9 +236,9 @@ describe('restoration of quotas', () => {
 
   test('quotas follow the calendar of the tenant’s time zone', async () => {
     const limiter = limiterOn(redis, prefix, { redisTime, clock: redisTime });
-    const { states } = await limiter.check(requestOf([day], { timeZone: 'Asia/Kolkata' }));
+    const { states } = await limiter.check(requestOf([day], { calendar: 'Asia/Kolkata' }));
     expect(states[0]?.resetAtMs).toBe(Date.UTC(2026, 5, 1, 18, 30));
-    const { states: unknown } = await limiter.check(requestOf([day], { timeZone: 'Mars/Base' }));
+    const { states: unknown } = await limiter.check(requestOf([day], { calendar: 'Mars/Base' }));
     expect(unknown[0]?.resetAtMs).toBe(Date.UTC(2026, 5, 2));
     await limiter.close();
   });

@@ -1,6 +1,6 @@
 // Goal: a quota keeps its used units when the tenant's time zone is changed, and ends with the period of the new zone.
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
@@ -28,12 +28,12 @@ beforeEach(() => {
   return () => limiter.close();
 });
 
-async function left(timeZone: string, cost = 1, peek = true): Promise<number | undefined> {
-  const { states } = await limiter.check(requestOf([day], { timeZone, cost, peek }));
+async function left(calendar: string, cost = 1, peek = true): Promise<number | undefined> {
+  const { states } = await limiter.check(requestOf([day], { calendar, cost, peek }));
   return states[0]?.remaining;
 }
 
-const take = (timeZone: string, cost: number) => left(timeZone, cost, false);
+const take = (calendar: string, cost: number) => left(calendar, cost, false);
 
 test.each([
   ['America/Los_Angeles', Date.UTC(2026, 5, 11, 7)],
@@ -67,12 +67,74 @@ test('a restoration in the new zone adds the units from before the old day, and 
   await take('UTC', 60);
   const tokyo = periodAt('day', 'Asia/Tokyo', nowMs).startMs;
   const raise = (consumed: number) =>
-    limiter.raiseQuota('acme', day, tokyo, consumed, { timeZone: 'Asia/Tokyo' });
+    limiter.raiseQuota('acme', day, tokyo, consumed, { calendar: 'Asia/Tokyo' });
   expect(await raise(85)).toEqual({ before: 60, after: 85 });
   expect(await raise(10)).toEqual({ before: 85, after: 85 });
   const angeles = periodAt('day', 'America/Los_Angeles', nowMs).startMs;
-  await limiter.raiseQuota('acme', day, angeles, 30, { timeZone: 'America/Los_Angeles' });
+  await limiter.raiseQuota('acme', day, angeles, 30, { calendar: 'America/Los_Angeles' });
   expect(await left('America/Los_Angeles')).toBe(15);
+});
+
+describe('a change of the billing day', () => {
+  const month = limitOf({ ...day, name: 'month', period: 'month', windowMs: 30 * 86_400_000 });
+  const monthLeft = async (billingDay: number, cost = 1, peek = true): Promise<number | undefined> => {
+    const calendar = `UTC@${billingDay}`;
+    const { states } = await limiter.check(requestOf([month], { calendar, cost, peek }));
+    return states[0]?.remaining;
+  };
+  const raise = (billingDay: number, consumed: number) => {
+    const calendar = `UTC@${billingDay}`;
+    const { startMs } = periodAt('month', calendar, nowMs);
+    return limiter.raiseQuota('acme', month, startMs, consumed, { calendar });
+  };
+
+  test.each([5, 8, 15, 31])(
+    'to day %i keeps the use until the month of the new day is over',
+    async (billingDay) => {
+      expect(await monthLeft(1, 60, false)).toBe(40);
+      expect(await monthLeft(billingDay)).toBe(40);
+      expect(await monthLeft(billingDay, 10, false)).toBe(30);
+      nowMs = periodAt('month', `UTC@${billingDay}`, nowMs).endMs - 1;
+      expect(await monthLeft(billingDay)).toBe(30);
+      nowMs += 1;
+      expect(await monthLeft(billingDay)).toBe(100);
+    },
+  );
+
+  test('ends the use with the new month also for a tenant without traffic, after the reconciler saw it', async () => {
+    await monthLeft(1, 60, false);
+    // The new month began on 15 May and ends on 15 June, while the old one would end on 1 July.
+    expect(await raise(15, 20)).toEqual({ before: 60, after: 60 });
+    nowMs = Date.UTC(2026, 5, 15);
+    expect(await monthLeft(15)).toBe(100);
+  });
+
+  test('raises the counter to the units since the new month began', async () => {
+    await monthLeft(9, 60, false);
+    expect(await raise(1, 85)).toEqual({ before: 60, after: 85 });
+    expect(await monthLeft(1)).toBe(15);
+  });
+});
+
+test('tenants of one limit with different billing days start anew on their own days', async () => {
+  const month = limitOf({
+    ...day,
+    name: 'month',
+    period: 'month',
+    windowMs: 30 * 86_400_000,
+    billingDay: 11,
+  });
+  const of = async (tenantId: string, calendar: string | null, cost: number): Promise<number | undefined> => {
+    const { states } = await limiter.check(requestOf([month], { tenantId, calendar, cost }));
+    return states[0]?.remaining;
+  };
+  for (const tenant of ['a', 'b', 'c']) expect(await of(tenant, null, 60)).toBe(40);
+  expect(await of('d', 'UTC@12', 60)).toBe(40);
+  nowMs = Date.UTC(2026, 5, 11);
+  expect(await of('a', null, 1)).toBe(99);
+  expect(await of('d', 'UTC@12', 1)).toBe(39);
+  nowMs = Date.UTC(2026, 5, 12);
+  expect(await of('d', 'UTC@12', 1)).toBe(99);
 });
 
 test('a reset stays in effect when the zone is changed after it', async () => {
@@ -84,8 +146,8 @@ test('a reset stays in effect when the zone is changed after it', async () => {
 
 test('a counter that tenants share has UTC days, in whatever time zones the tenants are', async () => {
   const shared = limitOf({ ...day, name: 'shared', per: ['global'] });
-  const used = async (timeZone: string, cost: number): Promise<number> => {
-    const { states } = await limiter.check(requestOf([shared], { timeZone, cost }));
+  const used = async (calendar: string, cost: number): Promise<number> => {
+    const { states } = await limiter.check(requestOf([shared], { calendar, cost }));
     return 100 - (states[0]?.remaining ?? 0);
   };
   expect(await used('UTC', 10)).toBe(10);
@@ -134,7 +196,7 @@ test('for any time zones and times, no period loses the units of an overlapping 
           if (last.endMs <= period.startMs) kept = [];
           kept.push(nowMs);
           last = period;
-          const request = requestOf([big], { timeZone: zone });
+          const request = requestOf([big], { calendar: zone });
           const { states } = await one.check(request);
           const shape = shapeOf(request.limits, true, true, zone);
           const kinds = shape.subjects.map((kind) => subjects.of(kind, request));
@@ -158,7 +220,7 @@ test('D1: without Redis too, the used units of the day stay when the zone is cha
   });
   const subjects = createSubjects('zones');
   const remaining = (zone: string, cost: number): number | undefined => {
-    const request = requestOf([day], { timeZone: zone, cost });
+    const request = requestOf([day], { calendar: zone, cost });
     const shape = shapeOf(request.limits, true, true, zone);
     const kinds = shape.subjects.map((kind) => subjects.of(kind, request));
     return local.decide({ request, shape, subjects: kinds }, nowMs)[0]?.remaining;

@@ -16,6 +16,16 @@ const ianaNames = readFileSync(join(import.meta.dirname, 'iana-names.txt'), 'utf
  * database.
  */
 const weekOfSummer = ['America/Boa_Vista', 'America/Noronha', 'America/Recife'];
+/** Zones that moved to the other side of the date line, so that one date of theirs does not exist. */
+const skipsADate = new Set([
+  'Pacific/Apia',
+  'Pacific/Enderbury',
+  'Pacific/Fakaofo',
+  'Pacific/Kanton',
+  'Pacific/Kiritimati',
+  'Pacific/Kwajalein',
+  'Kwajalein',
+]);
 const instantArb = fc.oneof(
   fc.integer({ min: Date.UTC(1990, 0, 1), max: Date.UTC(2060, 0, 1) }),
   fc.integer({ min: Date.UTC(2000, 8, 15), max: Date.UTC(2000, 9, 16) }),
@@ -94,6 +104,58 @@ describe('periodAt', () => {
     );
   });
 
+  test.each<[string | null, string, string, string]>([
+    ['UTC@15', '2026-03-14T23:59:59.999Z', '2026-02-15', '2026-03-15'],
+    ['UTC@15', '2026-03-15T00:00:00Z', '2026-03-15', '2026-04-15'],
+    ['UTC@1', '2026-03-15T00:00:00Z', '2026-03-01', '2026-04-01'],
+    ['UTC@31', '2026-02-27T12:00:00Z', '2026-01-31', '2026-02-28'],
+    ['UTC@31', '2026-02-28T00:00:00Z', '2026-02-28', '2026-03-31'],
+    ['UTC@31', '2026-04-30T00:00:00Z', '2026-04-30', '2026-05-31'],
+    ['UTC@30', '2028-02-29T00:00:00Z', '2028-02-29', '2028-03-30'],
+    ['UTC@29', '2026-12-31T00:00:00Z', '2026-12-29', '2027-01-29'],
+    ['UTC@29', '2027-01-01T00:00:00Z', '2026-12-29', '2027-01-29'],
+  ])('a month of %s that holds %s runs from %s to %s', (calendar, instant, start, end) => {
+    const span = periodAt('month', calendar, at(instant));
+    expect([iso(span.startMs), iso(span.endMs)]).toEqual([`${start}T00:00:00.000Z`, `${end}T00:00:00.000Z`]);
+  });
+
+  test('a month with a billing day begins at midnight of its zone, also where the clocks change in between', () => {
+    const span = periodAt('month', 'Europe/Berlin@15', at('2026-03-20T00:00:00Z'));
+    expect([iso(span.startMs), iso(span.endMs)]).toEqual([
+      '2026-03-14T23:00:00.000Z',
+      '2026-04-14T22:00:00.000Z',
+    ]);
+  });
+
+  test('a month contains the first instant of exactly one billing date: its own start, in every zone', () => {
+    const days = fc.integer({ min: 1, max: 31 });
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...ianaNames.filter((zone) => !skipsADate.has(zone))),
+        days,
+        instantArb,
+        (zone, day, nowMs) => {
+          const { startMs, endMs } = periodAt('month', `${zone}@${day}`, nowMs);
+          expect(startMs <= nowMs && nowMs < endMs).toBe(true);
+          expect(dateIn(zone, startMs - 1)).not.toBe(dateIn(zone, startMs));
+          // A step of half a day misses no date, and the dates are counted independently of the calendar.
+          const dates = new Set<string>();
+          for (let atMs = startMs; atMs < endMs; atMs += 12 * 3_600_000) dates.add(dateIn(zone, atMs));
+          const billing = [...dates].filter((date) => isBillingDate(date, day));
+          expect(billing, `${zone}@${day} at ${iso(nowMs)}`).toEqual([dateIn(zone, startMs)]);
+          expect(isBillingDate(dateIn(zone, endMs), day)).toBe(true);
+          expect(periodAt('month', `${zone}@${day}`, endMs).startMs).toBe(endMs);
+        },
+      ),
+      { seed, numRuns: 200 },
+    );
+  });
+
+  test.each(['hour', 'day', 'week'] as const)('the billing day has no effect on a %s', (period) => {
+    const nowMs = at('2026-03-29T12:00:00Z');
+    expect(periodAt(period, 'Asia/Tokyo@17', nowMs)).toEqual(periodAt(period, 'Asia/Tokyo', nowMs));
+  });
+
   test('a day holds the instants that carry its date, in every zone', () => {
     fc.assert(
       fc.property(fc.constantFrom(...ianaNames), instantArb, (zone, nowMs) => {
@@ -163,4 +225,11 @@ function startsOf(intervals: readonly CalendarInterval[], toMs: number): number[
 function dateIn(zone: string, ms: number): string {
   const format = new Intl.DateTimeFormat('sv-SE', { timeZone: zone, dateStyle: 'short' });
   return format.format(ms);
+}
+
+/** Whether a date is the billing day, or the last day of a month that does not have it. */
+function isBillingDate(date: string, day: number): boolean {
+  const next = new Date(Date.parse(`${date}T00:00:00Z`) + 86_400_000).getUTCDate();
+  const own = Number(date.slice(8));
+  return own === day || (own < day && next === 1);
 }

@@ -76,7 +76,18 @@ export function registerLimits(app: ApiServer, enforcer: Enforcer): void {
 }
 
 /** Returns the policy's rule for a limit, with the value that applies to this tenant. */
-export function limitRule({ name, per, type, limit, windowMs, period, burst, mode, route }: Limit): object {
+export function limitRule({
+  name,
+  per,
+  type,
+  limit,
+  windowMs,
+  period,
+  billingDay,
+  burst,
+  mode,
+  route,
+}: Limit): object {
   return {
     name,
     per,
@@ -84,6 +95,7 @@ export function limitRule({ name, per, type, limit, windowMs, period, burst, mod
     limit,
     window_seconds: Math.ceil(windowMs / 1000),
     ...(period === null ? {} : { period }),
+    ...(billingDay === undefined ? {} : { billing_day: billingDay }),
     ...(burst === 0 ? {} : { burst }),
     mode,
     ...(route === null ? {} : { route }),

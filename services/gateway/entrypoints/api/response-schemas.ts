@@ -101,6 +101,9 @@ const ruleSchema = Type.Object(
     limit: Type.Number({ description: 'Units per window, as in force for the tenant.' }),
     window_seconds: Type.Integer(),
     period: Type.Optional(Type.String({ description: 'Calendar period of a quota.' })),
+    billing_day: Type.Optional(
+      Type.Integer({ description: 'Day on which the months of a tenant without a billing day begin.' }),
+    ),
     burst: Type.Optional(Type.Number()),
     mode: Type.String({ description: 'enforce or shadow' }),
     route: Type.Optional(text),

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { completeThrough, todayTotals } from '../../../../shared/clickhouse/queries/usage.ts';
 import type { ClickHouseReader } from '../../../../shared/clickhouse/client.ts';
+import { calendarOf } from '../../../../shared/domain/quota.ts';
 import { periodAt } from '../../../../shared/domain/time/calendar.ts';
 import { jsonAmounts, withJsonCost } from '../../../../shared/domain/money.ts';
 import { messageOf } from '../../../../shared/runtime/errors.ts';
@@ -81,10 +82,13 @@ export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions)
       if (tenantId === null || request.caller === null) return reply;
       const { identity } = request.caller;
       const caller = { identity: { ...identity, tenantId, service: null }, rejection: null };
-      const zone = enforcer.records.get(tenantId)?.time_zone ?? null;
+      const calendar = calendarOf(enforcer.records.get(tenantId) ?? null);
       let today = recent.get(tenantId);
       if (today === undefined)
-        recent.set(tenantId, (today = readToday(queries.of(tenantId), tenantId, zone, enforcer.clock.now())));
+        recent.set(
+          tenantId,
+          (today = readToday(queries.of(tenantId), tenantId, calendar, enforcer.clock.now())),
+        );
       const [verdict, read] = await Promise.all([
         enforcer.decide({
           caller,
@@ -115,13 +119,13 @@ export function registerUsage(app: ApiServer, { enforcer, queries }: ApiOptions)
 async function readToday(
   clickhouse: ClickHouseReader,
   tenantId: string,
-  zone: string | null,
+  calendar: string | null,
   nowMs: number,
 ): Promise<Today> {
   try {
     // `complete_through` is read before the totals, so that the totals include every event up to that time.
     const through = await completeThrough(clickhouse);
-    const today = await todayTotals(clickhouse, tenantId, periodAt('day', zone, nowMs));
+    const today = await todayTotals(clickhouse, tenantId, periodAt('day', calendar, nowMs));
     const { quantities, reserved, ...counts } = today;
     const amounts = { quantities: jsonAmounts(quantities), reserved: jsonAmounts(reserved) };
     return { today: { ...withJsonCost(counts), ...amounts }, complete_through: through };

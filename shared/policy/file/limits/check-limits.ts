@@ -68,6 +68,7 @@ export function checkLimits(
     }
     checkPer(limit, attributes, here, violations);
     checkWindow(limit, here, violations);
+    checkBillingDay(limit, here, violations);
     checkQuantity(limit, quantities, here, violations);
   }
 }
@@ -133,6 +134,19 @@ function checkWindow(limit: LimitFile, at: FieldPath, violations: Violations): v
     );
   }
   if (!isInRange(window)) violations.add([...at, 'window'], outOfRange(window));
+}
+
+function checkBillingDay(
+  { billing_day: day, type, window = '' }: LimitFile,
+  at: FieldPath,
+  violations: Violations,
+): void {
+  if (day !== undefined && (type !== 'quota' || calendarPeriod(window) !== 'month'))
+    violations.add(
+      [...at, 'billing_day'],
+      'is allowed with type quota and window 1mo only; other periods do not begin on a day of the month',
+      'key',
+    );
 }
 
 export function isInRange(window: string): boolean {

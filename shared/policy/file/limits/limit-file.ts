@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Limit, LimitType, Mode } from '../../../domain/limit.ts';
+import { billingDayMax } from '../../../domain/time/calendar-name.ts';
 import { calendarPeriod, durationMs } from '../../../domain/time/duration.ts';
 import { requestsName } from '../../../domain/usage/quantity.ts';
 import type { Quantity } from '../../../domain/usage/quantity.ts';
@@ -42,6 +43,14 @@ const limitFile = Type.Object(
       }),
     ),
     window: Type.Optional(duration('1m')),
+    billing_day: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: billingDayMax,
+        description:
+          'the day on which months begin for tenants without a billing day of their own, 1 to 31 (in a shorter month its last day)',
+      }),
+    ),
     burst: Type.Optional(amount('extra units, 0 or more')),
     mode: Type.Optional(mode),
   },
@@ -77,6 +86,7 @@ export function compileLimit(
     limit: smallest((plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit),
     windowMs: type === 'concurrent' ? 0 : (durationMs(file.window ?? '') ?? 0),
     period: type === 'quota' ? calendarPeriod(file.window ?? '') : null,
+    ...(file.billing_day === undefined ? {} : { billingDay: file.billing_day }),
     burst: smallest(file.burst ?? 0),
     mode: ofPolicy === 'shadow' ? 'shadow' : (file.mode ?? 'enforce'),
     route,

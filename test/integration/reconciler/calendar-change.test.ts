@@ -1,4 +1,4 @@
-// Goal: after a change of a tenant's time zone its quota counts at least the units used since the new zone's day began.
+// Goal: after a change of a tenant's time zone or billing day, its quotas count at least the units used since the new periods began.
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -28,16 +28,23 @@ const policy = parsePolicy(
 links: { documentation: https://d.example, upgrade: https://u.example }
 identity: { anonymous: ip }
 default_plan: free
-plans: { free: { limits: [{ name: day, per: tenant, limit: 100, window: 1d, type: quota }] } }
+plans:
+  free:
+    limits:
+      - { name: day, per: tenant, limit: 100, window: 1d, type: quota }
+      - { name: month, per: tenant, limit: 100, window: 1mo, type: quota }
 `,
   {},
   { secrets: 'optional' },
 );
 
 /** Noon in UTC, at whatever hour the test runs: Tokyo's day began at 15:00 UTC of the day before. */
-const midnight = Math.floor(Date.now() / 86_400_000) * 86_400_000;
+const dayMs = 86_400_000;
+const midnight = Math.floor(Date.now() / dayMs) * dayMs;
 const noon = midnight + 12 * 3_600_000;
 const clock = { now: () => noon };
+const dayBefore = (days: number): number => new Date(noon - days * dayMs).getUTCDate();
+const billed = { tenant_id: 'billed', updated_at: new Date().toISOString(), updated_by: 'test' };
 const { topicPrefix, keyPrefix } = uniqueNamespace();
 const topics = topicsWith(topicPrefix);
 const redis = connectRedis(servers().redisUrl, logger);
@@ -54,8 +61,12 @@ beforeAll(async () => {
     { tenant: 'acme', units: 25, timeMs: midnight - 3_600_000, route: '*' },
     { tenant: 'acme', units: 7, timeMs: midnight - 10 * 3_600_000, route: '*' },
     { tenant: 'acme', units: 40, timeMs: midnight + 3_600_000, route: '*' },
+    { tenant: 'billed', units: 30, timeMs: noon - 20 * dayMs, route: '*' },
+    { tenant: 'billed', units: 21, timeMs: noon - 5 * dayMs, route: '*' },
+    { tenant: 'billed', units: 4, timeMs: noon - dayMs, route: '*' },
   ]);
   tenants = createTenantDirectory({ kafka, topics, registry });
+  await tenants.put({ ...billed, billing_day: dayBefore(3) });
   limiter = createLimiter({
     redis,
     keyPrefix,
@@ -85,10 +96,12 @@ afterAll(async () => {
   redis.disconnect();
 });
 
-async function used(timeZone: string, cost: number, peek = true): Promise<number> {
-  const limits = quotasFor(policy, { plan: 'free', record: null, nowMs: noon });
-  const caller = { tenantId: 'acme', userId: null, ip: '127.0.0.1' };
-  const { states, degraded } = await limiter.check({ ...caller, limits, cost, peek, timeZone });
+async function used(calendar: string, cost: number, peek = true, tenantId = 'acme'): Promise<number> {
+  const period = tenantId === 'acme' ? 'day' : 'month';
+  const quotas = quotasFor(policy, { plan: 'free', record: null, nowMs: noon });
+  const limits = quotas.filter((quota) => quota.period === period);
+  const caller = { tenantId, userId: null, ip: '127.0.0.1' };
+  const { states, degraded } = await limiter.check({ ...caller, limits, cost, peek, calendar });
   expect(degraded).toBe(false);
   return 100 - (states[0]?.remaining ?? 0);
 }
@@ -104,4 +117,15 @@ test('a time zone changed at noon adds the units used since its own midnight, wi
   // The day of Los Angeles began at 07:00 UTC, after the 40 units: the counter is not lowered, and the next day starts at zero.
   await tenants.put({ ...record, time_zone: 'America/Los_Angeles' });
   expect(await used('America/Los_Angeles', 1)).toBe(65);
+});
+
+test('a billing day changed in the middle of the month adds the units since the new month began, without any traffic', async () => {
+  const count = (billingDay: number, cost = 1, peek = true): Promise<number> =>
+    used(`UTC@${billingDay}`, cost, peek, 'billed');
+  const [recent, earlier] = [dayBefore(3), dayBefore(10)];
+  await eventually(async () => (await count(recent)) === 4);
+  expect(await count(recent, 2, false)).toBe(6);
+  // The month that began ten days ago contains the units of five days ago, and not those of twenty days ago.
+  await tenants.put({ ...billed, billing_day: earlier });
+  await eventually(async () => (await count(earlier)) === 25);
 });
