@@ -9,8 +9,12 @@ import type { Block, Verdict } from './verdict.ts';
 
 /** Builds the verdict of a request that cannot be read or served. */
 export function invalidVerdict(inputs: DecisionInputs, reading: LimitsReading): Verdict {
-  return rejectedVerdict(inputs, reading, 'invalid', null);
+  const seconds = inputs.readings.unreadable?.retryAfterSeconds ?? null;
+  return rejectedVerdict(inputs, reading, 'invalid', seconds === null ? null : seconds * 1_000);
 }
+
+/** Wait after which a credential that could not be verified is to be sent again. */
+const undecidedWaitMs = 1_000;
 
 /** Builds the verdict of a caller whose credential was not accepted. */
 export function credentialRejectedVerdict(
@@ -18,7 +22,8 @@ export function credentialRejectedVerdict(
   reading: LimitsReading,
   credentialRejection: CredentialRejection,
 ): Verdict {
-  return { ...rejectedVerdict(inputs, reading, 'unauthenticated', null), credentialRejection };
+  const retryAfterMs = credentialRejection.status === 503 ? undecidedWaitMs : null;
+  return { ...rejectedVerdict(inputs, reading, 'unauthenticated', retryAfterMs), credentialRejection };
 }
 
 /**

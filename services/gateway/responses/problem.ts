@@ -15,7 +15,7 @@ import type { Verdict } from '../enforcer/verdict.ts';
 export const problemType = 'application/problem+json';
 
 /**
- * Body of an error response (RFC 9457). All problems have the first four fields; further fields depend on the kind of
+ * Body of an error response (RFC 9457). All problems have the first five fields; further fields depend on the kind of
  * problem.
  */
 export interface Problem {
@@ -23,6 +23,7 @@ export interface Problem {
   readonly title: string;
   readonly status: number;
   readonly detail: string;
+  readonly error: string;
   readonly [extension: string]: unknown;
 }
 
@@ -73,7 +74,6 @@ export function credentialProblem(rejection: CredentialRejection, { links }: Pol
   return {
     ...plain,
     type: `${registeredTypes}quota-exceeded`,
-    error: detail,
     'violated-policies': [name],
     limit,
     window_seconds: Math.ceil(windowMs / 1000),
@@ -85,9 +85,12 @@ export function credentialProblem(rejection: CredentialRejection, { links }: Pol
   };
 }
 
-/** Returns a problem that has only the four fields of every problem. */
+/**
+ * Returns a problem that has only the fields of every problem. `error` repeats the detail, because the SDKs of OpenAI
+ * print this field and no other.
+ */
 export function plainProblem(status: number, detail: string): Problem {
-  return { type: 'about:blank', title: problemTitles[status] ?? 'Error', status, detail };
+  return { type: 'about:blank', title: problemTitles[status] ?? 'Error', status, detail, error: detail };
 }
 
 function limitProblem(verdict: Verdict): Problem {
@@ -150,11 +153,8 @@ function limitedProblem(
 ): Problem {
   const seconds = retryAfterSeconds(decision.retryAfterMs);
   return {
+    ...plainProblem(429, detail),
     type: `${registeredTypes}${kind}`,
-    title: 'Too many requests',
-    status: 429,
-    detail,
-    error: detail,
     'violated-policies': decision.limitedBy,
     limit: 0,
     window_seconds: 0,
@@ -211,6 +211,7 @@ export function blockDetail(block: Verdict['block']): string {
 
 export function sendProblem(reply: FastifyReply, problem: Problem): void {
   if (problem.status === 401) void reply.header('www-authenticate', 'Bearer');
+  if (problem.status === 503 && !reply.hasHeader('retry-after')) void reply.header('retry-after', '1');
   // The body is sent as bytes. If it were an object, Fastify would add a charset, which the media type of
   // problems does not have.
   void reply

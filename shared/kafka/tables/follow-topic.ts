@@ -23,7 +23,10 @@ export interface FollowOptions {
 
 /** Reads all records of a topic in every process, from the first record on. */
 export interface FollowedTopic {
-  /** True once all records were read that the topic had at the first connection. From then on it stays true. */
+  /**
+   * True once all records were read that the topic had at the first connection. False again while the topic is read anew, because
+   * it was created again: a record that is missing then may exist.
+   */
   ready(): boolean;
   /**
    * Resolves once all records were read that the topic has at the time of the call. Rejects with KAFKA_UNAVAILABLE after
@@ -109,6 +112,8 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
   /** Reads the ends of the topic before the session starts. The table is ready once it was read up to these ends. */
   async function readEnds(): Promise<void> {
     const current = await readTopicEnds(kafka, topic);
+    // A broker that is starting may know the topic and not its partitions yet: nothing would be read, and be complete.
+    if (current.length === 0) throw new TollgateError('KAFKA_UNAVAILABLE', `${topic} has no partitions yet`);
     if (current.some(({ partition, high }) => high < (positions.get(partition) ?? 0))) readAgain();
     ends ??= endsToReach(current);
     noteReady();
@@ -138,6 +143,9 @@ export function followTopic(kafka: Kafka, options: FollowOptions): FollowedTopic
   function readAgain(): void {
     kafka.logger.warn({ topic }, 'the topic was created again; it is read from its beginning');
     positions.clear();
+    ends = null;
+    isReady = false;
+    metrics.ready.set({ table: name }, 0);
     options.onRecreated?.();
   }
 

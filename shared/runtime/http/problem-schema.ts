@@ -46,6 +46,7 @@ export const problemSchema = {
       description: 'Status of the response, or of the refused request if the client is a proxy.',
     },
     detail: { type: 'string', description: 'Explanation and advice.' },
+    error: { type: 'string', description: 'A short form of the detail; SDKs of OpenAI print it.' },
     decision_id: {
       type: 'string',
       description: 'Id of the event of the refused request: GET /v1/decisions/{id}.',

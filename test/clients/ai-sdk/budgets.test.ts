@@ -153,6 +153,7 @@ test('F1: a model without a price is refused, and the error names the model', as
     }),
   );
   expect(error).toBeInstanceOf(OpenAI.BadRequestError);
+  expect(String(error)).toContain('unknown-model');
   expect(await sample.calls({ model: 'unknown-model' })).toEqual([]);
 });
 

@@ -70,6 +70,8 @@ export interface TestGatewayOptions {
   readonly upstreamTimeoutMs?: number;
   readonly upstreamCredential?: UpstreamCredential;
   readonly redisUrl?: string;
+  /** Whether the tenant records are read; absent: they are. */
+  readonly recordsReady?: () => boolean;
   readonly spoolRoom?: SpoolRoom;
   readonly bounds?: Partial<TransportBounds>;
   /** Bind address of the listeners. */
@@ -122,7 +124,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     policy: () => policy,
     limiter,
     concurrency,
-    records: directoryOf(records),
+    records: directoryOf(records, options.recordsReady),
     events: log,
   });
   const bounds = { ...boundsDefault, ...options.bounds };
@@ -171,11 +173,14 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   };
 }
 
-function directoryOf(records: ReadonlyMap<string, TenantRecord>): EnforcerOptions['records'] {
+function directoryOf(
+  records: ReadonlyMap<string, TenantRecord>,
+  ready: () => boolean = () => true,
+): EnforcerOptions['records'] {
   return {
     get: (id) => records.get(id),
     byApiKeyHash: (hash) => holderOf(hash, [...records.values()]),
-    ready: () => true,
+    ready,
   };
 }
 

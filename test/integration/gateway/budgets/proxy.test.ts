@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../../support/servers.ts';
-import { useBudgets } from './budget-gateway.ts';
+import { budgetPolicy, useBudgets } from './budget-gateway.ts';
 
 const budgets = useBudgets();
 const decisionOf = (response: Response): string => response.headers.get('x-tollgate-decision') ?? '';
@@ -133,5 +133,45 @@ describe('a call whose usage is read', () => {
     expect(tokens).toBeLessThanOrEqual(2050);
     const states = budgets.amends(decisionOf(response)).map(({ reservation }) => reservation?.state);
     expect(new Set(states)).toEqual(new Set(['open', 'settled']));
+  });
+});
+
+describe('a call whose status is not charged', () => {
+  test.each([500, 503, 429])(
+    'F3: a response with %s gives back units and amounts, and cancels the reservation',
+    async (status) => {
+      const plans = `${budgetPolicy.plans}\n    charge: { unless_status: [5xx, 429] }`;
+      budgets.gateway.usePolicy({ ...budgetPolicy, plans });
+      try {
+        const tenant = uniqueName('acme');
+        const response = await budgets.chat(tenant, { max_tokens: 300 }, `status=${status}`);
+        expect(response.status).toBe(status);
+        await response.text();
+        const decision = decisionOf(response);
+        await eventually(() => budgets.amends(decision).length === 1);
+        expect(budgets.amends(decision)).toMatchObject([
+          { status, units: 0, cost: 0, reservation: { state: 'cancelled', number: 1 } },
+        ]);
+        expect(await budgets.left(tenant)).toEqual({ calls: 1000, tokens: 2000, spend: 0.05 });
+        const found = await budgets.gateway.enforcer.reservations.find(tenant, decision);
+        expect(found).toMatchObject({ state: 'cancelled', amounts: { tokens: 0, usd: 0 } });
+      } finally {
+        budgets.gateway.usePolicy(budgetPolicy);
+      }
+    },
+  );
+
+  test('D3: each refusal has the member that the SDKs of OpenAI print, with its text', async () => {
+    const tenant = uniqueName('acme');
+    const unpriced = await budgets.chat(tenant, { model: 'huge' });
+    expect(unpriced.status).toBe(400);
+    const problem = (await unpriced.json()) as Record<string, unknown>;
+    expect(problem['error']).toBe(problem['detail']);
+    expect(problem['error']).toContain('"huge" has no price');
+    const limited = await budgets.chat(tenant, { max_tokens: 5000 });
+    expect(await limited.json()).toMatchObject({
+      status: 429,
+      error: expect.stringContaining('2000 tokens') as string,
+    });
   });
 });
