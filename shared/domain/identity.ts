@@ -28,6 +28,9 @@ export const idLengthMax = 256;
  */
 export const heartbeatTenant = 'tollgate-heartbeat';
 
+/** Tenant ids in events that belong to no customer. Lists of tenants do not contain them. */
+export const internalTenants: readonly string[] = [anonymousTenant, heartbeatTenant];
+
 /**
  * Returns why a text is not a valid id of a tenant or a user, worded as the end of a sentence; null if it is valid.
  * Every id is checked by this function, whether it comes from a token, a request body, gRPC, an event or the admin

@@ -50,8 +50,9 @@ export function addKey(
       422,
       'Key not created',
       `expires_at is not an RFC 3339 time; write it as ${instantExample}.`,
+      'expires_at',
     );
-  if (endMs <= nowMs) return rejection(422, 'Key not created', 'expires_at is already past.');
+  if (endMs <= nowMs) return rejection(422, 'Key not created', 'expires_at is already past.', 'expires_at');
   const kept = withRoom(record, nowMs);
   if (kept === null)
     return rejection(409, 'Key not created', `This tenant already has ${apiKeysMax} keys; delete one first.`);

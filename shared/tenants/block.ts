@@ -18,11 +18,18 @@ export function block(
   actor: string,
   nowMs: number,
 ): Outcome<Edit> {
-  if (request.reason === '') return rejection(422, 'Not blocked', 'Give a reason: the history keeps it.');
+  if (request.reason === '')
+    return rejection(422, 'Not blocked', 'Give a reason: the history keeps it.', 'reason');
   const untilMs = request.until === null ? null : readInstant(request.until);
   if (request.until !== null && untilMs === null)
-    return rejection(422, 'Not blocked', `until is not an RFC 3339 time; write ${instantExample}, or null.`);
-  if (untilMs !== null && untilMs <= nowMs) return rejection(422, 'Not blocked', 'until is already past.');
+    return rejection(
+      422,
+      'Not blocked',
+      `until is not an RFC 3339 time; write ${instantExample}, or null.`,
+      'until',
+    );
+  if (untilMs !== null && untilMs <= nowMs)
+    return rejection(422, 'Not blocked', 'until is already past.', 'until');
   const until = untilMs === null ? null : new Date(untilMs).toISOString();
   return success({
     record: { ...record, block: { until, reason: request.reason, actor } },

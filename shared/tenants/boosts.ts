@@ -31,9 +31,9 @@ export function addBoost(
   nowMs: number,
 ): Outcome<Edit & { readonly boost: Boost }> {
   const violation = violationIn(request, policy);
-  if (violation !== null) return rejection(422, 'Boost not granted', violation);
+  if (violation !== null) return rejection(422, 'Boost not granted', violation.detail, violation.field);
   const times = readTimes(request, nowMs);
-  if (typeof times === 'string') return rejection(422, 'Boost not granted', times);
+  if ('detail' in times) return rejection(422, 'Boost not granted', times.detail, times.field);
   const { startsMs, endsMs } = times;
   const kept = (record.boosts ?? []).filter((boost) => Date.parse(boost.ends_at) > nowMs - endedKeptMs);
   if (kept.filter((boost) => Date.parse(boost.ends_at) > nowMs).length >= boostsMax)
@@ -77,29 +77,47 @@ export function boostSize(boost: Boost): string {
   return boost.multiply === undefined ? `set to ${String(boost.set_to)}` : `× ${boost.multiply}`;
 }
 
-/** A sentence about the first violation in the request; null if there is none. Times are checked by `readTimes`. */
-function violationIn(request: BoostRequest, policy: Policy): string | null {
+interface FieldViolation {
+  readonly field: string;
+  /** A sentence that says how to correct the field. */
+  readonly detail: string;
+}
+
+/** The first violation in the request; null if there is none. Times are checked by `readTimes`. */
+function violationIn(request: BoostRequest, policy: Policy): FieldViolation | null {
   const known = limitNames(policy);
   if (!known.includes(request.limit))
-    return `The policy has no limit “${request.limit}”. It has: ${known.join(', ')}.`;
+    return {
+      field: 'limit',
+      detail: `The policy has no limit “${request.limit}”. It has: ${known.join(', ')}.`,
+    };
   if ((request.multiply === undefined) === (request.set_to === undefined))
-    return 'Give either multiply or set_to.';
+    return { field: 'multiply', detail: 'Give either multiply or set_to.' };
   const size = request.multiply ?? request.set_to ?? Number.NaN;
-  if (!(size >= 0) || !Number.isFinite(size) || request.multiply === 0) return 'Give a number above 0.';
-  if (request.reason === '') return 'Give a reason: the history keeps it.';
+  if (!(size >= 0) || !Number.isFinite(size) || request.multiply === 0)
+    return {
+      field: request.multiply === undefined ? 'set_to' : 'multiply',
+      detail: 'Give a number above 0.',
+    };
+  if (request.reason === '') return { field: 'reason', detail: 'Give a reason: the history keeps it.' };
   return null;
 }
 
-/** Start and end of the boost, or a sentence about a violation in them. */
+/** Start and end of the boost, or a violation in them. */
 function readTimes(
   request: BoostRequest,
   nowMs: number,
-): { readonly startsMs: number; readonly endsMs: number } | string {
+): { readonly startsMs: number; readonly endsMs: number } | FieldViolation {
   const startsMs = request.starts_at === undefined ? nowMs : readInstant(request.starts_at);
   const endsMs = readInstant(request.ends_at);
-  if (startsMs === null) return `starts_at is not an RFC 3339 time; write it as ${instantExample}.`;
-  if (endsMs === null) return `ends_at is not an RFC 3339 time; write it as ${instantExample}.`;
-  if (endsMs <= startsMs) return 'ends_at must be after starts_at.';
-  if (endsMs <= nowMs) return 'ends_at is already past.';
+  if (startsMs === null)
+    return {
+      field: 'starts_at',
+      detail: `starts_at is not an RFC 3339 time; write it as ${instantExample}.`,
+    };
+  if (endsMs === null)
+    return { field: 'ends_at', detail: `ends_at is not an RFC 3339 time; write it as ${instantExample}.` };
+  if (endsMs <= startsMs) return { field: 'ends_at', detail: 'ends_at must be after starts_at.' };
+  if (endsMs <= nowMs) return { field: 'ends_at', detail: 'ends_at is already past.' };
   return { startsMs, endsMs };
 }

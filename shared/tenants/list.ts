@@ -2,7 +2,7 @@ import { runningBoosts } from '../domain/boost.ts';
 import type { Money } from '../domain/money.ts';
 import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
-import { anonymousTenant } from '../domain/usage-event.ts';
+import { internalTenants } from '../domain/identity.ts';
 import type { StoreReads } from '../runtime/store-reads.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import { blockNow } from './block.ts';
@@ -56,7 +56,7 @@ export function listTenants(
   const useOf = new Map(use?.map((one) => [one.tenant_id, one]));
   const recordOf = new Map(records.map((record) => [record.tenant_id, record]));
   const ids = new Set([...recordOf.keys(), ...useOf.keys()]);
-  ids.delete(anonymousTenant);
+  for (const internal of internalTenants) ids.delete(internal);
   return [...ids]
     .map((id) =>
       listed(id, recordOf.get(id) ?? null, use === null ? null : (useOf.get(id) ?? unused), policy, nowMs),

@@ -8,6 +8,8 @@ export interface ChangeRejection {
   readonly title: string;
   /** A sentence that says how to correct the request. */
   readonly detail: string;
+  /** Name of the field that violates a rule; absent: no single field does. */
+  readonly field?: string;
   /** Violations of the record's contract, each with the name of its field. */
   readonly violations?: readonly Violation[];
 }
@@ -23,8 +25,13 @@ export function success<Value>(value: Value): Success<Value> {
   return { ok: true, value };
 }
 
-export function rejection(status: ChangeRejection['status'], title: string, detail: string): ChangeRejection {
-  return { ok: false, status, title, detail };
+export function rejection(
+  status: ChangeRejection['status'],
+  title: string,
+  detail: string,
+  field?: string,
+): ChangeRejection {
+  return { ok: false, status, title, detail, ...(field === undefined ? {} : { field }) };
 }
 
 /** The rejection of a record or patch that violates the contract of records. */

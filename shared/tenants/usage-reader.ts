@@ -5,7 +5,8 @@ import { periodAt } from '../domain/time/calendar.ts';
 import { moneyOf } from '../domain/money.ts';
 import type { Money } from '../domain/money.ts';
 import type { Policy } from '../domain/policy.ts';
-import { anonymousTenant, requestEventType } from '../domain/usage-event.ts';
+import { internalTenants } from '../domain/identity.ts';
+import { requestEventType } from '../domain/usage-event.ts';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
 import { withMoney } from '../clickhouse/queries/decimals.ts';
 import { openReservations, reservedAmounts } from '../clickhouse/queries/reservations.ts';
@@ -221,7 +222,7 @@ async function heaviest(
         toString(sumIf(u.cost, ${served})) AS cost,
         sumMapIf(map(route, u.limited), u.limited > 0) AS limited_routes
     FROM usage_by_day AS u
-    WHERE ${levelRange('day', 'since', null)} AND tenant_id != {anonymous:String}
+    WHERE ${levelRange('day', 'since', null)} AND tenant_id NOT IN {internal:Array(String)}
     GROUP BY tenant_id
     ORDER BY requests DESC, tenant_id
     LIMIT {countMax:UInt32}`,
@@ -229,7 +230,7 @@ async function heaviest(
       since: sinceMs,
       countMax,
       requestType: requestEventType,
-      anonymous: anonymousTenant,
+      internal: internalTenants,
     },
   );
   const prices = new Map(

@@ -56,11 +56,13 @@ const drawnColours = `(() => {
 })()`;
 
 /**
- * Runs in the page. Returns the width of its content, the number of main headings, and the form fields without a label.
+ * Runs in the page. Returns the width of its content, the number of main headings, whether the tab of the page is
+ * visible, and the form fields without a label.
  */
 const layout = `({
   wide: document.documentElement.scrollWidth,
   heads: document.querySelectorAll('h1').length,
+  here: (({ left, right }) => left >= 0 && right <= innerWidth)(document.querySelector('.tabs [aria-current]').getBoundingClientRect()),
   unnamed: [...document.querySelectorAll('input, select, textarea')].filter((field) => field.labels.length === 0).length,
 })`;
 
@@ -144,6 +146,7 @@ describe('the portal in a browser', () => {
         path,
         wide: 360,
         heads: 1,
+        here: true,
         unnamed: 0,
       });
     }
@@ -203,7 +206,10 @@ describe('the operator console in a browser', () => {
       await form.getByRole('button', { name: 'Reset' }).click();
     };
     await reset('something else');
-    await page.getByRole('heading', { name: 'Not reset' }).waitFor();
+    await page.getByText('Not reset.').waitFor();
+    const form = page.locator('form[action$="/reset"]');
+    expect(await form.getByLabel('Why').inputValue()).toBe('ticket 7');
+    expect(await form.getByLabel(/to confirm/).getAttribute('aria-invalid')).toBe('true');
     await reset(id);
     await page.getByText('Counters reset.').first().waitFor();
     expect(await page.locator('[data-limit="* minute"] [data-slot=used]').textContent()).toBe('0');

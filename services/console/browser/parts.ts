@@ -24,7 +24,14 @@ export interface PartOptions {
 /** Longest time that the parts of a page may delay the page. */
 const budgetMsDefault = 250;
 
-export function createParts(request: FastifyRequest, budgetMs = budgetMsDefault): Parts {
+/** `url` is the address of the page, if it is not the address of the request: for the page that answers a form. */
+export function createParts(
+  request: FastifyRequest,
+  {
+    budgetMs = budgetMsDefault,
+    url = request.url,
+  }: { readonly budgetMs?: number; readonly url?: string } = {},
+): Parts {
   const query = request.query as { part?: string; wait?: string };
   const { part: wantedId } = query;
   const waits = query.wait !== undefined;
@@ -35,7 +42,7 @@ export function createParts(request: FastifyRequest, budgetMs = budgetMsDefault)
       return wanted;
     },
     async render(id, what, make, options = {}) {
-      const partOf = (content: Html): Html => complete(id, content, request.url, options);
+      const partOf = (content: Html): Html => complete(id, content, url, options);
       if (wantedId !== undefined) {
         if (id === wantedId) wanted = partOf(await make());
         return html``;
@@ -46,7 +53,7 @@ export function createParts(request: FastifyRequest, budgetMs = budgetMsDefault)
       // A part that fails after its placeholder was sent fails again when the browser requests it.
       making.catch(() => undefined);
       const made = await Promise.race([making, budget]);
-      return made === null ? placeholder(id, what, request.url) : partOf(made);
+      return made === null ? placeholder(id, what, url) : partOf(made);
     },
   };
 }

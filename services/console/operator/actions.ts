@@ -6,15 +6,18 @@ import { removeKey } from '../../../shared/tenants/api-keys.ts';
 import { block, unblock } from '../../../shared/tenants/block.ts';
 import { addBoost, endBoost } from '../../../shared/tenants/boosts.ts';
 import { rejection, success } from '../../../shared/tenants/outcome.ts';
-import type { Outcome } from '../../../shared/tenants/outcome.ts';
+import type { ChangeRejection, Outcome } from '../../../shared/tenants/outcome.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import type { Resets } from '../../../shared/tenants/reset.ts';
+import { createParts } from '../browser/parts.ts';
 import { formOf } from '../components/form-body.ts';
-import { html } from '../components/html.ts';
 import { blockFrom, boostFrom, planFrom } from './read-forms.ts';
+import type { PageContent } from '../components/layout.ts';
 import { actionForOperator, sendOperatorPage } from './signed-in.ts';
+import { tenantPage } from './tenant-page.ts';
+import type { TenantPageSources } from './tenant-page.ts';
 
-export interface ActionOptions {
+export interface ActionOptions extends TenantPageSources {
   readonly records: TenantRecords;
   readonly resets: Resets;
   readonly portalLinks: PortalLinks;
@@ -38,7 +41,7 @@ export function registerActions(app: FastifyInstance, options: ActionOptions): v
   const on = (path: string, notice: string, act: (action: Action) => Promise<Outcome<unknown>>): void => {
     app.post(
       `${base}${path}`,
-      actionForOperator((name, request, reply) => run(name, request, reply, notice, act)),
+      actionForOperator((name, request, reply) => run(options, name, request, reply, notice, act)),
     );
   };
   on('/plan', 'saved', ({ id, name, form }) =>
@@ -59,7 +62,7 @@ export function registerActions(app: FastifyInstance, options: ActionOptions): v
   on('/reset', 'reset', ({ id, name, form }) =>
     (form.get('confirm') ?? '').trim() === id
       ? resets.tenant(id, name, form.get('reason') ?? '')
-      : Promise.resolve(rejection(422, 'Not reset', 'The id you typed is not this tenant’s.')),
+      : Promise.resolve(rejection(422, 'Not reset', 'The id you typed is not this tenant’s.', 'confirm')),
   );
   on('/sessions/end', 'sessions-ended', async ({ id, name }) => {
     await portalLinks.endAllOf(id, name);
@@ -71,6 +74,7 @@ export function registerActions(app: FastifyInstance, options: ActionOptions): v
 }
 
 async function run(
+  options: ActionOptions,
   name: string,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -82,11 +86,39 @@ async function run(
   const outcome = await act({ id, name, form: formOf(request), params });
   const back = `/operator/tenants/${encodeURIComponent(id)}`;
   if (outcome.ok) return reply.redirect(`${back}?done=${notice}`, 303);
-  const { title, detail, status } = outcome;
-  const body = html`<section class="card narrow stack">
-    <h1>${title}</h1>
-    <p>${detail}</p>
-    <p><a href="${back}">Back to the tenant</a></p>
-  </section>`;
-  return sendOperatorPage(reply, name, '/operator/tenants', { title, body, status });
+  return sendOperatorPage(
+    reply,
+    name,
+    '/operator/tenants',
+    await refusedPage(options, request, back, outcome),
+  );
+}
+
+/** The page of the tenant with the form as it was submitted, and the reason of the refusal. */
+export async function refusedPage(
+  options: TenantPageSources,
+  request: FastifyRequest,
+  back: string,
+  rejected: ChangeRejection,
+): Promise<PageContent> {
+  const { title, detail, status } = rejected;
+  const form = request.url.split('?', 1)[0]?.split('/').at(-1) ?? '';
+  const refusal = { values: formOf(request), detail, field: fieldOf(rejected) };
+  const parts = createParts(request, { url: back });
+  const content = await tenantPage(options, request, parts, { form, refusal });
+  return { ...content, status, notice: { tone: 'bad', text: `${title}. ${detail}` } };
+}
+
+/** Names of form fields by the fields of the record or of the request that they set. */
+const formFields: Readonly<Record<string, string>> = {
+  multiply: 'value',
+  set_to: 'value',
+  ends_at: 'for',
+  expires_at: 'for',
+  until: 'for',
+};
+
+function fieldOf({ field, violations }: ChangeRejection): string | null {
+  const name = field ?? violations?.[0]?.field.split('.')[0];
+  return name === undefined ? null : (formFields[name] ?? name);
 }

@@ -26,7 +26,7 @@ export function planFrom(form: URLSearchParams, record: TenantRecord, policy: Po
     const [, name, value] = /^(\S+)\s*[=:]\s*([\d.]+)$/.exec(line) ?? [];
     if (name === undefined || value === undefined || !Number.isFinite(Number(value))) {
       const shown = line.slice(0, shownLengthMax);
-      return rejection(422, 'Not saved', `“${shown}” is not a limit; write it as: minute = 500`);
+      return rejection(422, 'Not saved', `“${shown}” is not a limit; write it as: minute = 500`, 'overrides');
     }
     overrides.set(name, Number(value));
   }

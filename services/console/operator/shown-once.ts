@@ -8,10 +8,12 @@ import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import { formOf } from '../components/form-body.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
+import { refusedPage } from './actions.ts';
 import { keyFrom } from './read-forms.ts';
 import { actionForOperator, sendOperatorPage } from './signed-in.ts';
+import type { TenantPageSources } from './tenant-page.ts';
 
-export interface ShownOnceOptions {
+export interface ShownOnceOptions extends TenantPageSources {
   readonly records: TenantRecords;
   readonly portalLinks: PortalLinks;
   readonly clock: Clock;
@@ -22,10 +24,8 @@ const here = '/operator/tenants';
 const linkTtl = { ttlMs: 24 * 3_600_000, sessionTtlMs: 3_600_000 };
 
 /** Shows an API key or a portal link on the page that answers its creation. No later page can show it again. */
-export function registerShownOnce(
-  app: FastifyInstance,
-  { records, portalLinks, clock }: ShownOnceOptions,
-): void {
+export function registerShownOnce(app: FastifyInstance, options: ShownOnceOptions): void {
+  const { records, portalLinks, clock } = options;
   app.post(
     `${base}/api-keys`,
     actionForOperator(async (name, request, reply) => {
@@ -35,16 +35,13 @@ export function registerShownOnce(
       const outcome = await records.change(id, name, (record) =>
         addKey(record, sha256, keyRequest, clock.now()),
       );
-      const body = outcome.ok
-        ? secretCard(
-            id,
-            'New API key',
-            key,
-            'Copy it now: only its hash is kept, so it cannot be shown again.',
-          )
-        : secretCard(id, outcome.title, '', outcome.detail);
-      const status = outcome.ok ? 201 : outcome.status;
-      return sendOperatorPage(reply, name, here, { title: 'API key', body, status });
+      if (!outcome.ok) {
+        const back = `${here}/${encodeURIComponent(id)}`;
+        return sendOperatorPage(reply, name, here, await refusedPage(options, request, back, outcome));
+      }
+      const text = 'Copy it now: only its hash is kept, so it cannot be shown again.';
+      const body = secretCard(id, 'New API key', key, text);
+      return sendOperatorPage(reply, name, here, { title: 'API key', body, status: 201 });
     }),
   );
   app.post(

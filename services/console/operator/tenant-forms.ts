@@ -1,10 +1,13 @@
 import { boostPhase } from '../../../shared/domain/boost.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { apiKeysOf } from '../../../shared/domain/tenant.ts';
-import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { limitNames } from '../../../shared/tenants/record/policy-violations.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
+import { boostBadge } from '../components/boost-badge.ts';
+import { field, formError } from '../components/form.ts';
+import type { RefusedForm } from '../components/form.ts';
 import { title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
@@ -18,113 +21,129 @@ export interface TenantForms {
   readonly record: TenantRecord | null;
   readonly policy: Policy;
   readonly nowMs: number;
+  /** Names of the limits that apply to the tenant on its plan. */
+  readonly limitNamesOfPlan: ReadonlySet<string>;
+  /** The form that was submitted and refused, by its name. */
+  readonly refused: { readonly form: string; readonly refusal: RefusedForm } | null;
 }
 
-export function planSection({ path, record, policy }: TenantForms): Html {
+/** The refusal of a form of this name; null if the form was not refused. */
+function refusalOf({ refused }: TenantForms, form: string): RefusedForm | null {
+  return refused?.form === form ? refused.refusal : null;
+}
+
+export function planSection(forms: TenantForms): Html {
+  const { path, record, policy } = forms;
+  const refused = refusalOf(forms, 'plan');
   const overrides = Object.entries(record?.overrides ?? {})
     .map(([name, value]) => `${name} = ${value}`)
     .join('\n');
   return html`<section class="card">
     <h2 class="card-head">Plan and own limits</h2>
     <form method="post" action="${path}/plan">
-      <div class="field">
-        <label for="plan">Plan</label>
-        <select id="plan" name="plan">
-          <option value="">As its token says</option>
-          ${[...policy.plans.keys()].map(
-            (name) =>
-              html`<option value="${name}" ${name === record?.plan ? html`selected` : null}>
-                ${title(name)}
-              </option>`,
-          )}
-        </select>
-      </div>
-      <div class="field">
-        <label for="display-name">Name</label>
-        <input id="display-name" name="display_name" maxlength="200" value="${record?.display_name ?? ''}" />
-      </div>
-      <div class="field">
-        <label for="overrides">Own limits</label>
-        <textarea class="mono" id="overrides" name="overrides" placeholder="minute = 500">
-${overrides}</textarea>
-        <p class="hint">One a line, for good. Names: ${limitNames(policy).join(', ')}.</p>
-      </div>
+      ${formError(refused)}
+      ${field(
+        {
+          kind: 'select',
+          name: 'plan',
+          label: 'Plan',
+          value: record?.plan ?? '',
+          options: [
+            ['', 'As its token says'],
+            ...[...policy.plans.keys()].map((name) => [name, title(name)] as const),
+          ],
+        },
+        refused,
+      )}
+      ${field({ name: 'display_name', label: 'Name', lengthMax: 200, value: record?.display_name ?? '' }, refused)}
+      ${field(
+        {
+          kind: 'area',
+          name: 'overrides',
+          label: 'Own limits',
+          mono: true,
+          value: overrides,
+          placeholder: 'minute = 500',
+          hint: `One a line, for good. Names: ${limitNames(policy).join(', ')}.`,
+        },
+        refused,
+      )}
       <button type="submit">Save</button>
     </form>
   </section>`;
 }
 
-export function boostSection({ path, record, policy, nowMs }: TenantForms): Html {
+export function boostSection(forms: TenantForms): Html {
+  const { path, record, policy } = forms;
   const boosts = (record?.boosts ?? []).toReversed();
+  const refused = refusalOf(forms, 'boosts');
+  const form = 'boost';
   return html`<section class="card" id="boosts">
     <h2 class="card-head">Raised limits</h2>
     ${
       boosts.length === 0
         ? html`<p class="soft">None. A raised limit ends by itself.</p>`
         : html`<ul class="list">
-            ${boosts.map((boost) => {
-              const phase = boostPhase(boost, nowMs);
-              return html`<li>
-                <strong>${title(boost.limit)}</strong> ${boostSize(boost)}
-                <span class="badge ${phase === 'running' ? 'good' : 'plain'}">${phase}</span>
-                ${phase === 'running' ? html`<span class="soft">ends in ${durationForReading(Date.parse(boost.ends_at) - nowMs)}</span>` : null}<br />
-                <span class="soft small"
-                  >${formatTime(boost.starts_at)} to ${formatTime(boost.ends_at)} · ${boost.actor}:
-                  ${boost.reason}</span
-                >
-                ${
-                  phase === 'ended'
-                    ? null
-                    : html`<form class="plain" method="post" action="${path}/boosts/${boost.id}/end">
-                        <button class="quiet" type="submit">End now</button>
-                      </form>`
-                }
-              </li>`;
-            })}
+            ${boosts.map((boost) => boostItem(boost, forms))}
           </ul>`
     }
-    <details class="fold">
+    <details class="fold" ${refused === null ? null : html`open`}>
       <summary>Raise a limit for a time</summary>
       <form method="post" action="${path}/boosts">
+        ${formError(refused)}
         <div class="row">
-          <div class="field">
-            <label for="boost-limit">Limit</label>
-            <select id="boost-limit" name="limit">
-              ${limitNames(policy).map((name) => html`<option value="${name}">${title(name)}</option>`)}
-            </select>
-          </div>
-          <div class="field">
-            <label for="boost-how">How</label>
-            <select id="boost-how" name="how">
-              <option value="multiply">Multiply by</option>
-              <option value="set_to">Set to</option>
-            </select>
-          </div>
-          <div class="field">
-            <label for="boost-value">Value</label>
-            <input id="boost-value" name="value" type="number" step="any" min="0" value="2" required />
-          </div>
-          <div class="field">
-            <label for="boost-for">For</label>
-            <select id="boost-for" name="for">
-              <option value="1h">1 hour</option>
-              <option value="1d">1 day</option>
-              <option value="7d" selected>1 week</option>
-              <option value="30d">30 days</option>
-            </select>
-          </div>
+          ${field(
+            {
+              kind: 'select',
+              ...{ form, name: 'limit', label: 'Limit' },
+              options: limitNames(policy).map((name) => [name, title(name)] as const),
+            },
+            refused,
+          )}
+          ${field({ kind: 'select', form, name: 'how', label: 'How', options: boostKinds }, refused)}
+          ${field({ kind: 'number', form, name: 'value', label: 'Value', value: '2', required: true }, refused)}
+          ${field({ kind: 'select', form, name: 'for', label: 'For', value: '7d', options: boostSpans }, refused)}
         </div>
-        <div class="field">
-          <label for="boost-reason">Why</label>
-          <input id="boost-reason" name="reason" required maxlength="500" placeholder="Launch week" />
-        </div>
+        ${field({ form, name: 'reason', label: 'Why', required: true, lengthMax: 500, placeholder: 'Launch week' }, refused)}
         <button type="submit">Raise</button>
       </form>
     </details>
   </section>`;
 }
 
-export function blockSection({ path, record, nowMs }: TenantForms): Html {
+const boostKinds = [
+  ['multiply', 'Multiply by'],
+  ['set_to', 'Set to'],
+] as const;
+const boostSpans = [
+  ['1h', '1 hour'],
+  ['1d', '1 day'],
+  ['7d', '1 week'],
+  ['30d', '30 days'],
+] as const;
+
+function boostItem(boost: Boost, { path, nowMs, limitNamesOfPlan }: TenantForms): Html {
+  const phase = boostPhase(boost, nowMs);
+  return html`<li>
+    <strong>${title(boost.limit)}</strong> ${boostSize(boost)} ${boostBadge(boost, nowMs, limitNamesOfPlan)}
+    ${phase === 'running' ? html`<span class="soft">ends in ${durationForReading(Date.parse(boost.ends_at) - nowMs)}</span>` : null}<br />
+    <span class="soft small"
+      >${formatTime(boost.starts_at)} to ${formatTime(boost.ends_at)} · ${boost.actor}: ${boost.reason}</span
+    >
+    ${
+      phase === 'ended'
+        ? null
+        : html`<form class="plain" method="post" action="${path}/boosts/${boost.id}/end">
+            <button class="quiet" type="submit">End now</button>
+          </form>`
+    }
+  </li>`;
+}
+
+export function blockSection(forms: TenantForms): Html {
+  const { path, record, nowMs } = forms;
+  const refused = refusalOf(forms, 'block');
+  const form = 'block';
   const held = blockNow(record, nowMs);
   if (held !== null)
     return html`<section class="card stack">
@@ -138,51 +157,58 @@ export function blockSection({ path, record, nowMs }: TenantForms): Html {
   return html`<section class="card">
     <h2 class="card-head">Block</h2>
     <form method="post" action="${path}/block">
-      <div class="field">
-        <label for="block-for">How long</label>
-        <select id="block-for" name="for">
-          <option value="1h">1 hour</option>
-          <option value="1d">1 day</option>
-          <option value="7d">1 week</option>
-          <option value="">Until lifted</option>
-        </select>
-      </div>
-      <div class="field">
-        <label for="block-reason">Why</label>
-        <input id="block-reason" name="reason" required maxlength="500" />
-      </div>
+      ${formError(refused)}
+      ${field({ kind: 'select', form, name: 'for', label: 'How long', options: blockSpans }, refused)}
+      ${field({ form, name: 'reason', label: 'Why', required: true, lengthMax: 500 }, refused)}
       <button class="danger" type="submit">Block every request</button>
     </form>
   </section>`;
 }
 
-export function resetSection({ path, id, record }: TenantForms): Html {
+const blockSpans = [
+  ['1h', '1 hour'],
+  ['1d', '1 day'],
+  ['7d', '1 week'],
+  ['', 'Until lifted'],
+] as const;
+
+export function resetSection(forms: TenantForms): Html {
+  const { path, id, record } = forms;
+  const refused = refusalOf(forms, 'reset');
+  const form = 'reset';
   return html`<section class="card">
     <h2 class="card-head">Reset counters</h2>
     ${record?.reset === undefined ? null : html`<p class="soft small">Last reset by ${record.reset.actor}, ${formatTime(record.reset.at_ms)}</p>`}
     <form method="post" action="${path}/reset">
-      <div class="field">
-        <label for="reset-confirm">Type the tenant’s id to confirm</label>
-        <input
-          class="mono"
-          id="reset-confirm"
-          name="confirm"
-          required
-          autocomplete="off"
-          placeholder="${id}"
-        />
-        <p class="hint">Every window becomes empty. History and cost stay.</p>
-      </div>
-      <div class="field">
-        <label for="reset-reason">Why</label>
-        <input id="reset-reason" name="reason" required maxlength="500" />
-      </div>
+      ${formError(refused)}
+      ${field(
+        {
+          ...{ form, name: 'confirm', label: 'Type the tenant’s id to confirm', mono: true, required: true },
+          ...{
+            autocomplete: 'off',
+            placeholder: id,
+            hint: 'Every window becomes empty. History and cost stay.',
+          },
+        },
+        refused,
+      )}
+      ${field({ form, name: 'reason', label: 'Why', required: true, lengthMax: 500 }, refused)}
       <button class="danger" type="submit">Reset</button>
     </form>
   </section>`;
 }
 
-export function keySection({ path, record, nowMs }: TenantForms): Html {
+const keySpans = [
+  ['', 'Ever'],
+  ['1d', '1 day'],
+  ['7d', '1 week'],
+  ['90d', '90 days'],
+  ['365d', '1 year'],
+] as const;
+
+export function keySection(forms: TenantForms): Html {
+  const { path, record, nowMs } = forms;
+  const refused = refusalOf(forms, 'api-keys');
   const keys = record === null ? [] : apiKeysOf(record);
   return html`<section class="card stack">
     <h2>API keys</h2>
@@ -203,21 +229,10 @@ export function keySection({ path, record, nowMs }: TenantForms): Html {
           </ul>`
     }
     <form method="post" action="${path}/api-keys">
+      ${formError(refused)}
       <div class="row">
-        <div class="field">
-          <label for="key-name">What for</label>
-          <input id="key-name" name="name" maxlength="200" placeholder="CI" />
-        </div>
-        <div class="field">
-          <label for="key-for">Good for</label>
-          <select id="key-for" name="for">
-            <option value="">Ever</option>
-            <option value="1d">1 day</option>
-            <option value="7d">1 week</option>
-            <option value="90d">90 days</option>
-            <option value="365d">1 year</option>
-          </select>
-        </div>
+        ${field({ form: 'key', name: 'name', label: 'What for', lengthMax: 200, placeholder: 'CI' }, refused)}
+        ${field({ kind: 'select', form: 'key', name: 'for', label: 'Good for', options: keySpans }, refused)}
       </div>
       <button class="second" type="submit">Create a key</button>
     </form>

@@ -29,6 +29,7 @@ import {
   portalSection,
   resetSection,
 } from './tenant-forms.ts';
+import type { TenantForms } from './tenant-forms.ts';
 
 const refusalsMax = 10;
 const chartRefreshMs = 15_000;
@@ -43,6 +44,7 @@ export async function tenantPage(
   sources: TenantPageSources,
   request: FastifyRequest,
   parts: Parts,
+  refused: TenantForms['refused'] = null,
 ): Promise<PageContent> {
   const id = requestedId(request);
   const { usage, clock, directory, policy, reads } = sources;
@@ -58,7 +60,8 @@ export async function tenantPage(
   ]);
   const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
-  const forms = { id, path, record, policy: policy(), nowMs };
+  const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
+  const forms = { id, path, record, policy: policy(), nowMs, limitNamesOfPlan, refused };
   const body = html`<div class="page-head">
       <div>
         <p class="small"><a href="/operator/tenants">Tenants</a></p>

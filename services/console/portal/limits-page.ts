@@ -7,6 +7,7 @@ import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { boostSize } from '../../../shared/tenants/boosts.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import { boostBadge } from '../components/boost-badge.ts';
 import { title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
@@ -46,6 +47,7 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
   const policy = sources.policy();
   const limits = limitsOfTenant(policy, record, seenPlan, nowMs);
   const plan = policy.plans.get(limits.plan);
+  const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
   const boosts = (record?.boosts ?? []).filter((boost) => boostPhase(boost, nowMs) !== 'ended');
   return html`<p>
       You are on the <strong>${title(limits.plan)}</strong> plan. A request must have room in every limit that
@@ -74,7 +76,7 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
         : html`<section class="card" aria-labelledby="boosts">
             <h2 class="card-head" id="boosts">Raised for a time</h2>
             <ul class="list">
-              ${boosts.map((boost) => boostItem(boost, nowMs))}
+              ${boosts.map((boost) => boostItem(boost, nowMs, limitNamesOfPlan))}
             </ul>
           </section>`
     }
@@ -99,11 +101,9 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
     </section>`;
 }
 
-function boostItem(boost: Boost, nowMs: number): Html {
-  const phase = boostPhase(boost, nowMs);
+function boostItem(boost: Boost, nowMs: number, limitNamesOfPlan: ReadonlySet<string>): Html {
   return html`<li>
-    <strong>${title(boost.limit)}</strong> ${boostSize(boost)}
-    <span class="badge ${phase === 'running' ? 'good' : 'plain'}">${phase}</span>
+    <strong>${title(boost.limit)}</strong> ${boostSize(boost)} ${boostBadge(boost, nowMs, limitNamesOfPlan)}
     <br /><span class="soft"
       >${formatTime(boost.starts_at)} to ${formatTime(boost.ends_at)}. It ends by itself.</span
     >

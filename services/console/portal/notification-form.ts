@@ -8,6 +8,8 @@ import type { Edit } from '../../../shared/tenants/records.ts';
 /** The notification settings in the form in which the page shows them. */
 export interface NotificationTexts {
   readonly thresholds: readonly number[];
+  /** Further thresholds in percent, as they were entered. */
+  readonly otherThresholds: string;
   readonly webhooks: string;
   readonly slack: string;
   readonly emails: string;
@@ -27,6 +29,7 @@ export function textsOf(
     const thresholds = source.getAll('threshold').map(Number);
     return {
       thresholds,
+      otherThresholds: text('other_thresholds'),
       webhooks: text('webhooks'),
       slack: text('slack'),
       emails: text('emails'),
@@ -36,6 +39,7 @@ export function textsOf(
   const webhooks = source?.webhooks ?? [];
   return {
     thresholds: source?.thresholds ?? policyThresholds,
+    otherThresholds: '',
     webhooks: webhooks.map(({ url }) => url).join('\n'),
     slack: (source?.slack ?? []).join('\n'),
     emails: (source?.emails ?? []).join('\n'),
@@ -58,7 +62,12 @@ export function notificationsFrom(form: URLSearchParams, record: TenantRecord): 
   ];
   const before = record.notifications?.webhooks ?? [];
   const notifications: NotificationSettings = {
-    thresholds: [...new Set(form.getAll('threshold').map(Number))].toSorted((a, b) => a - b),
+    thresholds: [
+      ...new Set([
+        ...form.getAll('threshold').map(Number),
+        ...percentages(form.get('other_thresholds') ?? ''),
+      ]),
+    ].toSorted((a, b) => a - b),
     webhooks: lines('webhooks').map(
       (url) => before.find((hook) => hook.url === url) ?? { url, secrets: [newSecret()] },
     ),
@@ -73,6 +82,14 @@ export function notificationsFrom(form: URLSearchParams, record: TenantRecord): 
     action: 'notifications',
     detail: `Notifications at ${thresholds.join(', ') || 'no threshold'} to ${webhooks.length} webhooks, ${slack.length} Slack addresses, ${emails.length} e-mail addresses`,
   });
+}
+
+/** Shares of a text such as `60, 95`; NaN for a word that is no number, which the contract of records refuses. */
+function percentages(text: string): number[] {
+  return text
+    .split(/[\s,;%]+/)
+    .filter((word) => word !== '')
+    .map((word) => Math.round(Number(word) * 100) / 10_000);
 }
 
 /** Secret of a webhook in the Standard Webhooks format: 24 random bytes. */

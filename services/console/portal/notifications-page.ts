@@ -7,6 +7,7 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import type { DeliveredAlert } from '../../../shared/tenants/usage-reader.ts';
 import type { Parts } from '../browser/parts.ts';
+import { field } from '../components/form.ts';
 import { formOf } from '../components/form-body.ts';
 import { percent, title } from '../components/format.ts';
 import { html } from '../components/html.ts';
@@ -32,6 +33,8 @@ export interface NotificationSources {
 
 const shownMax = 20;
 const deliveriesRefreshMs = 5_000;
+/** A record has at most this number of thresholds. */
+const thresholdsMax = 10;
 const offered = [0.5, 0.8, 0.9, 1];
 
 /**
@@ -163,12 +166,17 @@ async function content(
   return { title: 'Notifications', body, notice, status };
 }
 
+/** The offered thresholds and those of the record. A refused form may have any number of them. */
+function shownThresholds(thresholds: readonly number[]): readonly number[] {
+  return [...new Set([...offered, ...thresholds.slice(0, thresholdsMax)])].toSorted((a, b) => a - b);
+}
+
 function settingsForm(texts: NotificationTexts): Html {
   return html`<form method="post" action="/notifications">
     <fieldset>
       <legend>Notify me when this much of a limit is used</legend>
       <div class="checks">
-        ${offered.map(
+        ${shownThresholds(texts.thresholds).map(
           (threshold) =>
             html`<label
               ><input
@@ -183,6 +191,12 @@ function settingsForm(texts: NotificationTexts): Html {
       </div>
       <p class="hint">None ticked: no notifications about quotas.</p>
     </fieldset>
+    ${field({
+      name: 'other_thresholds',
+      label: 'Other shares, in percent',
+      value: texts.otherThresholds,
+      placeholder: '60, 95',
+    })}
     <div class="field">
       <label for="webhooks">Webhooks</label>
       <textarea

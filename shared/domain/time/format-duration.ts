@@ -43,7 +43,7 @@ export function durationForReading(durationMs: number): string {
 /** A window as the denominator of a rate: `minute`, `day`, `10 s`. */
 export function windowName(windowMs: number): string {
   if (windowMs === monthMs) return 'month';
-  return wordsMs.find(([, unitMs]) => unitMs === windowMs)?.[0] ?? durationForReading(windowMs);
+  return wordsMs.find(([, unitMs]) => unitMs === windowMs)?.[0] ?? settingForReading(windowMs);
 }
 
 /** A duration in the format of Prometheus and Alertmanager: `5m`, `15s`, `500ms`. */

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createFixture } from './fixture.ts';
+import { adminToken, createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
 import { get, post, visit } from './browser.ts';
 
@@ -131,6 +131,87 @@ describe('pages', () => {
     const { text } = await get(fixture, '/usage', await visit(fixture, id));
     expect(text).not.toContain('<script>alert');
     expect(text).not.toContain('<img');
+  });
+});
+
+describe('settings of tenants', () => {
+  const operator = async (): Promise<string> => {
+    const page = await post(fixture, '/operator/sign-in', { token: adminToken, name: 'kim' });
+    return page.cookie.split(';')[0] ?? '';
+  };
+
+  test('B11: the longest delay of the slow-down is shown as the policy states it', async () => {
+    const { text } = await get(fixture, '/limits', await visit(fixture, uniqueName('slow')));
+    expect(text).toMatch(/at most\s+500 ms/);
+  });
+
+  test('B12: a boost of a limit that the plan lacks is shown as having no effect', async () => {
+    const id = uniqueName('boosted');
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free' });
+    const boost = { limit: 'day', multiply: 2, ends_at: '2099-01-01T00:00:00Z', reason: 'launch' };
+    await fixture.admin(`POST /admin/v1/tenants/${id}/boosts`, boost);
+    const cookie = await visit(fixture, id);
+    expect((await get(fixture, '/limits', cookie)).text).not.toContain('no effect');
+    await fixture.admin(`PATCH /admin/v1/tenants/${id}`, { plan: 'pro' });
+    expect((await get(fixture, '/limits', cookie)).text).toContain('no effect: the plan has no such limit');
+    const { text } = await get(fixture, `/operator/tenants/${id}`, await operator());
+    expect(text).toContain('no effect: the plan has no such limit');
+  });
+
+  test('C8: thresholds that the form does not offer are kept, and others can be entered in percent', async () => {
+    const id = uniqueName('thresholds');
+    await fixture.admin(`PATCH /admin/v1/tenants/${id}`, { notifications: { thresholds: [0.65, 0.8] } });
+    const cookie = await visit(fixture, id);
+    const { text } = await get(fixture, '/notifications', cookie);
+    expect(text).toMatch(/value="0.65"\s+checked/);
+    const form: [string, string][] = [...text.matchAll(/value="([\d.]+)"\s+checked/g)].map(
+      ([, value = '']): [string, string] => ['threshold', value],
+    );
+    await post(fixture, '/notifications', [...form, ['other_thresholds', '95, 99.5 %']], cookie);
+    expect(fixture.directory.get(id)?.notifications?.thresholds).toEqual([0.65, 0.8, 0.95, 0.995]);
+    const wrong = await post(fixture, '/notifications', [...form, ['other_thresholds', 'most']], cookie);
+    expect(wrong.status).toBe(422);
+    expect(wrong.text).toContain('value="most"');
+  });
+
+  const refused = [
+    ['boosts', { limit: 'day', how: 'set_to', value: 'x', for: '30d', reason: 'fair' }, 'value'],
+    ['block', { for: 'soon', reason: 'abuse' }, 'for'],
+    ['plan', { plan: 'free', display_name: 'Rockets', overrides: 'minute 5' }, 'overrides'],
+    ['reset', { confirm: 'other', reason: 'ticket 7' }, 'confirm'],
+    ['api-keys', { name: 'CI', for: 'x' }, 'for'],
+  ] as const;
+  test.each(refused)(
+    'a refused form “%s” keeps all texts and marks the field',
+    async (form, fields, wrong) => {
+      const id = uniqueName('kept');
+      const page = await post(fixture, `/operator/tenants/${id}/${form}`, fields, await operator());
+      expect(page.status).toBe(422);
+      const markup = new RegExp(`<form[^>]*/${form}"[^]*?</form>`).exec(page.text)?.[0] ?? '';
+      for (const [name, value] of Object.entries(fields)) {
+        const control = new RegExp(
+          `<(input|textarea|select)[^>]*name="${name}"[^]*?(/>|</textarea>|</select>)`,
+        );
+        const found = control.exec(markup)?.[0] ?? '';
+        // A select shows a value only if it is an option.
+        if (name !== wrong || !found.startsWith('<select')) expect(found).toContain(value);
+        expect(found.includes('aria-invalid="true"'), name).toBe(name === wrong);
+      }
+      expect(fixture.directory.get(id)).toBeUndefined();
+    },
+  );
+
+  test('tenants that belong to no customer are in no list', async () => {
+    const internal = ['tollgate-heartbeat', 'anonymous'];
+    await storeUsage(
+      fixture.clickhouse,
+      internal.map((tenant) => ({ timeMs: Date.now(), tenant })),
+    );
+    const cookie = await operator();
+    for (const path of ['tenants', 'growth', 'audit'])
+      for (const id of internal)
+        expect((await get(fixture, `/operator/${path}`, cookie)).text).not.toContain(id);
+    expect(JSON.stringify((await fixture.admin('GET /admin/v1/tenants')).body)).not.toContain('heartbeat');
   });
 });
 

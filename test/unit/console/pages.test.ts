@@ -1,9 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bar } from '../../../services/console/components/bars.ts';
-import { money, percent } from '../../../services/console/components/format.ts';
+import { counted, money, percent, quantityText } from '../../../services/console/components/format.ts';
 import { html } from '../../../services/console/components/html.ts';
-import { durationForReading, windowName } from '../../../shared/domain/time/format-duration.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import {
+  durationForReading,
+  settingForReading,
+  windowName,
+} from '../../../shared/domain/time/format-duration.ts';
 
 describe('markup', () => {
   test('no text can open a tag or leave an attribute', () => {
@@ -47,6 +52,32 @@ describe('figures', () => {
       '0.0000750',
       '0.500',
     ]);
+  });
+
+  test('money names the currency of the policy, and one request is not “1 requests”', () => {
+    expect([1234.5, 0].map((amount) => money(amount, 'EUR'))).toEqual(['1,234.50 EUR', '0.00 EUR']);
+    expect([0, 1, 2].map((value) => counted(value, 'request'))).toEqual([
+      '0 requests',
+      '1 request',
+      '2 requests',
+    ]);
+  });
+
+  test('a setting below a second is exact, and a time that is left is rounded up', () => {
+    expect([500, 1500].map(settingForReading)).toEqual(['500 ms', '2 s']);
+    expect(windowName(250)).toBe('250 ms');
+    expect(durationForReading(500)).toBe('1 s');
+  });
+
+  test('times are in the time zone of the tenant', () => {
+    expect(formatTime('2026-11-27T23:30:00Z', 'Europe/Berlin')).toBe('28 Nov 2026, 00:30:00 CET');
+    expect(formatTime('2026-11-27T23:30:00Z')).toBe('27 Nov 2026, 23:30:00 UTC');
+  });
+
+  test('amounts of another quantity have its decimals and its name', () => {
+    const usd = { name: 'usd', decimals: 6, kind: 'cost', measures: [] } as const;
+    expect(quantityText(new Map([['usd', usd]]), 'usd', 5_250_000)).toBe('5.25 usd');
+    expect(quantityText(new Map(), 'requests', 1500)).toBe('1,500');
   });
 
   test('windows have the names of their units', () => {

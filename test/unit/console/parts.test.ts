@@ -7,7 +7,7 @@ const requestOf = (url: string): never =>
 const never = new Promise<never>(() => undefined);
 
 test('a slow part delays the page for its budget only, and the browser requests it afterwards', async () => {
-  const parts = createParts(requestOf('/usage?user=a%26b'), 30);
+  const parts = createParts(requestOf('/usage?user=a%26b'), { budgetMs: 30 });
   const [fast, slow] = await Promise.all([
     parts.render('fast', 'Fast', () => Promise.resolve(html`<b>1</b>`)),
     parts.render('slow', 'Slow', () => never),
@@ -20,7 +20,7 @@ test('a slow part delays the page for its budget only, and the browser requests 
 });
 
 test('a request for one part makes only this part, and waits for it', async () => {
-  const parts = createParts(requestOf('/usage?part=slow'), 0);
+  const parts = createParts(requestOf('/usage?part=slow'), { budgetMs: 0 });
   await parts.render('fast', 'Fast', () => Promise.reject(new Error('was made')));
   await parts.render('slow', 'Slow', () => Promise.resolve(html`<b>2</b>`));
   expect(parts.wanted?.markup).toContain('<b>2</b>');
@@ -30,7 +30,7 @@ test('a request for one part makes only this part, and waits for it', async () =
 });
 
 test('a part that fails within the budget fails the page', async () => {
-  const parts = createParts(requestOf('/usage'), 1000);
+  const parts = createParts(requestOf('/usage'), { budgetMs: 1000 });
   await expect(parts.render('bad', 'Bad', () => Promise.reject(new Error('broken')))).rejects.toThrow(
     'broken',
   );
