@@ -112,7 +112,7 @@ test('a process that is killed starts again at its address, the stack file has i
     expect(await (await fetch(`http://127.0.0.1:${port}`)).text()).toBe('own');
   }
   expect(lines.join('\n')).toMatch(/trial has stopped unexpectedly and is started again in 0\.25 s/);
-  expect(lines.join('\n')).toMatch(/again in 0\.5 s[^]+✓ trial runs again \(pid \d+\)/);
+  await eventually(() => /again in 0\.5 s[^]+✓ trial runs again \(pid \d+\)/.test(lines.join('\n')));
   await Promise.all(closers.map(({ close }) => close()));
   expect(launched!.current().alive()).toBe(false);
   expect(lines.filter((line) => line.includes('stopped unexpectedly'))).toHaveLength(2);
