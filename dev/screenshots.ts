@@ -28,8 +28,10 @@ const shots: readonly Shot[] = [
 ];
 const themes = ['light', 'dark'] as const;
 const sizes = { wide: { width: 1200, height: 760 }, narrow: { width: 400, height: 760 } } as const;
-/** The pages that a script keeps current have their figures by then. */
-const settleMs = 1_500;
+/** A sample tenant with live traffic, near its limits. */
+const tenant = 'sparrow';
+/** Time for the parts of a page that load after it. Pages poll, so there is no moment without requests. */
+const settleMs = 2_500;
 
 const root = join(import.meta.dirname, '..');
 const { values } = parseArgs({ options: { to: { type: 'string' } } });
@@ -59,8 +61,10 @@ async function photograph(on: Browser, { name, link, path }: Shot): Promise<void
     for (const [width, viewport] of Object.entries(sizes)) {
       const context = await on.newContext({ colorScheme, viewport });
       const page = await context.newPage();
-      await page.goto(stack.links[link]);
-      await page.goto(new URL(path, stack.urls.console).href, { waitUntil: 'networkidle' });
+      await page.goto(
+        link === 'portal' ? stack.links.portal.replace(/[^/]+$/, tenant) : stack.links.operator,
+      );
+      await page.goto(new URL(path, stack.urls.console).href, { waitUntil: 'load' });
       await page.waitForTimeout(settleMs);
       const file = join(target, `${name}-${width}-${colorScheme}.png`);
       await page.screenshot({ path: file });
