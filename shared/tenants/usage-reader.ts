@@ -18,6 +18,8 @@ import { served } from '../clickhouse/queries/predicates.ts';
 import { levelRange } from '../clickhouse/queries/usage-levels.ts';
 import { recentCallers } from '../clickhouse/queries/recent-callers.ts';
 import type { RecentCaller } from '../clickhouse/queries/recent-callers.ts';
+import { spendBy, tenantSpend } from '../clickhouse/queries/spend/spend.ts';
+import type { SpendBy, TenantSpend } from '../clickhouse/queries/spend/spend.ts';
 import { createQueryShares } from '../clickhouse/query-shares.ts';
 import type { QueryShares } from '../clickhouse/query-shares.ts';
 import type { Registry } from '../runtime/http/ops.ts';
@@ -89,6 +91,10 @@ export interface UsageReader {
   /** Plan in the tenant's latest request of the last month; null if there was none. */
   seenPlan(tenantId: string, nowMs: number): Promise<string | null>;
   alerts(tenantId: string, countMax: number): Promise<readonly DeliveredAlert[]>;
+  /** What the tenant spent on calls whose usage is measured, by model or by route, highest cost first. */
+  spendBy(query: Parameters<typeof spendBy>[1]): Promise<readonly SpendBy[]>;
+  /** Tenants with their cost since the UTC day of `sinceMs`, highest cost first. */
+  tenantSpend(sinceMs: number, countMax: number): Promise<readonly TenantSpend[]>;
   /** Open and expired reservations; those that end first are first. */
   openReservations(query: ReservationsQuery): Promise<readonly OpenReservation[]>;
   /** Callers of the tenant since `sinceMs`, most requests first. */
@@ -140,6 +146,8 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
          WHERE tenant_id = {tenant:String} ORDER BY time DESC LIMIT {countMax:UInt32}`,
         { tenant: tenantId, countMax },
       ),
+    spendBy: (query) => spendBy(clickhouse, query),
+    tenantSpend: (sinceMs, countMax) => tenantSpend(clickhouse, sinceMs, countMax),
     openReservations: (query) => openReservations(clickhouse, query),
     callers: (tenantId, sinceMs, countMax) => recentCallers(clickhouse, tenantId, sinceMs, countMax),
     reserved: (tenantId, nowMs) => reservedAmounts(clickhouse, tenantId, nowMs - reservedSpanMs),

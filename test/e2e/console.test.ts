@@ -140,7 +140,7 @@ describe('the portal in a browser', () => {
     ]);
     const { page, complaints } = await open({ viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
     await page.goto(await linkTo(id));
-    for (const path of ['/usage', '/history', '/refusals', '/limits', '/notifications', '/guide']) {
+    for (const path of ['/usage', '/history', '/spend', '/refusals', '/limits', '/notifications', '/guide']) {
       await page.goto(url + path);
       expect({ path, ...(await page.evaluate<object>(layout)) }).toEqual({
         path,

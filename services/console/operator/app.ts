@@ -10,11 +10,15 @@ import { growthPage } from './growth-page.ts';
 import type { GrowthSources } from './growth-page.ts';
 import { pipelinePage } from './pipeline-page.ts';
 import type { PipelineSources } from './pipeline-page.ts';
+import { reservationsPage } from './reservations-page.ts';
+import type { ReservationSources } from './reservations-page.ts';
 import { registerShownOnce } from './shown-once.ts';
 import type { ShownOnceOptions } from './shown-once.ts';
 import { registerOperatorSignIn } from './sign-in.ts';
 import type { OperatorSignInOptions } from './sign-in.ts';
 import { forOperator } from './signed-in.ts';
+import { spendPage } from './spend-page.ts';
+import type { SpendSources } from './spend-page.ts';
 import { registerTenantStream, tenantPage } from './tenant-page.ts';
 import type { TenantPageSources } from './tenant-page.ts';
 import { tenantsPage } from './tenants-page.ts';
@@ -26,7 +30,9 @@ export type OperatorOptions = ActionOptions &
   GrowthSources &
   OperatorSignInOptions &
   PipelineSources &
+  ReservationSources &
   ShownOnceOptions &
+  SpendSources &
   TenantPageSources &
   TenantsSources;
 
@@ -53,6 +59,14 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   app.get(
     '/operator/growth',
     forOperator('/operator/growth', (_name, request) => growthPage(options, request)),
+  );
+  app.get(
+    '/operator/spend',
+    forOperator('/operator/spend', () => spendPage(options)),
+  );
+  app.get(
+    '/operator/reservations',
+    forOperator('/operator/reservations', (_name, request) => reservationsPage(options, request)),
   );
   app.get(
     '/operator/pipeline',

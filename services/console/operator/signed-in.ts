@@ -17,6 +17,8 @@ declare module 'fastify' {
 const nav: readonly NavItem[] = [
   { href: '/operator/tenants', label: 'Tenants' },
   { href: '/operator/growth', label: 'Growth and cost' },
+  { href: '/operator/spend', label: 'Spend' },
+  { href: '/operator/reservations', label: 'Reservations' },
   { href: '/operator/pipeline', label: 'Pipeline' },
   { href: '/operator/dead-letters', label: 'Dead letters' },
   { href: '/operator/audit', label: 'Audit' },

@@ -12,6 +12,8 @@ import { refusalPage, refusalsPage } from './refusals-page.ts';
 import type { RefusalSources } from './refusals-page.ts';
 import { registerSignIn } from './sign-in.ts';
 import type { SignInOptions } from './sign-in.ts';
+import { spendPage } from './spend-page.ts';
+import type { SpendSources } from './spend-page.ts';
 import { registerUsageStream, usagePage } from './usage-page.ts';
 import type { UsageSources } from './usage-page.ts';
 import { forTenant } from './visitor.ts';
@@ -23,6 +25,7 @@ export type PortalOptions = GuideSources &
   NotificationSources &
   RefusalSources &
   SignInOptions &
+  SpendSources &
   UsageSources &
   VisitorSources;
 
@@ -43,6 +46,10 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
   app.get(
     '/history',
     forTenant('/history', (visitor, visit) => historyPage(options, visitor, visit)),
+  );
+  app.get(
+    '/spend',
+    forTenant('/spend', (visitor, visit) => spendPage(options, visitor, visit)),
   );
   app.get(
     '/refusals',

@@ -35,6 +35,7 @@ declare module 'fastify' {
 const nav: readonly NavItem[] = [
   { href: '/usage', label: 'Now' },
   { href: '/history', label: 'History' },
+  { href: '/spend', label: 'Spend' },
   { href: '/refusals', label: 'Refusals' },
   { href: '/limits', label: 'Limits and plan' },
   { href: '/notifications', label: 'Notifications' },

@@ -83,6 +83,8 @@ export interface FixtureOptions {
   /** The namespace of another fixture, so that both run as processes of the same installation. */
   readonly namespace?: Namespace;
   readonly clickhouseUrl?: string;
+  /** Default: `policies/default.yaml`. */
+  readonly policyPath?: string;
   readonly redisUrl?: string;
   /**
    * Kafka brokers from which the tenant records are read. If they do not respond, both services start without the
@@ -101,7 +103,7 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const kafka = createKafka({ brokers: servers().kafkaBrokers, clientId: 'test', logger });
   const clickhouse = createClickHouse({ url: servers().clickhouseUrl, database });
   await Promise.all([migrate(clickhouse), ensureTopics(kafka, topics, { partitions: 1 })]);
-  const policy = await loadPolicy('policies/default.yaml', policyEnv);
+  const policy = await loadPolicy(options.policyPath ?? 'policies/default.yaml', policyEnv);
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
   const common = { clock: systemClock, registry, logger };
   const limiter = createLimiter({ ...common, redis, keyPrefix, callTimeoutMs: 2_000 });

@@ -1,0 +1,164 @@
+import type { SpendBy } from '../../../shared/clickhouse/queries/spend/spend.ts';
+import type { LimitState } from '../../../shared/domain/limit.ts';
+import { approximateMoney } from '../../../shared/domain/money.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { requestsName } from '../../../shared/domain/usage/quantity.ts';
+import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import { bar } from '../components/bars.ts';
+import { count, money, title } from '../components/format.ts';
+import { freshnessLine, readFreshness } from '../components/freshness.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState, failedState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+import { table } from '../components/table.ts';
+import type { Column } from '../components/table.ts';
+import type { Visit, Visitor } from './visitor.ts';
+
+export interface SpendSources {
+  readonly limiter: Pick<Limiter, 'check'>;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+  readonly policy: () => Policy;
+}
+
+/** Page of the calls whose usage is measured: the budgets now, and what was spent this month by model and route. */
+export async function spendPage(
+  sources: SpendSources,
+  visitor: Visitor,
+  { parts }: Visit,
+): Promise<PageContent> {
+  const { clock, policy } = sources;
+  const month = periodAt('month', visitor.zone, clock.now());
+  const spent = await parts.render('spent', 'The spend of this month', async () => {
+    const read = (by: 'model' | 'route'): Promise<readonly SpendBy[] | null> =>
+      sources.reads.orNull(visitor.usage.spendBy({ tenantId: visitor.tenantId, by, span: month }));
+    const [byModel, byRoute, freshness] = await Promise.all([
+      read('model'),
+      read('route'),
+      readFreshness({ usage: visitor.usage, reads: sources.reads }),
+    ]);
+    return html`<div class="card-head">
+        <h2 id="spent">This month <span class="soft small">(${visitor.zone})</span></h2>
+        ${freshnessLine(freshness)}
+      </div>
+      ${spentTables(byModel, byRoute, policy())}`;
+  });
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Spend</h1>
+        <p class="lead">What your calls of AI models have used, and what is left of each budget.</p>
+      </div>
+    </div>
+    <section class="card" aria-labelledby="budgets">${await budgets(sources, visitor)}</section>
+    <section class="card" aria-labelledby="spent">${spent}</section>`;
+  return { title: 'Spend', body };
+}
+
+function spentTables(
+  byModel: readonly SpendBy[] | null,
+  byRoute: readonly SpendBy[] | null,
+  policy: Policy,
+): Html {
+  if (byModel === null || byRoute === null) return failedState('The spend of this month');
+  if (byModel.length === 0)
+    return emptyState('No spend this month', 'Calls of AI models show here within seconds.');
+  const cost = byModel.reduce((sum, one) => sum + one.cost, 0n);
+  const calls = byModel.reduce((sum, one) => sum + one.calls, 0);
+  return html`<dl class="tiles">
+      <div>
+        <dt>Spend</dt>
+        <dd data-slot="spend">${money(cost, policy.currency)}</dd>
+      </div>
+      <div>
+        <dt>Calls</dt>
+        <dd>${count(calls)}</dd>
+      </div>
+    </dl>
+    <p class="soft small">Calls in progress count with the amounts that they have reserved.</p>
+    <h3>By model</h3>
+    ${spendTable('Spend by model', 'Model', byModel, policy)}
+    <h3>By route</h3>
+    ${spendTable('Spend by route', 'Route', byRoute, policy)}`;
+}
+
+function spendTable(
+  caption: string,
+  heading: string,
+  rows: readonly SpendBy[],
+  { quantities, currency }: Policy,
+): Html {
+  const amounts = [...quantities.values()]
+    .filter(({ kind }) => kind !== 'cost')
+    .map(({ name }): Column<SpendBy> => ({
+      title: title(name),
+      kind: 'number',
+      cell: (row) => count(approximateMoney(row.quantities[name] ?? 0n)),
+    }));
+  const columns: readonly Column<SpendBy>[] = [
+    { title: heading, kind: 'head', cell: ({ name }) => (name === '' ? '(none)' : name) },
+    { title: 'Calls', kind: 'number', cell: ({ calls }) => count(calls) },
+    ...amounts,
+    { title: 'Spend', kind: 'number', cell: ({ cost }) => money(cost, currency) },
+  ];
+  return table({ caption, columns, rows, empty: html`` });
+}
+
+/** The limits of the tenant that count tokens, money or another quantity, as Redis has them now. */
+async function budgets(sources: SpendSources, { tenantId, record, usage }: Visitor): Promise<Html> {
+  const { limiter, reads, clock, policy } = sources;
+  const nowMs = clock.now();
+  const seen = record?.plan === undefined ? await reads.orNull(usage.seenPlan(tenantId, nowMs)) : null;
+  const limits = limitsOfTenant(policy(), record, seen, nowMs)
+    .shared.map(({ limit }) => limit)
+    .filter(({ of }) => of !== requestsName);
+  const head = html`<h2 class="card-head" id="budgets">Budgets</h2>`;
+  if (limits.length === 0)
+    return html`${head} ${emptyState('No budget', 'No limit of your plan counts tokens or money.')}`;
+  const { states, degraded } = await limiter.check({
+    ...{ tenantId, userId: null, ip: '', groupId: record?.group ?? null, limits },
+    ...{ cost: 1, peek: true, withUse: true },
+    ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
+  });
+  if (degraded) {
+    reads.countFailure('redis');
+    return html`${head} ${failedState('Live usage')}`;
+  }
+  const amount = (one: LimitState, minor: number | null): string => amountText(policy(), one.of, minor);
+  return html`${head}
+  ${table({
+    caption: 'Budgets',
+    rows: states,
+    empty: html``,
+    columns: [
+      { title: 'Budget', kind: 'head', cell: ({ name }) => title(name) },
+      { title: 'Used', kind: 'number', cell: (one) => amount(one, one.use?.used ?? null) },
+      { title: 'Reserved', kind: 'number', cell: (one) => amount(one, one.use?.reserved ?? null) },
+      { title: 'Left', kind: 'number', cell: (one) => amount(one, one.remaining) },
+      { title: 'Limit', kind: 'number', cell: (one) => amount(one, one.limit) },
+      {
+        title: 'Share',
+        kind: 'meter',
+        cell: (one) =>
+          bar(one.name, one.limit - one.remaining, one.limit, {
+            kind: 'thin',
+            text: (minor) => amount(one, minor),
+          }),
+      },
+      { title: 'Complete again', kind: 'time', cell: (one) => formatTime(one.resetAtMs) },
+    ],
+  })}`;
+}
+
+/** An amount from its smallest units: money with its currency, another quantity with its name. */
+function amountText({ quantities, currency }: Policy, of: string, minor: number | null): string {
+  if (minor === null) return 'unknown';
+  const quantity = quantities.get(of);
+  const value = minor / 10 ** (quantity?.decimals ?? 0);
+  return quantity?.kind === 'cost' ? money(value, currency) : `${count(value)} ${of}`;
+}
