@@ -10,6 +10,9 @@ const withServers = {
   hookTimeout: 120_000,
 };
 
+/** Fault tests without bounds of time: they run beside other tests, which slow each other down. */
+const untimedFaults = 'test/faults/{aggregator,alerter}/**/*.test.ts';
+
 export default defineConfig({
   test: {
     projects: [
@@ -20,7 +23,13 @@ export default defineConfig({
           testTimeout: 30_000,
         },
       },
-      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...withServers } },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts', untimedFaults],
+          ...withServers,
+        },
+      },
       {
         test: {
           name: 'clients',
@@ -36,6 +45,7 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
+          exclude: [untimedFaults],
           ...withServers,
           fileParallelism: false,
         },
