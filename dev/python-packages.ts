@@ -13,7 +13,15 @@ const run = promisify(execFile);
 
 /** The lists in `dev/python` name proxies, clients, fuzzers and frameworks that are Python packages. */
 export type PythonList =
-  'ai-sdk' | 'proxies' | 'clients' | 'openmeter' | 'fuzzers' | 'upstreams' | 'examples' | 'kubernetes';
+  | 'ai-sdk'
+  | 'proxies'
+  | 'clients'
+  | 'openmeter'
+  | 'fuzzers'
+  | 'upstreams'
+  | 'examples'
+  | 'kubernetes'
+  | 'generated';
 
 /**
  * The `bin` directory of a virtual environment that has the packages of a list, e.g. for `join(bin, 'python')`. An

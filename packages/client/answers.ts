@@ -23,8 +23,9 @@ export type Amounts = Readonly<Record<string, number | string>>;
 /** A limit and its state. */
 export interface Limit {
   readonly name: string;
-  readonly limit: number;
-  readonly remaining: number;
+  /** Units, or an amount in the unit of the limit's quantity: a decimal text where a number cannot hold its digits. */
+  readonly limit: number | string;
+  readonly remaining: number | string;
   /** Unix seconds at which the complete limit is available again. */
   readonly reset: number;
   /** 0 for concurrent limits. */

@@ -25,7 +25,9 @@ export function clientOf(
 /** Units of the tenant that are used, by limit. */
 export async function used(run: PolicyRun, tenant: string): Promise<Record<string, number>> {
   const { limits } = await clientOf(run).usage({ tenant_id: tenant });
-  return Object.fromEntries(limits.map(({ name, limit, remaining }) => [name, limit - remaining]));
+  return Object.fromEntries(
+    limits.map(({ name, limit, remaining }) => [name, Number(limit) - Number(remaining)]),
+  );
 }
 
 /** 150 tokens. */
