@@ -1,4 +1,4 @@
-import { periodTotals } from '../../shared/clickhouse/queries/period-totals.ts';
+import { nestedTotals } from '../../shared/clickhouse/queries/period-totals.ts';
 import type { Span, TenantTotalsRow } from '../../shared/clickhouse/queries/period-totals.ts';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import type { Amount } from '../../shared/domain/amount.ts';
@@ -54,9 +54,10 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       for (const [calendar, tenantIds] of byCalendar) {
         const spans = { day: periodAt('day', calendar, nowMs), month: periodAt('month', calendar, nowMs) };
         const { zone, billingDay } = calendarParts(calendar);
-        // The day is read before the month, so that the day's total never exceeds the month's total.
-        const day = await periodTotals(clickhouse, tenantIds, spans.day);
-        const month = await periodTotals(clickhouse, tenantIds, spans.month);
+        const { part: day, whole: month } = await nestedTotals(clickhouse, tenantIds, {
+          whole: spans.month,
+          part: spans.day,
+        });
         const records = tenantIds.map((tenantId) => {
           const totals: TenantTotals = {
             tenant_id: tenantId,

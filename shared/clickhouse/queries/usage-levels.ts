@@ -45,6 +45,21 @@ export function levelParts({ startMs, endMs }: OpenSpan, coarsest = 0): LevelPar
   ];
 }
 
+/**
+ * Divides adjoining spans, in order of time, into parts. No part contains the border between two spans unless it can be
+ * read from a level whose rows do not contain the border.
+ */
+export function partsOfSpans(spans: readonly OpenSpan[]): LevelPart[] {
+  const parts: LevelPart[] = [];
+  for (const part of spans.flatMap((span) => levelParts(span))) {
+    const last = parts.at(-1);
+    if (last?.level === part.level && last.endMs === part.startMs) {
+      parts[parts.length - 1] = { ...last, endMs: part.endMs };
+    } else parts.push(part);
+  }
+  return parts;
+}
+
 const tables = {
   day: { name: 'usage_by_day', time: 'day' },
   hour: { name: 'usage_by_hour', time: 'hour' },
@@ -59,15 +74,16 @@ const columnsOfEvents: Readonly<Record<string, string>> = {
 };
 
 /**
- * Returns a subquery with the rows of a span from all levels that the span needs. `columns` are columns of the totals. The
- * subquery adds the column `at`, the start of the row's minute, hour or day.
+ * Returns a subquery with the rows of adjoining spans, in order of time, from all levels that the spans need. `columns` are
+ * columns of the totals. The subquery adds the column `at`, the start of the row's minute, hour or day. All events of a row are in
+ * the same span.
  */
 export function usageRows(
-  span: OpenSpan,
+  spans: readonly OpenSpan[],
   { columns, where }: { readonly columns: string; readonly where: string },
 ): { readonly sql: string; readonly params: Params } {
   const params: Record<string, number> = {};
-  const selects = levelParts(span).map(({ level, startMs, endMs }, index) => {
+  const selects = partsOfSpans(spans).map(({ level, startMs, endMs }, index) => {
     const { name, time } = tables[level];
     params[`from${index}`] = startMs;
     if (endMs !== null) params[`to${index}`] = endMs;

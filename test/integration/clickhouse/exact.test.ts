@@ -4,7 +4,7 @@ import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
-import { periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
+import { nestedTotals, periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const startMs = Date.UTC(2026, 9, 31, 23, 0);
@@ -103,6 +103,22 @@ describe('stored events and totals', () => {
       const totals = await periodTotals(clickhouse, ['tenant-1', 'tenant-none'], span);
       expect(totals.get('tenant-1')?.requests).toBe(row?.requests);
       expect(totals.has('tenant-none')).toBe(false);
+    }
+  });
+
+  test('one statement returns the totals of a month and of a day in it, in any time zone', async () => {
+    const hourMs = 3_600_000;
+    const octoberDayMs = Date.UTC(2026, 9, 31);
+    for (const offsetMs of [0, -5.5 * hourMs, 13.75 * hourMs]) {
+      const day = { startMs: octoberDayMs + offsetMs, endMs: octoberDayMs + offsetMs + 24 * hourMs };
+      const month = { startMs: day.startMs - 10 * 24 * hourMs, endMs: day.endMs + 20 * 24 * hourMs };
+      const { part, whole } = await nestedTotals(clickhouse, ['tenant-1', 'tenant-2'], {
+        whole: month,
+        part: day,
+      });
+      expect(part.size + whole.size, String(offsetMs)).toBeGreaterThan(0);
+      expect(part).toEqual(await periodTotals(clickhouse, ['tenant-1', 'tenant-2'], day));
+      expect(whole).toEqual(await periodTotals(clickhouse, ['tenant-1', 'tenant-2'], month));
     }
   });
 });

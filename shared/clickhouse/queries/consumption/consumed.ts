@@ -24,13 +24,10 @@ export async function readConsumed(
   clickhouse: ClickHouse,
   { fromMs, tenantIds }: ConsumedQuery,
 ): Promise<Consumed[]> {
-  const rows = usageRows(
-    { startMs: fromMs, endMs: null },
-    {
-      columns: `tenant_id, route, plan, ${consumptionColumns}`,
-      where: `${countedByQuotas} ${tenantIds === null ? '' : 'AND tenant_id IN {tenantIds:Array(String)}'}`,
-    },
-  );
+  const rows = usageRows([{ startMs: fromMs, endMs: null }], {
+    columns: `tenant_id, route, plan, ${consumptionColumns}`,
+    where: `${countedByQuotas} ${tenantIds === null ? '' : 'AND tenant_id IN {tenantIds:Array(String)}'}`,
+  });
   const consumed = await clickhouse.query<ConsumptionAsText<Consumed>>(
     `SELECT tenant_id, route, max(u.plan) AS plan, ${consumptionSums()}
      FROM (${rows.sql}) AS u GROUP BY tenant_id, route`,
