@@ -5,6 +5,7 @@ import { messageOf } from '../../runtime/errors.ts';
 import { decodeBatch, encodeBatch, tagOf } from './batch.ts';
 import type { DecodedBatch, PendingCheck } from './batch.ts';
 import { isCluster } from '../client.ts';
+import { createIterationQueue } from '../iteration-queue.ts';
 import type { RedisClient } from '../client.ts';
 import type { LocalLimiter } from '../fallback/local-limiter.ts';
 import type { LocalReservations } from '../fallback/local-reservations.ts';
@@ -72,23 +73,15 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   const { redis, breakerOf, local, clock, redisTime, metrics, logger } = options;
   const cluster = isCluster(redis);
   const script = createScriptLibrary({ redis, library, useFunctions: options.useFunctions ?? true, logger });
-  let queue: QueuedCheck[] = [];
+  const queue = createIterationQueue<QueuedCheck>(batchChecksMax, flush);
   let correctedAt = -Infinity;
 
   return {
     close: () => script.close(),
-    enqueue: (check) => {
-      queue.push(check);
-      // The event loop's poll phase reads all requests that have arrived. `setImmediate` runs right after that phase.
-      if (queue.length >= batchChecksMax) flush();
-      else if (queue.length === 1) setImmediate(flush);
-    },
+    enqueue: (check) => queue.add(check),
   };
 
-  function flush(): void {
-    const checks = queue;
-    queue = [];
-    if (checks.length === 0) return;
+  function flush(checks: QueuedCheck[]): void {
     if (!cluster) {
       sendAll(checks);
       return;

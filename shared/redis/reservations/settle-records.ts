@@ -8,10 +8,11 @@ import type { Adoption, LocalReservations } from '../fallback/local-reservations
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { Registry } from '../../runtime/http/ops.ts';
 import { createSettlementMetrics } from './metrics.ts';
-import { readScript, runScriptForBytes } from '../scripts.ts';
 import { lateSettlementMs } from './pending-reservation.ts';
-import { decodeHead, encodeAmounts } from './record-bytes.ts';
+import { encodeAmounts } from './record-bytes.ts';
 import type { RecordHead } from './record-bytes.ts';
+import { createRecordOperations } from './record-operations.ts';
+import type { RecordOperation } from './record-operations.ts';
 import type { ReservationRecord } from './reservation.ts';
 import { createWaitingSettlements } from './waiting-settlements.ts';
 import type { Settlement } from './waiting-settlements.ts';
@@ -50,8 +51,6 @@ export interface RecordSettlerOptions {
   readonly waitingMax?: number;
 }
 
-type Operation = 'settle' | 'cancel' | 'undo' | 'discard' | 'adopt';
-
 const waitingReply: RecordReply = { status: 'waiting', head: null };
 const stateNumbers = { open: 0, settled: 1, cancelled: 2 } as const;
 
@@ -60,12 +59,12 @@ const repetitionsInFlight = 8;
 /** At most this many settlements are repeated in one run. */
 const repetitionsMax = 2_000;
 
-const settleScript = readScript(
-  ...['clock', 'sliding', 'quota', 'windows', 'reserve', 'record', 'returned', 'return-charge', 'settle'],
-);
-
 export function createRecordSettler(options: RecordSettlerOptions): RecordSettler {
   const { redis, breakerOf, clock, redisTime, epochMs, localReservations: local, logger } = options;
+  const operations = createRecordOperations({
+    ...{ redis, breakerOf },
+    timeArguments: () => [redisTime?.now() ?? '', epochMs()],
+  });
   const waiting = createWaitingSettlements(options.waitingMax);
   const metrics = createSettlementMetrics(options.registry, waiting.size);
   return {
@@ -74,7 +73,8 @@ export function createRecordSettler(options: RecordSettlerOptions): RecordSettle
       return local.has(merged.record.key) ? settleLocally(merged) : settle(merged);
     },
     restore: async (record, charged) => {
-      await run(record, 'settle', 0, [], importArguments(record, [nothingReturned(record, charged)]));
+      const creating = importArguments(record, [nothingReturned(record, charged)]);
+      await operations.runCreating({ record, operation: 'settle', sequence: 0, targets: [] }, creating);
     },
     adopt,
     undo: (record, extension) => runOrLog(record, 'undo', extension),
@@ -89,12 +89,12 @@ export function createRecordSettler(options: RecordSettlerOptions): RecordSettle
   }
 
   async function settle(settlement: Settlement): Promise<RecordReply> {
-    const { record, operation, sequence, targets, charged } = settlement;
+    const { record, charged } = settlement;
     try {
-      const reply = await run(record, operation, sequence, targets, []);
+      const reply = await operations.run(settlement);
       if (reply.status !== 'missing' || record.part === null) return reply;
-      const importing = importArguments(record, [nothingReturned(record, charged)]);
-      return await run(record, operation, sequence, targets, importing);
+      const creating = importArguments(record, [nothingReturned(record, charged)]);
+      return await operations.runCreating(settlement, creating);
     } catch (error) {
       const isWaiting = meansUnavailable(causeOf(error)) && waiting.add(settlement);
       return isWaiting ? waitingReply : drop(settlement, messageOf(error));
@@ -110,37 +110,9 @@ export function createRecordSettler(options: RecordSettlerOptions): RecordSettle
   /** Bypasses the circuit breaker, because adoptions are sent before the breaker closes. */
   async function adopt(record: ReservationRecord, adoption: Adoption): Promise<void> {
     const { token, mode, state, settlement, charges } = adoption;
-    const importing = [token, mode, stateNumbers[state], ...importArguments(record, charges)];
-    const args = argumentsOf('adopt', settlement, [], importing);
-    await replyWithin(runScriptForBytes(redis, settleScript, [record.key], args), options.timeoutMs);
-  }
-
-  async function run(
-    record: ReservationRecord,
-    operation: Operation,
-    sequence: number,
-    targets: readonly (number | null)[],
-    importing: readonly (string | number | Buffer)[],
-  ): Promise<RecordReply> {
-    const args = argumentsOf(operation, sequence, targets, importing);
-    const reply = await breakerOf(record.tag).run(() =>
-      runScriptForBytes(redis, settleScript, [record.key], args),
-    );
-    const [status, head] = reply as [Buffer, Buffer?];
-    return {
-      status: status.toString() as RecordReply['status'],
-      head: head === undefined ? null : decodeHead(head),
-    };
-  }
-
-  function argumentsOf(
-    operation: Operation,
-    sequence: number,
-    targets: readonly (number | null)[],
-    importing: readonly (string | number | Buffer)[],
-  ): (string | number | Buffer)[] {
-    const packed = encodeAmounts(targets.map((target) => (target === null ? 0 : target + 1)));
-    return [redisTime?.now() ?? '', epochMs(), operation, sequence, packed, ...importing];
+    const creating = [token, mode, stateNumbers[state], ...importArguments(record, charges)];
+    const operation = { record, operation: 'adopt', sequence: settlement, targets: [] } as const;
+    await replyWithin(operations.runUnguarded(operation, creating), options.timeoutMs);
   }
 
   /** Arguments of `settle.lua` that create a record. */
@@ -156,10 +128,16 @@ export function createRecordSettler(options: RecordSettlerOptions): RecordSettle
     return [bytes, details, Math.round(endsAtMs), Math.round(ttlMs), charges.length, ...packed];
   }
 
-  async function runOrLog(record: ReservationRecord, operation: Operation, sequence: number): Promise<void> {
-    await run(record, operation, sequence, [], []).catch((error: unknown) =>
-      logger.debug({ reason: messageOf(error) }, 'units of a refused reservation could not be returned'),
-    );
+  async function runOrLog(
+    record: ReservationRecord,
+    operation: RecordOperation['operation'],
+    sequence: number,
+  ): Promise<void> {
+    await operations
+      .run({ record, operation, sequence, targets: [] })
+      .catch((error: unknown) =>
+        logger.debug({ reason: messageOf(error) }, 'units of a refused reservation could not be returned'),
+      );
   }
 
   async function repeat(isServed: (tag: string) => boolean): Promise<void> {

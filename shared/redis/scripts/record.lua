@@ -1,5 +1,5 @@
--- Reads and changes the stored record of a reservation (see reserve.lua). KEYS[1] is the record; its other keys are in its field
--- r and have the same hash tag. `hashes` (see windows.lua) are the keys of its subjects.
+-- Reads and changes the stored record of a reservation (see reserve.lua). KEYS has the record; its other keys are in its field r
+-- and have the same hash tag. `hashes` (see windows.lua) are the keys of its subjects.
 
 local record = KEYS[1]
 -- A record has at most this many charges. Units of further charges are counted, but cannot be returned any more.

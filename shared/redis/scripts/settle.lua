@@ -1,24 +1,24 @@
--- Replaces the charged amounts of a reservation.
--- KEYS[1]  the record of the reservation.
--- ARGV     as in clock.lua, then
+-- Replaces the charged amounts of reservations.
+-- KEYS     the records of the reservations. On a cluster all keys share one hash tag.
+-- ARGV     as in clock.lua, then for each record:
 --          operation: `settle`, `cancel`; `undo`: returns the newest extension; `discard`: returns all amounts and deletes the record;
 --          `adopt`: stores charges that were counted without Redis
 --          sequence number: of the settlement, or of the extension to undo
 --          targets: for each quantity of the record 1 + its amount, or 0 if the amount stays as it is, packed [6 bytes each]
---          then for `adopt`: token, mode (`create`, `append`), state (0 open, 1 settled, 2 cancelled)
+--          A call with one record may have further arguments:
+--          for `adopt`: token, mode (`create`, `append`), state (0 open, 1 settled, 2 cancelled)
 --          then, to create a record if there is none, and for `adopt`: r, d, end (Unix milliseconds), time to live of the record,
 --          number of charges, and for each charge: the amounts of all quantities, and for each window the timestamp of its units
 --          (Unix milliseconds; 0 if the window does not count them), packed [6 bytes each].
--- Reply: the status (`applied`; `superseded`: a settlement with this or a higher number was applied before; `missing`), and the
--- record's head.
+-- Reply: for each record a list of the status (`applied`; `superseded`: a settlement with this or a higher number was applied
+-- before; `missing`) and the record's head, or of the status `failed` and the error. An error of one record does not affect the
+-- others.
 --
--- Less than charged: units are returned from the newest charge to the oldest, in each window to the entry in which they were
--- counted. Nothing is returned to a window that does not count them any more: they have expired, the quota's period is over, a
--- reset came after, or the timestamps were corrected. So no unit of another request is ever returned.
+-- Less than charged: units are returned from the newest charge to the oldest, see return-charge.lua.
 -- More than charged: charged now, whether there is room or not; to a quota only in the period of the reservation.
 -- The first settlement returns all units of the windows that count reserved units.
 beginCall()
-local operation, sequence, targets = text(), number(), text()
+local operation, sequence, targets
 
 -- Returns the units of a charge to the windows that count reserved units.
 local function releaseCharge(charge)
@@ -222,24 +222,44 @@ local function adopt(head)
   return 'applied', head
 end
 
-local found = call('HMGET', record, 'r', 'h')
-local head
-if found[1] then
-  readStatic(found[1])
-  head = readHead(found[2])
-end
-local status
-if operation == 'adopt' then
-  status, head = adopt(head)
-else
+local operations = { settle = settle, cancel = settle, undo = undo, discard = discard }
+
+-- Runs the operation on the current record. Returns the status and the head; no head if the record is missing.
+local function run()
+  local found = call('HMGET', record, 'r', 'h')
+  local head
+  if found[1] then
+    readStatic(found[1])
+    head = readHead(found[2])
+  end
+  if operation == 'adopt' then
+    return adopt(head)
+  end
   if not head then
-    local static = text()
+    local static = #KEYS == 1 and text()
     if not static then
-      return { 'missing' }
+      return 'missing'
     end
     head = createRecord(static, text())
   end
-  local operations = { settle = settle, cancel = settle, undo = undo, discard = discard }
-  status = operations[operation](head)
+  return operations[operation](head), head
 end
-return { status, packHead(head) }
+
+-- Returns the text of a caught error, which begins with its code. Errors of Lua have no code.
+local function errorText(error)
+  local message = type(error) == 'table' and error.err or tostring(error)
+  return message:find('^%u+ ') and message or 'ERR ' .. message
+end
+
+local replies = {}
+for n = 1, #KEYS do
+  record, epochs = KEYS[n], {}
+  operation, sequence, targets = text(), number(), text()
+  local ok, status, head = pcall(run)
+  if ok then
+    replies[n] = { status, head and packHead(head) }
+  else
+    replies[n] = { 'failed', errorText(status) }
+  end
+end
+return replies

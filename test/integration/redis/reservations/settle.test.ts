@@ -27,6 +27,21 @@ describe('settle', () => {
     });
   });
 
+  test('settlements that are made at once are one call, and a damaged record fails alone', async () => {
+    const ids = ['a', 'b', 'c', 'd'];
+    const handles = [];
+    for (const id of ids) handles.push(await nodes.reserve({ tokens: 100, usd: 10 }, id));
+    const [damaged] = handles.map(({ records }) => records[0]!.key);
+    await nodes.redis.set(damaged!, 'no hash');
+    const callsBefore = await scriptCalls();
+    const settled = await Promise.all(
+      handles.map((handle) => nodes.limiter.settle(handle, { tokens: 30, usd: 3 })),
+    );
+    expect((await scriptCalls()) - callsBefore).toBe(1);
+    expect(settled.map(({ outcome }) => outcome)).toEqual(['dropped', 'applied', 'applied', 'applied']);
+    expect(await nodes.left()).toEqual([6, 810, 4_999_981]);
+  });
+
   test('more than was reserved is charged even without room', async () => {
     const handle = await nodes.reserve({ tokens: 900, usd: 1 });
     await nodes.limiter.settle(handle, { tokens: 1_500, usd: 6_000_000 });
@@ -200,3 +215,9 @@ describe('restoration', () => {
     });
   });
 });
+
+/** Number of script calls that Redis has run. */
+async function scriptCalls(): Promise<number> {
+  const stats = await nodes.redis.info('commandstats');
+  return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+}
