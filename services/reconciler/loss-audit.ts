@@ -1,5 +1,6 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import { repeatUntilClosed } from '../../shared/runtime/repeat.ts';
+import type { Repetition } from '../../shared/runtime/repeat.ts';
 import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 import type { LossReport } from '../../shared/loss-audit/loss-audit.ts';
 import { missingCount } from '../../shared/clickhouse/queries/number-gaps.ts';
@@ -17,38 +18,16 @@ export interface LossAuditOptions {
   readonly logger: Logger;
 }
 
-export interface LossAudit {
-  close(): Promise<void>;
-}
-
 /**
  * Repeats the loss audit. Reports losses in metrics, and in the log with the position of each lost record. After a failed audit,
  * the metrics keep the figures and the time of the last successful audit. A failed audit never counts as clean.
  */
-export function startLossAudit(options: LossAuditOptions): LossAudit {
+export function startLossAudit(options: LossAuditOptions): Repetition {
   const { audit, intervalMs, clock, logger } = options;
   const metrics = createMetrics(options.registry);
-  const closing = new AbortController();
-  const running = run();
-  return {
-    async close() {
-      closing.abort();
-      await running;
-    },
-  };
+  return repeatUntilClosed(auditOnce, intervalMs);
 
-  async function run(): Promise<void> {
-    while (!closing.signal.aborted) {
-      try {
-        await wait(intervalMs, undefined, { signal: closing.signal });
-      } catch {
-        return;
-      }
-      await auditOnce();
-    }
-  }
-
-  async function auditOnce(): Promise<void> {
+  async function auditOnce(): Promise<number> {
     const stop = metrics.seconds.startTimer();
     try {
       const report = await audit();
@@ -58,6 +37,7 @@ export function startLossAudit(options: LossAuditOptions): LossAudit {
       logger.warn({ err: error }, 'the loss audit failed');
     }
     stop();
+    return intervalMs;
   }
 
   function record(report: LossReport): void {

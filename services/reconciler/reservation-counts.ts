@@ -1,10 +1,11 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { Gauge } from 'prom-client';
 import type { ClickHouse } from '../../shared/clickhouse/client.ts';
 import { countReservations } from '../../shared/clickhouse/queries/reservations.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../shared/runtime/outage-log.ts';
+import { repeatUntilClosed } from '../../shared/runtime/repeat.ts';
+import type { Repetition } from '../../shared/runtime/repeat.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 
 export interface ReservationCountsOptions {
@@ -26,39 +27,30 @@ const tenantsMax = 5;
  * Exports the numbers of open and expired reservations. When ClickHouse does not answer, the metrics keep their last
  * values.
  */
-export function startReservationCounts(options: ReservationCountsOptions): { close(): Promise<void> } {
+export function startReservationCounts(options: ReservationCountsOptions): Repetition {
   const { clickhouse, clock, registry } = options;
   const gauges = reservationGauges(registry);
   const outage = createOutageLog(options.logger);
-  const closing = new AbortController();
-  const running = run();
-  return {
-    async close() {
-      closing.abort();
-      await running;
-    },
-  };
+  return repeatUntilClosed(count);
 
-  async function run(): Promise<void> {
-    while (!closing.signal.aborted) {
-      try {
-        const nowMs = clock.now();
-        const counts = await countReservations(clickhouse, {
-          ...{ sinceMs: nowMs - countedMs, expiredSinceMs: nowMs - recentMs },
-          ...{ tenantsMax, nowMs },
-        });
-        gauges.open.set(counts.open);
-        gauges.expired.set(counts.expired);
-        gauges.expiredRecently.set(counts.expiredRecently);
-        gauges.ofTenants.reset();
-        for (const { tenantId, expiredRecently } of counts.tenants)
-          gauges.ofTenants.set({ tenant: tenantId }, expiredRecently);
-        outage.worked();
-      } catch (error) {
-        outage.failed(error, 'open reservations could not be counted');
-      }
-      await wait(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
+  async function count(): Promise<number> {
+    try {
+      const nowMs = clock.now();
+      const counts = await countReservations(clickhouse, {
+        ...{ sinceMs: nowMs - countedMs, expiredSinceMs: nowMs - recentMs },
+        ...{ tenantsMax, nowMs },
+      });
+      gauges.open.set(counts.open);
+      gauges.expired.set(counts.expired);
+      gauges.expiredRecently.set(counts.expiredRecently);
+      gauges.ofTenants.reset();
+      for (const { tenantId, expiredRecently } of counts.tenants)
+        gauges.ofTenants.set({ tenant: tenantId }, expiredRecently);
+      outage.worked();
+    } catch (error) {
+      outage.failed(error, 'open reservations could not be counted');
     }
+    return intervalMs;
   }
 }
 

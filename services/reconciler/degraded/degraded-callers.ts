@@ -1,8 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../../shared/runtime/outage-log.ts';
+import { repeatUntilClosed } from '../../../shared/runtime/repeat.ts';
+import type { Repetition } from '../../../shared/runtime/repeat.ts';
 import type { CallerRestorer } from '../restore/caller-restorer.ts';
 import { createDegradedTenants, readDegradedTenants } from './degraded-tenants.ts';
 import type { DegradedSpan } from './degraded-tenants.ts';
@@ -12,9 +13,8 @@ import type { TenantReadingsQuery } from '../restore/tenant-readings.ts';
  * Raises the quotas of users and addresses whose requests passed without Redis. An announcement of totals names the tenant and
  * the time since which some of its requests were decided without Redis. The users and addresses are read from the stored events.
  */
-export interface DegradedCallers {
+export interface DegradedCallers extends Repetition {
   add(tenantId: string, sinceMs: number): void;
-  close(): Promise<void>;
 }
 
 export interface DegradedCallersOptions {
@@ -42,24 +42,13 @@ export function followDegradedCallers(options: DegradedCallersOptions): Degraded
   const { restoreCallers, clickhouse, query, ready, clock, logger, pauseMs = 500 } = options;
   const degraded = createDegradedTenants();
   const outage = createOutageLog(logger);
-  const closing = new AbortController();
   let hasReadRecent = false;
-  const running = run();
-  return {
-    add: (tenantId, sinceMs) => degraded.add(tenantId, sinceMs),
-    close: async () => {
-      closing.abort();
-      await running;
-    },
-  };
+  return { add: (tenantId, sinceMs) => degraded.add(tenantId, sinceMs), ...repeatUntilClosed(round) };
 
-  async function run(): Promise<void> {
-    while (!closing.signal.aborted) {
-      const startedAt = performance.now();
-      if (ready()) await compare();
-      const waitMs = Math.max(pauseMs, (performance.now() - startedAt) * pauseFactor);
-      await wait(waitMs, undefined, { signal: closing.signal }).catch(() => undefined);
-    }
+  async function round(): Promise<number> {
+    const startedAt = performance.now();
+    if (ready()) await compare();
+    return Math.max(pauseMs, (performance.now() - startedAt) * pauseFactor);
   }
 
   async function compare(): Promise<void> {

@@ -1,15 +1,15 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import { createOutageLog } from '../../../shared/runtime/outage-log.ts';
+import { repeatUntilClosed } from '../../../shared/runtime/repeat.ts';
+import type { Repetition } from '../../../shared/runtime/repeat.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { LossWatch, LostServer } from '../../../shared/redis/loss-watch.ts';
 
 /** Detects lost counters in Redis continuously, and starts their rebuild. */
-export interface LossMonitor {
+export interface LossMonitor extends Repetition {
   /** True while Redis answers and the marker of every server shows that its counters are complete. */
   trusted(): boolean;
-  close(): Promise<void>;
 }
 
 export interface LossMonitorOptions {
@@ -32,36 +32,28 @@ export interface LossMonitorOptions {
 export function startLossMonitor(options: LossMonitorOptions): LossMonitor {
   const { watch, rebuild, logger, intervalMs = 250, renewMs = 1_000 } = options;
   const metrics = createMetrics(options.registry);
-  const closing = new AbortController();
   let trusted = false;
   const outage = createOutageLog(logger);
   let rebuilding = '';
-  const running = run();
-  return {
-    trusted: () => trusted,
-    close: async () => {
-      closing.abort();
-      await running;
-    },
-  };
+  let isFirst = true;
+  return { trusted: () => trusted, ...repeatUntilClosed(round) };
 
-  async function run(): Promise<void> {
-    for (let rounds = 0; !closing.signal.aborted; rounds += 1) {
-      try {
-        trusted = await round();
-        outage.worked();
-      } catch (error) {
-        trusted = false;
-        metrics.failures.inc();
-        // The first round may run before Redis is connected, so its failure is not logged.
-        if (rounds > 0) outage.failed(error, 'counters could not be checked for a loss');
-      }
-      metrics.trusted.set(trusted ? 1 : 0);
-      await wait(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
+  async function round(): Promise<number> {
+    try {
+      trusted = await checkServers();
+      outage.worked();
+    } catch (error) {
+      trusted = false;
+      metrics.failures.inc();
+      // The first round may run before Redis is connected, so its failure is not logged.
+      if (!isFirst) outage.failed(error, 'counters could not be checked for a loss');
     }
+    isFirst = false;
+    metrics.trusted.set(trusted ? 1 : 0);
+    return intervalMs;
   }
 
-  async function round(): Promise<boolean> {
+  async function checkServers(): Promise<boolean> {
     const lost = await watch.lost();
     const claimed: LostServer[] = [];
     for (const server of lost) if ((await watch.claim(server)) === 'claimed') claimed.push(server);
