@@ -27,6 +27,29 @@ export function requestIdentity(id: string, timeMs: number): StoredIdentity | nu
 }
 
 /**
+ * Longest difference between the time in the id of a decision and the time of its event: the clocks of two threads may differ a
+ * little.
+ */
+const decisionSlackMs = 60_000;
+
+/** Returns the span of the times of the events of decisions whose ids contain times from `firstMs` to `lastMs`. */
+export function spanOfDecisions(
+  firstMs: number,
+  lastMs: number,
+): { readonly from: number; readonly to: number } {
+  return { from: firstMs - decisionSlackMs, to: lastMs + decisionSlackMs };
+}
+
+/** The id of a decision as it is stored, and the span of its event's time (Unix milliseconds). Null if it is not a UUIDv7. */
+export function decisionSpan(
+  id: string,
+): { readonly id: string; readonly from: number; readonly to: number } | null {
+  const lowerId = id.toLowerCase();
+  const timeMs = uuidTimeMs(lowerId);
+  return timeMs === null ? null : { id: lowerId, ...spanOfDecisions(timeMs, timeMs) };
+}
+
+/**
  * Returns the identity of any other event: 74 bits of a hash of (tenant, source, id). Two events of one tenant would be stored as
  * one only if these 74 bits and their milliseconds were equal.
  */

@@ -1,6 +1,6 @@
 import { requestEventType } from '../../domain/usage-event.ts';
 import type { ClickHouseReader } from '../client.ts';
-import { requestIdentity } from './event-identity.ts';
+import { requestIdentity, spanOfDecisions } from './event-identity.ts';
 import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
 /** The fields of a stored request that an outcome needs. */
@@ -28,11 +28,6 @@ export interface RequestsQuery {
   readonly nowMs: number;
 }
 
-/**
- * Largest accepted difference between the time in a decision id and the time of its event. The clocks of two threads may differ a
- * little.
- */
-const slackMs = 60_000;
 /** Longest span of one query, which reads all events between its earliest and its latest request. */
 const spanMsMax = 3_600_000;
 
@@ -43,7 +38,7 @@ export async function requestsByIds(
   { tenantId, entrypoints, nowMs }: RequestsQuery,
 ): Promise<StoredRequest[]> {
   const found: StoredRequest[] = [];
-  for (const some of inSpans(ids, nowMs + slackMs)) {
+  for (const some of inSpans(ids, spanOfDecisions(nowMs, nowMs).to)) {
     const rows = await clickhouse.query<RequestRow>(
       `SELECT toString(tenant_id) AS tenantId, toString(user_id) AS userId,
           toUnixTimestamp64Milli(time) AS timeMs, id_skew_ms AS idSkewMs, id_a AS idA, toString(id_b) AS idB,
@@ -58,8 +53,7 @@ export async function requestsByIds(
         ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}
       GROUP BY tenant_id, user_id, time, id_skew_ms, id_a, id_b`,
       {
-        from: (some[0]?.ms ?? 0) - slackMs,
-        to: (some.at(-1)?.ms ?? 0) + slackMs,
+        ...spanOfDecisions(some[0]?.ms ?? 0, some.at(-1)?.ms ?? 0),
         type: requestEventType,
         entrypoints,
         ...(tenantId === null ? {} : { tenant: tenantId }),

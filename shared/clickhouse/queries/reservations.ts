@@ -3,8 +3,8 @@ import type { Amount } from '../../domain/amount.ts';
 import type { ClickHouseReader, Params } from '../client.ts';
 import { amountsText, parseAmounts } from './decimals.ts';
 import type { AmountsAsText } from './decimals.ts';
-import { decisionSpan } from './usage.ts';
 import { levelRange } from './usage-levels.ts';
+import { decisionSpan } from './event-identity.ts';
 
 /** An open reservation of a call. */
 export interface OpenReservation {

@@ -1,5 +1,6 @@
 import type { ClickHouseReader, Params } from '../client.ts';
 import { parseMoney, withMoney } from './decimals.ts';
+import { decisionSpan } from './event-identity.ts';
 import type { MoneyAsText } from './decimals.ts';
 import { periodTotals } from './period-totals.ts';
 import type { Span } from './period-totals.ts';
@@ -10,7 +11,6 @@ import type { ExactAmounts } from '../../domain/events/call-usage.ts';
 import { jsonMoney } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
-import { uuidTimeMs } from '../../runtime/uuid-time.ts';
 
 /** Usage of one day; zeros if there are no events. A failed read rejects and never returns zeros. */
 export interface TodayTotals {
@@ -126,20 +126,6 @@ export interface UsageEventRow {
   readonly properties: Readonly<Record<string, string>>;
   readonly kafka_partition: number;
   readonly kafka_offset: number;
-}
-
-/** Longest difference between the time in the id of a decision and the time of its event. */
-const decisionSlackMs = 60_000;
-
-/** The id of a decision as it is stored, and the span of its event's time (Unix milliseconds). Null if it is not a UUIDv7. */
-export function decisionSpan(
-  id: string,
-): { readonly id: string; readonly from: number; readonly to: number } | null {
-  const lowerId = id.toLowerCase();
-  const timeMs = uuidTimeMs(lowerId);
-  return timeMs === null
-    ? null
-    : { id: lowerId, from: timeMs - decisionSlackMs, to: timeMs + decisionSlackMs };
 }
 
 /**
