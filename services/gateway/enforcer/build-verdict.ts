@@ -1,10 +1,9 @@
 import type { Decision, Outcome } from '../../../shared/domain/decision.ts';
-import { costOf, noPrice } from '../../../shared/domain/money.ts';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import type { CheckResult } from '../../../shared/redis/decision/check.ts';
 import type { Permit } from '../../../shared/redis/leases/permits.ts';
 import { readDetails } from '../reservations/reserved-call.ts';
-import type { OpenReservation, ReservedCall } from '../reservations/reserved-call.ts';
+import type { OpenReservation } from '../reservations/reserved-call.ts';
 import type { DecisionInputs } from './decision-inputs.ts';
 import { writtenPath } from './read-request.ts';
 import { slowDownDelayMs } from './slow-down.ts';
@@ -40,7 +39,7 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
   const reason = passed ? null : withoutPermit ? 'limit' : (result.reason ?? 'limit');
   const reservation = passed ? openReservation(inputs, result) : null;
   const decision: Decision = {
-    id: reservation?.call.decisionId ?? inputs.reservedId ?? inputs.dependencies.nextId(),
+    id: reservation?.call.decisionId ?? inputs.reservedCall?.decisionId ?? inputs.dependencies.nextId(),
     outcome,
     reason,
     limits: full.length === 0 ? result.states : [...result.states, ...full],
@@ -61,39 +60,16 @@ function openReservation(
   inputs: DecisionInputs,
   { reservation }: Pick<CheckResult, 'reservation'>,
 ): OpenReservation | null {
-  const { request, policy } = inputs;
-  if (request.reserve === undefined) return null;
+  const { request, policy, reservedCall } = inputs;
+  if (request.reserve === undefined || reservedCall === null) return null;
   const existing = reservation?.existing ?? null;
   const earlier = existing === null ? null : readDetails(existing.details);
   return {
     handle: reservation?.handle ?? null,
-    call: earlier ?? reservedCall(inputs),
+    call: earlier ?? reservedCall,
     reserve: request.reserve,
     pricing: policy,
     repeated: existing !== null,
-  };
-}
-
-/** Describes the call of a request that reserves amounts. */
-export function reservedCall({
-  request,
-  readings,
-  units,
-  reservedId,
-  atMs,
-  dependencies,
-}: DecisionInputs): ReservedCall {
-  const { tenantId, userId } = request.caller.identity;
-  return {
-    decisionId: reservedId ?? dependencies.nextId(),
-    source: `tollgate/${dependencies.node}`,
-    tenantId,
-    userId: userId ?? '',
-    timeMs: atMs,
-    model: request.reserve?.model ?? null,
-    owner: request.reserve?.owner ?? 'gateway',
-    units,
-    unitCost: costOf(units, readings.route?.unitPrice ?? noPrice),
   };
 }
 
@@ -104,7 +80,7 @@ export function reservedCall({
 export function bypassedVerdict(inputs: DecisionInputs): Verdict {
   const { states, degraded, checkMicros } = untouchedLimits(inputs);
   const decision: Decision = {
-    id: inputs.reservedId ?? inputs.dependencies.nextId(),
+    id: inputs.reservedCall?.decisionId ?? inputs.dependencies.nextId(),
     outcome: 'bypassed',
     reason: null,
     limits: states,

@@ -6,7 +6,7 @@ import type { CredentialRejection } from '../../../shared/identity/credential-re
 import type { CheckRequest, CheckResult } from '../../../shared/redis/decision/check.ts';
 import type { Permit } from '../../../shared/redis/leases/permits.ts';
 import type { Fault } from '../transport/fault.ts';
-import { bypassedVerdict, checkedVerdict, reservedCall, untouchedLimits } from './build-verdict.ts';
+import { bypassedVerdict, checkedVerdict, untouchedLimits } from './build-verdict.ts';
 import { writeDetails } from '../reservations/reserved-call.ts';
 import type { Reserve } from '../reservations/reserved-call.ts';
 import { resolveInputs } from './decision-inputs.ts';
@@ -181,12 +181,11 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
 
 /** The amounts of a request, and unless it is only read, the reservation that Redis stores. */
 function reservedCheck(
-  inputs: DecisionInputs,
+  { reservedCall: call }: DecisionInputs,
   { amounts, id, expiresMs }: Reserve,
   peek: boolean,
 ): Pick<CheckRequest, 'amounts' | 'reservation'> {
-  if (peek) return { amounts };
-  const call = reservedCall(inputs);
+  if (peek || call === null) return { amounts };
   return { amounts, reservation: { id: id ?? call.decisionId, expiresMs, details: writeDetails(call) } };
 }
 

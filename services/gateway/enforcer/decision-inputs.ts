@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Attributes, Limit } from '../../../shared/domain/limit.ts';
-import type { Plan, Policy } from '../../../shared/domain/policy.ts';
+import { costOf, noPrice } from '../../../shared/domain/money.ts';
+import type { Plan, Policy, Route } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { attributesOf } from '../../../shared/policy/attributes.ts';
 import { limitsFor } from '../../../shared/policy/match.ts';
@@ -15,7 +16,7 @@ import { withOverride } from './limit-override.ts';
 import type { LimitOverride } from './limit-override.ts';
 import { readRequest } from './read-request.ts';
 import type { RawRequest, RequestReadings } from './read-request.ts';
-import type { Reserve } from '../reservations/reserved-call.ts';
+import type { Reserve, ReservedCall } from '../reservations/reserved-call.ts';
 
 /** A request that the enforcer has to decide about. */
 export interface DecisionRequest extends RawRequest {
@@ -83,8 +84,8 @@ export interface DecisionInputs {
   readonly limits: readonly Limit[];
   readonly readings: RequestReadings;
   readonly units: number;
-  /** Id of the decision, for a request that reserves amounts: Redis stores it. Null for all others. */
-  readonly reservedId: string | null;
+  /** The call of a request that reserves amounts: Redis stores it, and its id is the id of the decision. Null for all others. */
+  readonly reservedCall: ReservedCall | null;
   /** Values of the attributes that the limits count. */
   readonly attributes: Attributes | undefined;
   /** Unix milliseconds at which the decision began. */
@@ -109,7 +110,6 @@ export function resolveInputs(
   const { plan, limits } =
     request.override === undefined ? applicable : withOverride(applicable, request.override);
   const units = request.cost ?? route?.cost ?? 1;
-  const reservedId = request.reserve === undefined ? null : dependencies.nextId();
   const attributes = policy.countsAttributes ? attributesOf(policy, limits, request, identity) : undefined;
   return {
     dependencies,
@@ -121,7 +121,21 @@ export function resolveInputs(
     readings,
     units,
     attributes,
-    reservedId,
+    reservedCall: request.reserve === undefined ? null : callOf(request, request.reserve, route),
     atMs,
   };
+
+  function callOf({ caller }: DecisionRequest, reserve: Reserve, of: Route | null): ReservedCall {
+    return {
+      decisionId: dependencies.nextId(),
+      source: `tollgate/${dependencies.node}`,
+      tenantId: caller.identity.tenantId,
+      userId: caller.identity.userId ?? '',
+      timeMs: atMs,
+      model: reserve.model,
+      owner: reserve.owner,
+      units,
+      unitCost: costOf(units, of?.unitPrice ?? noPrice),
+    };
+  }
 }

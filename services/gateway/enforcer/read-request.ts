@@ -16,6 +16,15 @@ export interface RawRequest {
   readonly rewritten?: boolean;
   /** Why the request cannot be read or served, if that was detected before its target was read. */
   readonly unreadable?: Fault | null;
+  /** What `readOnce` has read, for a later reading of the same request. */
+  earlier?: EarlierReading;
+}
+
+interface EarlierReading {
+  readonly policy: Policy;
+  readonly method: string;
+  readonly url: string;
+  readonly readings: RequestReadings;
 }
 
 /** What was read from a request. Decision, forwarding and usage event all use this one result. */
@@ -53,12 +62,22 @@ const asterisk: Unreadable = { status: 400, detail: 'Only OPTIONS may have the t
 export function readRequest(policy: Policy, request: RawRequest): RequestReadings {
   const { unreadable: fault = null } = request;
   if (fault !== null) return unreadable(fault);
+  const { earlier } = request;
+  if (earlier?.policy === policy && earlier.url === request.url && earlier.method === request.method)
+    return earlier.readings;
   const target = readTarget(request.url, policy.requests);
   if (isUnreadable(target)) return unreadable(target);
   if (target.path === '*' && request.method !== 'OPTIONS') return unreadable(asterisk);
   if (policy.routes.length === 0) return { target, route: null, unreadable: null };
   const route = routeFor(policy, request.method, target, request.rewritten === true);
   return route === ambiguous ? unreadable(unclear) : { target, route, unreadable: null };
+}
+
+/** Reads a request that will be read again under the same policy, and keeps the result for that. */
+export function readOnce(policy: Policy, request: RawRequest): RequestReadings {
+  const readings = readRequest(policy, request);
+  request.earlier = { policy, method: request.method, url: request.url, readings };
+  return readings;
 }
 
 function unreadable(fault: Fault): RequestReadings {

@@ -72,7 +72,7 @@ function rejectedVerdict(
   retryAfterMs: number | null,
 ): Verdict {
   const decision = {
-    id: inputs.reservedId ?? inputs.dependencies.nextId(),
+    id: inputs.reservedCall?.decisionId ?? inputs.dependencies.nextId(),
     outcome: 'limited' as const,
     reason,
     limits: states,

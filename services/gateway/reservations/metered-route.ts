@@ -1,6 +1,6 @@
 import type { Policy, Route } from '../../../shared/domain/policy.ts';
 import type { UsageReading } from '../../../shared/domain/usage/usage-reading.ts';
-import { readRequest } from '../enforcer/read-request.ts';
+import { readOnce } from '../enforcer/read-request.ts';
 import type { RawRequest } from '../enforcer/read-request.ts';
 
 /** A route whose usage is read. */
@@ -12,7 +12,7 @@ export type MeteredRoute = Route & { readonly usage: UsageReading };
  */
 export function meteredRoute(policy: Policy, request: RawRequest): MeteredRoute | null {
   if (!hasMeteredRoutes(policy)) return null;
-  const { route } = readRequest(policy, request);
+  const { route } = readOnce(policy, request);
   return route !== null && isMetered(route) ? route : null;
 }
 
