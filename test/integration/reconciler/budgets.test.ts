@@ -260,7 +260,8 @@ test('a budget used to 80 % is right within 3 s of FLUSHALL under load, and the 
   // ClickHouse had no event of these calls, so the excess is the usage between the stored events and the rebuild.
   const used = (await usedBy())['spend'] ?? 0;
   expect(used).toBeLessThanOrEqual(4 * usd + (admitted - admittedBefore) + 4 * 1_000);
-  expect(used).toBeGreaterThanOrEqual(4 * usd);
+  // The rebuild raises the counter to the total, not by it: what the calls in flight had reserved is part of it, and is returned.
+  expect(used).toBeGreaterThanOrEqual(4 * usd - 4 * (1_000 - 400));
   await monitor.close();
   await callers.close();
 });
