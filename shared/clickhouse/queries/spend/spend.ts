@@ -23,7 +23,7 @@ export async function spendBy(
   clickhouse: ClickHouseReader,
   { tenantId, by, span }: { readonly tenantId: string; readonly by: 'model' | 'route'; readonly span: Span },
 ): Promise<SpendBy[]> {
-  const source = usageRows(span, {
+  const source = usageRows([span], {
     columns: 'model, route, requests, cost, quantities',
     where: `tenant_id = {tenant:String} AND ${served} AND ${measured}`,
   });
