@@ -133,7 +133,7 @@ GROUP BY tenant HAVING requests > 0 OR cost > 0 ORDER BY requests DESC LIMIT 50`
         queries: [
           sqlTable(`
 SELECT tenant_id AS tenant, limit_name, argMax(a.used, time) / nullIf(argMax(a.limit, time), 0) AS share,
-       argMax(a.used, time) AS used, argMax(a.limit, time) AS limit, argMax(a.exhausted_at, time) AS exhausted_at, max(time) AS noticed
+       argMax(a.used, time) AS used, argMax(a.limit, time) AS limit, argMax(a.unit, time) AS unit, argMax(a.exhausted_at, time) AS exhausted_at, max(time) AS noticed
 FROM \${database}.alerts AS a
 WHERE time >= now() - INTERVAL 1 DAY AND kind IN ('threshold', 'exceeded', 'forecast', 'recovered')
 GROUP BY tenant_id, limit_name HAVING argMax(a.kind, time) != 'recovered' ORDER BY share DESC LIMIT 50`),
@@ -145,6 +145,7 @@ GROUP BY tenant_id, limit_name HAVING argMax(a.kind, time) != 'recovered' ORDER 
         share: { heading: 'Used share', unit: 'percentunit', bar: true, warnAt: 0.8, badAt: 0.95 },
         used: { heading: 'Used', unit: 'short' },
         limit: { heading: 'Allowed', unit: 'short' },
+        unit: { heading: 'Unit' },
         exhausted_at: { heading: 'Used up at', unit: 'dateTimeAsIso', width: 160 },
         noticed: { heading: 'Notified', unit: 'dateTimeFromNow', width: 110 },
       },

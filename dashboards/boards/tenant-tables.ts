@@ -158,7 +158,7 @@ FROM \${database}.tenants WHERE ${ofTenant}`),
         width: 24,
         queries: [
           sqlTable(`
-SELECT time, kind, limit_name, threshold, used, limit, channel, status, attempts, error
+SELECT time, kind, limit_name, threshold, used, limit, unit, channel, status, attempts, error
 FROM \${database}.alerts WHERE ${ofTenant} AND $__timeFilter(time)
 ORDER BY time DESC LIMIT 100`),
         ],
@@ -170,6 +170,7 @@ ORDER BY time DESC LIMIT 100`),
         threshold: { heading: 'Threshold', unit: 'percentunit' },
         used: { heading: 'Used', unit: 'short' },
         limit: { heading: 'Allowed', unit: 'short' },
+        unit: { heading: 'Unit', width: 70 },
         channel: { heading: 'Channel', width: 80 },
         status: { heading: 'Status', width: 90 },
         attempts: { heading: 'Attempts' },

@@ -3,6 +3,7 @@ import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { alertIdOf } from '../alert-id.ts';
+import { unitText } from '../unit-text.ts';
 import { readDelivery } from '../../../shared/domain/topics/delivery.ts';
 import type { Delivery } from '../../../shared/domain/topics/delivery.ts';
 
@@ -57,6 +58,7 @@ function alertColumns(alert: AlertEvent): object {
     period,
     used,
     limit,
+    unit: unitText(alert),
     exhausted_at,
   };
 }

@@ -76,6 +76,11 @@ test('B7: a budget over 90 % is named for on-call with its tenant, limit and cur
   await subscribe('nearly');
   await announceSpend('nearly', 4.65, Date.now());
   await eventually(() => received('nearly').length === 1);
+  const units = () =>
+    alerting.clickhouse.query<{ unit: string }>(
+      "SELECT unit FROM alerts WHERE tenant_id = 'nearly' AND channel = 'webhook'",
+    );
+  await eventually(async () => (await units())[0]?.unit === 'USD');
   expect(await metrics()).toMatch(
     /^tollgate_quota_over_90_ratio\{tenant="nearly",limit="spend",allowed="5 USD"[^}]*\} 0\.93$/m,
   );

@@ -112,8 +112,7 @@ beforeAll(async () => {
       limit_name: 'day',
       threshold: 0.9,
       period: new Date(now - (now % dayMs)).toISOString(),
-      used: 920,
-      limit: 1000,
+      ...{ used: 920, limit: 1000, unit: 'units' },
       channel: 'webhook',
       target: 'https://example.com/hook',
       status: 'delivered',
@@ -178,7 +177,7 @@ const expected: Readonly<Record<string, readonly Readonly<Record<string, unknown
     { tenant: 'acme', plan: 'pro', requests: 15, share: 15 / 29, growth: null, cost: 3 },
   ],
   'business/Close to their limits': [
-    { tenant: 'tiny', limit_name: 'day', share: 0.92, used: 920, limit: 1000 },
+    { tenant: 'tiny', limit_name: 'day', share: 0.92, used: 920, limit: 1000, unit: 'units' },
     { tenant: 'acme', share: 0.5 },
   ],
   'business/Upsell candidates': [
