@@ -122,7 +122,7 @@ function openRedis(
   const redis = connectRedis(redisUrl, logger);
   lifecycle.onClose('redis', () => closeRedis(redis));
   const common = { redis, keyPrefix, node, callTimeoutMs: redisTimeoutMs, clock, registry, logger };
-  const limiter = createLimiter(common);
+  const limiter = createLimiter({ ...common, leaseUnits: true });
   lifecycle.onClose('limiter', () => limiter.close());
   const shared = { ...common, nodes: () => limiter.state().nodes, breakerOf: limiter.breakerOf };
   const concurrency = createConcurrency(shared);

@@ -53,6 +53,8 @@ export interface Limit {
    */
   readonly burst: number;
   readonly mode: Mode;
+  /** False: units of this limit are never leased, so Redis counts each one when it is used. */
+  readonly lease?: false;
   /** Concurrent limits only. True: each node counts for itself against its share of the limit, without Redis. */
   readonly perNode?: true;
   /** The policy's pattern of the route whose requests the limit counts (`POST /agent/chat`); null: all routes. */

@@ -65,6 +65,7 @@ export function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
       calendars: shape.calendars.filter((_, index) => indexes.includes(index)),
       quantities: shape.quantities,
       quantityOf: shape.quantityOf.filter((_, index) => indexes.includes(index)),
+      leaseMs: 0,
     };
     return { part: { request, shape: partShape, subjects: own }, indexes };
   });

@@ -8,6 +8,7 @@ import type { Shape } from './windows.ts';
 import { decodeStored } from '../reservations/pending-reservation.ts';
 import type { PendingReservation, StoredReservation } from '../reservations/pending-reservation.ts';
 import { encodeAmounts } from '../reservations/record-bytes.ts';
+import type { LeaseGrant, LeaseRequest } from '../unit-leases/unit-lease.ts';
 
 /** A check that is not decided yet. `subjects` has one subject (tenant, user or address) for each kind in `shape.subjects`. */
 export interface PendingCheck {
@@ -15,6 +16,8 @@ export interface PendingCheck {
   readonly shape: Shape;
   readonly subjects: readonly Subject[];
   readonly reservation?: PendingReservation;
+  /** Units to lease beside the check. Only for a valid check that charges. */
+  readonly lease?: LeaseRequest;
 }
 
 /** Hash tag of the keys of a check. */
@@ -40,8 +43,11 @@ const checkBytes = 6;
 const subjectBytes = 4;
 const numberBytes = 6;
 const reservationBytes = 16;
+const leaseBytes = 6;
 const peekFlag = 1;
 const reservationFlag = 2;
+const leaseFlag = 4;
+const flagsPerShape = 8;
 const noReservations: readonly PendingReservation[] = [];
 
 /**
@@ -60,13 +66,16 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
   // Identifies this batch. Each subject stores this object and the index of the subject's key in the batch, so no map
   // from subjects to indexes is needed.
   const batch = {};
-  for (const { request, shape, subjects, reservation } of checks) {
+  for (const { request, shape, subjects, reservation, lease } of checks) {
     let index = shapes.indexOf(shape);
     if (index === -1) index = shapes.push(shape) - 1;
     const valid = isValidRequest(request);
     const reserves = reservation !== undefined && valid;
-    const flags = (request.peek || !valid ? peekFlag : 0) + (reserves ? reservationFlag : 0);
-    at = bytes.writeUInt16LE((index + 1) * 4 + flags, at);
+    const flags =
+      (request.peek || !valid ? peekFlag : 0) +
+      (reserves ? reservationFlag : 0) +
+      (lease === undefined ? 0 : leaseFlag);
+    at = bytes.writeUInt16LE((index + 1) * flagsPerShape + flags, at);
     at = bytes.writeUInt32LE(valid ? request.cost : 1, at);
     for (const subject of subjects) {
       at = bytes.writeUInt16LE(keyIndexOf(subject), at);
@@ -74,6 +83,10 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
     }
     for (let quantity = 1; quantity < shape.quantities.length; quantity += 1) {
       at = bytes.writeUIntLE(valid ? amountOf(request, shape.quantities, quantity) : 0, at, numberBytes);
+    }
+    if (lease !== undefined) {
+      at = bytes.writeUInt32LE(lease.units, at);
+      at = bytes.writeUInt16LE(lease.lifeMs, at);
     }
     if (!reserves) continue;
     reservations ??= [];
@@ -99,14 +112,15 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
   }
 }
 
-function sizeOf({ shape, subjects, reservation }: PendingCheck): number {
+function sizeOf({ shape, subjects, reservation, lease }: PendingCheck): number {
   const amounts = (shape.quantities.length - 1) * numberBytes;
-  const extra = reservation === undefined ? 0 : reservationBytes;
+  const extra = (reservation === undefined ? 0 : reservationBytes) + (lease === undefined ? 0 : leaseBytes);
   return checkBytes + subjectBytes * subjects.length + amounts + extra;
 }
 
 const headNumbers = 3;
 const windowNumbers = 3;
+const leaseNumbers = 2;
 
 export interface DecodedBatch {
   /** Timestamp with which the script stored the units, Unix milliseconds. */
@@ -114,6 +128,8 @@ export interface DecodedBatch {
   /** Number of windows whose timestamps were ahead of Redis's clock and were set to the current time. */
   readonly correctedWindows: number;
   readonly states: readonly LimitState[][];
+  /** For each check, the lease that was granted beside it; null if it requested none. */
+  readonly grants: readonly (LeaseGrant | null)[];
   /** For each check, what was stored for its reservation before; null if nothing was, or if it has no reservation. */
   readonly stored: readonly (StoredReservation | null)[];
   /** Time of Redis, Unix milliseconds. */
@@ -125,7 +141,8 @@ const noneStored: readonly null[] = [];
 /** Decodes the reply of `decide.lua` into the states of each check. Throws if the reply's length does not match the checks. */
 export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): DecodedBatch {
   const windows = checks.reduce((sum, { shape }) => sum + shape.windows.length, 0);
-  const fixedBytes = (headNumbers + windows * windowNumbers) * numberBytes;
+  const leases = checks.reduce((sum, { lease }) => sum + (lease === undefined ? 0 : 1), 0);
+  const fixedBytes = (headNumbers + windows * windowNumbers + leases * leaseNumbers) * numberBytes;
   const reserves = checks.some(({ reservation }) => reservation !== undefined);
   if (!Buffer.isBuffer(reply) || (reserves ? reply.length < fixedBytes : reply.length !== fixedBytes)) {
     throw new Error('decide.lua replied in a wrong shape');
@@ -134,17 +151,27 @@ export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): De
   const countedAtMs = reply.readUIntLE(numberBytes, numberBytes);
   const correctedWindows = reply.readUIntLE(2 * numberBytes, numberBytes);
   let at = headNumbers * numberBytes;
-  const states = checks.map(({ shape }) =>
-    shape.windows.map(({ limit }) => {
+  const grants: (LeaseGrant | null)[] = [];
+  const states = checks.map(({ shape, lease }) => {
+    const own = shape.windows.map(({ limit }) => {
       const remaining = reply.readUIntLE(at, numberBytes);
       const resetInMs = reply.readUIntLE(at + numberBytes, numberBytes);
       const waitMs = reply.readUIntLE(at + 2 * numberBytes, numberBytes) - 1;
       at += windowNumbers * numberBytes;
       return stateOf(limit, nowMs, { remaining, resetInMs, waitMs });
-    }),
-  );
+    });
+    grants.push(lease === undefined ? null : readGrant(reply));
+    return own;
+  });
   const stored = reserves ? decodeAllStored(reply, at, checks) : noneStored;
-  return { countedAtMs, correctedWindows, states, stored, nowMs };
+  return { countedAtMs, correctedWindows, states, grants, stored, nowMs };
+
+  function readGrant(bytes: Buffer): LeaseGrant {
+    const units = bytes.readUIntLE(at, numberBytes);
+    const epoch = bytes.readUIntLE(at + numberBytes, numberBytes);
+    at += leaseNumbers * numberBytes;
+    return { units, epoch };
+  }
 }
 
 function decodeAllStored(

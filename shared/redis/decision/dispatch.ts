@@ -13,6 +13,7 @@ import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
 import type { StoredReservation } from '../reservations/pending-reservation.ts';
+import type { LeaseGrant } from '../unit-leases/unit-lease.ts';
 import { createScriptLibrary, readLibrary } from '../script-library.ts';
 
 /** The decision on one check. */
@@ -23,6 +24,8 @@ export interface DecidedCheck {
   readonly countedAtMs: number;
   /** What Redis had stored for the check's reservation before; null if nothing was. Such a check charges nothing. */
   readonly stored: StoredReservation | null;
+  /** The lease that Redis granted beside the check; absent if none was requested. */
+  readonly lease?: LeaseGrant | null;
 }
 
 /** A check to send, whose subjects are all in one slot. */
@@ -66,7 +69,7 @@ const batchChecksMax = 16;
  */
 const correctedSilenceMs = 600_000;
 
-const parts = ['clock', 'sliding', 'quota', 'windows', 'reserve', 'simple', 'decide'];
+const parts = ['clock', 'sliding', 'quota', 'windows', 'reserve', 'lease', 'simple', 'decide'];
 const library = readLibrary('decide', ...parts);
 
 export function createDispatch(options: DispatchOptions): Dispatch {
@@ -117,14 +120,15 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       return;
     }
     metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
-    const { countedAtMs, states, correctedWindows, stored } = decoded;
+    const { countedAtMs, states, grants, correctedWindows, stored } = decoded;
     if (correctedWindows > 0) reportCorrected(correctedWindows);
     for (let index = 0; index < checks.length; index += 1) {
       const check = checks[index];
       if (check === undefined) continue;
       const own = states[index] ?? [];
       storeUsage(check, own);
-      check.onDecided({ states: own, degraded: false, countedAtMs, stored: stored[index] ?? null });
+      const lease = grants[index] ?? null;
+      check.onDecided({ states: own, degraded: false, countedAtMs, stored: stored[index] ?? null, lease });
     }
   }
 

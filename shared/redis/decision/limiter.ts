@@ -24,6 +24,7 @@ import { createRefunds } from './refund.ts';
 import type { Refunds } from './refund.ts';
 import { readScript, runScript } from '../scripts.ts';
 import { decideInParts, spansSlots } from '../cluster/split.ts';
+import { startUnitLeases } from '../unit-leases/unit-leases.ts';
 import { createSubjects } from './subjects.ts';
 import type { Subject } from './subjects.ts';
 import { limitStates, shapeOf } from './windows.ts';
@@ -57,6 +58,8 @@ export interface LimiterOptions {
   readonly callTimeoutMs?: number;
   /** False: checks run as a script also where Redis has functions; absent in production, where Redis's functions are detected. */
   readonly useFunctions?: boolean;
+  /** True: the node leases units of large windows for fast callers, so most of their checks need no call (decision 160). */
+  readonly leaseUnits?: boolean;
   /** Clock that replaces Redis's clock in tests; absent in production. */
   readonly redisTime?: Clock;
 }
@@ -102,8 +105,7 @@ const resetScript = readScript('clock', 'reset');
 
 export function createLimiter(options: LimiterOptions): Limiter {
   const { redis, keyPrefix, clock, registry, logger, redisTime, node = null, nodesLeast = 1 } = options;
-  const subjects = createSubjects(keyPrefix);
-  const periods = createPeriodCache();
+  const [subjects, periods] = [createSubjects(keyPrefix), createPeriodCache()];
   const nodes = createLiveNodes({ redis, keyPrefix, node, nodesLeast, clock, logger });
   const metrics = createLimiterMetrics(registry, () => nodes.count());
   const callTimeoutMs = options.callTimeoutMs ?? callTimeoutMsDefault;
@@ -122,6 +124,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const calls = { ...shared, keyPrefix, localReservations, subjects, local, breakerOf: breakers.of };
   const dispatch = createDispatch({ ...calls, useFunctions: options.useFunctions });
   const { refund, giveBack, returnUnits } = createRefunds(calls);
+  const unitLeases = options.leaseUnits === true ? startUnitLeases({ ...calls, registry }) : null;
   const settler = createRecordSettler({ ...calls, registry, timeoutMs: backfillMs });
   const cluster = isCluster(redis);
   const { reserve, partsOf } = createReserve({ ...calls, cluster, decide, returnUnits, settler });
@@ -156,6 +159,13 @@ export function createLimiter(options: LimiterOptions): Limiter {
       void checkReserving(request, shape, own, startedAt).then(onResult);
       return;
     }
+    const subject = own[0];
+    const isLeased = shape.leaseMs > 0 && subject !== undefined && !request.peek && isValidRequest(request);
+    const leased = isLeased ? unitLeases?.spend(subject, shape, request.cost) : null;
+    if (leased !== null && leased !== undefined) {
+      onResult(resultOf(leased, true, false, microsSince(startedAt)));
+      return;
+    }
     const onDecided = ({ states: all, degraded }: DecidedCheck): void => {
       const states = contents === 'limits' ? all : limitStates(shape, all, degraded);
       onResult(resultOf(states, isValidRequest(request), degraded, microsSince(startedAt)));
@@ -163,7 +173,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const queued: QueuedCheck = { request, shape, subjects: own, onDecided };
     if (shape.windows.length === 0) onDecided({ states: [], degraded: false, countedAtMs: 0, stored: null });
     else if (cluster && spansSlots(queued)) void decideInParts(queued, decide, returnUnits).then(onDecided);
-    else dispatch.enqueue(queued);
+    else dispatch.enqueue((isLeased ? unitLeases?.withRequest(queued, subject) : null) ?? queued);
   }
 
   async function checkReserving(
@@ -187,6 +197,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   async function reset(tenantId: string): Promise<void> {
     const tenant = subjects.tenant(tenantId);
+    unitLeases?.drop(tenant);
     await replyWithin(
       runScript(redis, resetScript, [tenant.key], [timeArgument(), nodes.epochMs()]),
       operatorTimeoutMs,
@@ -223,7 +234,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   async function close(): Promise<void> {
     clearInterval(maintenance);
-    await replyWithin(backfillAvailable(), catchUpMsMax).catch(() => undefined);
+    const ended = Promise.all([backfillAvailable(), unitLeases?.close()]);
+    await replyWithin(ended, catchUpMsMax).catch(() => undefined);
     await nodes.close();
     dispatch.close();
     breakers.close();

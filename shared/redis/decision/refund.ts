@@ -55,8 +55,10 @@ export interface RefundOptions {
   readonly logger: Logger;
 }
 
-const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
+export const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
 const refundScript = readScript('clock', 'sliding', 'quota', 'returned', 'refund');
+/** The windows of a check in several slots are charged under one epoch each, which the reply does not contain. */
+const anyEpoch = -1;
 /** Longer than a decision's event can be corrected by its outcome. */
 const claimMs = 25 * 3_600_000;
 const claimTimeoutMs = 1_000;
@@ -155,12 +157,12 @@ export function createRefunds(options: RefundOptions): Refunds {
     }
     const charged = [...shape.windows.entries()].filter(([index]) => states[index]?.violated === false);
     const keys = charged.map(([index]) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
-    const fields = charged.flatMap(([index, { field, period }]: [number, Window]) => [
+    const fields = charged.flatMap(([index, { field, period, spanMs }]: [number, Window]) => [
       unitsOf(request, shape, index),
       field,
-      period === null ? 0 : 1,
+      period === null ? spanMs : 0,
     ]);
-    const args = [redisTime?.now() ?? '', epochMs(), countedAtMs, ...fields];
+    const args = [redisTime?.now() ?? '', epochMs(), countedAtMs, anyEpoch, ...fields];
     breakerOf(tagOf(check))
       .run(() => runScript(redis, returnScript, keys, args))
       .catch((error: unknown) =>

@@ -3,7 +3,8 @@ import { LRUCache } from 'lru-cache';
 import type { Attributes } from '../../domain/limit.ts';
 import { addressPart, idPart, tags } from '../keys.ts';
 import { createAttributeSubjects } from './attribute-subjects.ts';
-import type { SubjectKind } from './windows.ts';
+import type { UnitLease } from '../unit-leases/unit-lease.ts';
+import type { Shape, SubjectKind } from './windows.ts';
 
 /** A tenant, user or address that windows belong to. It has one hash in Redis, and keeps the usage in Redis's last reply. */
 export interface Subject {
@@ -17,6 +18,8 @@ export interface Subject {
   owner: Subject | null;
   /** Usage in Redis's last reply, by field of the window. The local limiter starts from it when Redis is unavailable. */
   readonly usageByField: Map<string, WindowUsage>;
+  /** The leases of this node for the subject, by the shape of the checks that spend them; null while there was none. */
+  leases: Map<Shape, UnitLease> | null;
   /** The last batch that contains this subject's key, and the index of the key in that batch. Used only by `encodeBatch`. */
   batch: object | null;
   index: number;
@@ -108,7 +111,15 @@ export function createSubjects(keyPrefix: string): Subjects {
     const values = attributes.valuesOf((owner.owner ?? owner).key, names, caller.attributes);
     const build = (): Subject => {
       const key = owner.key + attributes.suffixOf(names, values);
-      return { key, tag: owner.tag, owner: owner.owner, usageByField: new Map(), batch: null, index: 0 };
+      return {
+        key,
+        tag: owner.tag,
+        owner: owner.owner,
+        usageByField: new Map(),
+        leases: null,
+        batch: null,
+        index: 0,
+      };
     };
     return cached(others, `t${owner.key}\n${names.join('\n')}\n${JSON.stringify(values)}`, build);
   }
@@ -142,6 +153,7 @@ export function createSubjects(keyPrefix: string): Subjects {
       tag,
       owner,
       usageByField: new Map(),
+      leases: null,
       batch: null,
       index: 0,
     };

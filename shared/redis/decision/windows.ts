@@ -13,6 +13,10 @@ export const exactUnitsMax = 1000;
  * Approximate number of entries to which the units of a larger limit are merged: a refusal lasts at most window ÷ 64 too long.
  */
 const entriesPerWindow = 64;
+/** Longest life of a lease: so long may another node use units after a reset or a change of limits. `clock.lua` has the same number. */
+const leaseMsMax = 250;
+/** A shorter lease would end before it has saved a call. */
+const leaseMsMin = 10;
 /** Maximum of a sliding window's limit and burst together: `sliding.lua` packs sums into five bytes. */
 const slidingUnitsMax = 2 ** 40 - 1;
 
@@ -38,6 +42,8 @@ export interface Window {
   readonly period: CalendarPeriod | null;
   readonly shadow: boolean;
   readonly counts: WindowCounts;
+  /** Longest life of a lease of units of this window, in milliseconds; 0: its units are not leased. */
+  readonly leaseMs: number;
 }
 
 /**
@@ -68,6 +74,8 @@ export interface Shape {
   readonly quantities: readonly string[];
   /** For each window, the index of its quantity in `quantities`. */
   readonly quantityOf: readonly number[];
+  /** Life of a lease of units of all windows, in milliseconds; 0: checks of this shape are not decided from leases. */
+  readonly leaseMs: number;
 }
 
 const windows = new WeakMap<Limit, Window>();
@@ -83,7 +91,7 @@ export function windowOf(limit: Limit): Window {
     limit.type === 'sliding' ? Math.min(Math.max(0, Math.floor(limit.burst)), unitsMax - units) : 0;
   const exact = units <= exactUnitsMax && units + burst <= 2 * exactUnitsMax;
   const span = limit.type === 'quota' ? (limit.period ?? 'day') : String(limit.windowMs);
-  const window = {
+  const window: Window = {
     limit,
     field: windowField(limit.name, span, limit.route),
     units,
@@ -92,10 +100,22 @@ export function windowOf(limit: Limit): Window {
     grainMs: exact ? 0 : Math.floor(limit.windowMs / entriesPerWindow),
     period: limit.type === 'quota' ? (limit.period ?? 'day') : null,
     shadow: limit.mode === 'shadow',
-    counts: 'charged' as const,
+    counts: 'charged',
+    leaseMs: leaseMsOf(limit, exact, burst),
   };
   windows.set(limit, window);
   return window;
+}
+
+/**
+ * A lease lives at most one grain, so its units delay the expiry of others no longer than the grain does. A burst depends on the
+ * moment at which units are used, so it is not leased; exact windows count every unit at its own time.
+ */
+function leaseMsOf(limit: Limit, exact: boolean, burst: number): number {
+  if (exact || burst > 0 || limit.lease === false || limit.of !== requestsName) return 0;
+  if (limit.type === 'quota') return leaseMsMax;
+  const lifeMs = Math.min(leaseMsMax, Math.floor(limit.windowMs / entriesPerWindow));
+  return lifeMs < leaseMsMin ? 0 : lifeMs;
 }
 
 /**
@@ -153,7 +173,10 @@ function compile(
       calendars.push(calendarOfCounter(limit, isShared(kind) ? null : calendar) ?? 'UTC');
     }
   }
-  return { windows: counted, subjects, subjectOf, calendars, quantities, quantityOf };
+  // A lease is of one subject, because the subjects of a check differ from request to request.
+  const isLeased = contents === 'limits' && subjects.length === 1 && quantities.length === 1;
+  const leaseMs = isLeased ? Math.min(...counted.map((window) => window.leaseMs)) : 0;
+  return { windows: counted, subjects, subjectOf, calendars, quantities, quantityOf, leaseMs };
 }
 
 /** Returns the windows that a shape has beside the window of a limit. A limit of requests has no reserved part. */

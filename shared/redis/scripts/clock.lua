@@ -11,6 +11,8 @@ local TTL_SLACK_MS = 60000
 -- corrected. If it is ahead by less, the decision uses the stored timestamp as its time, so that a failover to a server whose
 -- clock is a little behind changes no stored value.
 local AHEAD_MS_MAX = 1000
+-- Longest life of a lease of units. Its units are stored with the time of its end, so timestamps may be ahead of the clock by this.
+local LEASE_MS_MAX = 250
 local correctedWindows, position = 0, 0
 
 local function text()

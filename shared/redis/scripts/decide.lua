@@ -7,18 +7,18 @@
 -- ARGV[1]  the time, in tests only; '' in production, where Redis's own time is used.
 -- ARGV[2]  the global epoch. A reset raises the global epoch or a tenant's epoch, and so their sum: a window written under a
 --          smaller sum counts as empty.
--- ARGV[3]  the checks, one after the other. A check is: 4 x shape + flags (1 peek, 2 reservation) [2], cost [4], then for each
+-- ARGV[3]  the checks, one after the other. A check is: 8 x shape + flags (1 peek, 2 reservation, 4 lease) [2], cost [4], then for each
 --          subject of the shape the index of its hash in KEYS [2] and the index of the hash that holds its epoch (0 for none)
 --          [2], then for each quantity of the shape except `requests` its amount [6], then for a reservation: index of its
 --          record in KEYS [2], its number among the reservations of the batch, from 0 [2], milliseconds to its end and to the
---          expiry of its record [6 each].
+--          expiry of its record [6 each]; or for a lease (one subject, only requests): units wanted [4], its life in milliseconds [2].
 -- ARGV[4]  and following: the shapes (see windows.lua), then three arguments of each reservation (see reserve.lua), the last one first.
 -- [n] is the number of bytes of a number, lowest byte first. Arguments are packed because Lua unpacks them with few calls.
 --
 -- Reply: one string of unsigned numbers of six bytes each, lowest byte first; Redis and the client process a string faster than a
 -- list. Numbers: the time, the timestamp stored for the charged units, the number of windows whose timestamps were corrected,
 -- then for each window of each check: remaining units, milliseconds to the reset, and 1 + milliseconds until there is room (1:
--- now, 0: never). Then for each reservation, what was stored for it before (see reserve.lua).
+-- now, 0: never), and for a check with a lease the leased units (0: none) and the epoch of its windows. Then for each reservation, what was stored for it before (see reserve.lua).
 --
 -- For each check:
 -- 1. Load its windows and drop expired entries in memory.
@@ -29,7 +29,8 @@
 local reply, stored
 
 -- Decides the check whose subjects are at position `at` of the string `checks`. Returns the position of the next check.
-local function decide(shape, cost, peek, reserves, checks, at)
+local function decide(shape, cost, flags, checks, at)
+  local peek, reserves = flags % 2 == 1, flags % 4 >= 2
   for s = 1, #shape.subjects do
     local index, epochIndex
     index, epochIndex, at = unpackFrom('<I2I2', checks, at)
@@ -49,8 +50,21 @@ local function decide(shape, cost, peek, reserves, checks, at)
     stored[#stored + 1] = existing or NOT_STORED
     passes = passes and not existing
   end
+  local leased
+  if flags >= 4 then
+    local wanted, lifeMs
+    wanted, lifeMs, at = unpackFrom('<I4I2', checks, at)
+    leased = leasableUnits(shape, cost, wanted, lifeMs)
+    if leased > 0 then
+      stampWithEnd(shape, lifeMs)
+      costOfAll = cost + leased
+    end
+  end
   passes = chargeWindows(shape, passes, 1, costOfAll)
   reply[#reply + 1] = pack(shape.answer, unpack(answers, 1, #shape * 3))
+  if leased then
+    reply[#reply + 1] = pack('<I6I6', leased, states[1].epoch)
+  end
   if passes then
     for s = 1, #shape.subjects do
       writeSubject(shape, s)
@@ -86,13 +100,13 @@ local function main()
   local checks, at = ARGV[3], 1
   while at <= #checks do
     local head, cost, subjectsAt = unpackFrom('<I2I4', checks, at)
-    local flags = head % 4
-    local shape = shapeFor(ARGV[(head - flags) / 4 + 3])
+    local flags = head % 8
+    local shape = shapeFor(ARGV[(head - flags) / 8 + 3])
     if flags == 0 and shape.isSimple and decideSimple(shape, cost, unpackFrom('<I2I2', checks, subjectsAt)) then
       reply[#reply + 1] = pack(shape.answer, unpack(answers, 1, #shape * 3))
       at = subjectsAt + 4
     else
-      at = decide(shape, cost, flags % 2 == 1, flags >= 2, checks, subjectsAt)
+      at = decide(shape, cost, flags, checks, subjectsAt)
     end
   end
   reply[1] = pack('<I6I6I6', nowMs, timestampMs, correctedWindows)

@@ -79,10 +79,11 @@ local function loadSliding(state, key, field, packed, span, epoch)
     packed = correctTimestamps(key, field, packed)
     sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = unpackFrom(SLIDING, packed)
   end
-  -- If the clock was set back (by a failover), this window uses its newest timestamp as the time, until the clock has passed it.
+  -- The newest timestamp is ahead of the clock after a lease, or after the clock was set back (by a failover). New units are then
+  -- stored with it, so that timestamps only grow. The true time is at least the newest timestamp minus the life of a lease.
   local now, timestamp = nowMs, timestampMs
   if last > timestampMs then
-    now, timestamp = last, last
+    now, timestamp = max(nowMs, last - LEASE_MS_MAX), last
   end
   local cleared = not packed
   if seen < epoch then
@@ -161,7 +162,7 @@ local function roomAt(state, window, cost)
     if not leavesAt then
       return at
     end
-    at = leavesAt + window.span
+    at = max(at, leavesAt + window.span)
     used = used - units
     over = used + cost - window.limit
   end

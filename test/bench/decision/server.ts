@@ -43,6 +43,9 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
       // request is refused.
       await guardWithTollgate(server, url, 1000);
       return;
+    case 'tollgate leased':
+      await guardWithTollgate(server, url, 1_000_000_000, 1);
+      return;
     case 'limiter only':
       await guardWithLimiter(server, url);
       return;
@@ -59,8 +62,13 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
   }
 }
 
-async function guardWithTollgate(server: FastifyInstance, url: string, limit: number): Promise<void> {
-  const { redis, registry, logger, limiter } = await connect(url);
+async function guardWithTollgate(
+  server: FastifyInstance,
+  url: string,
+  limit: number,
+  tenants = 100,
+): Promise<void> {
+  const { redis, registry, logger, limiter } = await connect(url, tenants === 1);
   const windows = limit > 1000 ? ['1m', '1h'] : ['2s', '3s'];
   const text = `
 version: 1
@@ -81,7 +89,7 @@ mode: enforce
   const holders = new Map<string, KeyHolder>();
   for (let index = 0; index < 100; index += 1) {
     const { createHash } = await import('node:crypto');
-    const record = { tenant_id: `tenant-${index}`, updated_at: '', updated_by: '' };
+    const record = { tenant_id: `tenant-${index % tenants}`, updated_at: '', updated_by: '' };
     const holder = { record, expiresAtMs: Infinity };
     holders.set(createHash('sha256').update(`tgk_${index}`).digest('hex'), holder);
   }
@@ -136,7 +144,7 @@ async function guardWithLimiter(server: FastifyInstance, url: string): Promise<v
   });
 }
 
-async function connect(url: string) {
+async function connect(url: string, leaseUnits = false) {
   const logger = createLogger('bench', 'warn');
   const redis = connectRedis(url, logger);
   await new Promise((resolve) => redis.once('ready', resolve));
@@ -148,6 +156,7 @@ async function connect(url: string) {
     clock: systemClock,
     registry,
     logger,
+    leaseUnits,
   });
   return { redis, registry, logger, limiter };
 }

@@ -53,6 +53,12 @@ const limitFile = Type.Object(
     ),
     burst: Type.Optional(amount('extra units, 0 or more')),
     mode: Type.Optional(mode),
+    lease: Type.Optional(
+      Type.Boolean({
+        description:
+          'false: gateways never lease units of the limit, so Redis counts each one when it is used',
+      }),
+    ),
   },
   { ...closed, description: 'a limit: { name, per, limit, window }' },
 );
@@ -90,5 +96,6 @@ export function compileLimit(
     burst: smallest(file.burst ?? 0),
     mode: ofPolicy === 'shadow' ? 'shadow' : (file.mode ?? 'enforce'),
     route,
+    ...(file.lease === false ? { lease: false } : {}),
   };
 }

@@ -1,0 +1,147 @@
+import type { LimitState } from '../../domain/limit.ts';
+import type { Shape } from '../decision/windows.ts';
+
+/** The hash that holds the windows of a lease, and its hash tag. */
+interface LeasedSubject {
+  readonly key: string;
+  readonly tag: string;
+}
+
+/** What a node requests beside a check. */
+export interface LeaseRequest {
+  readonly units: number;
+  /** Milliseconds from the moment at which Redis runs the check to the end of the lease. */
+  readonly lifeMs: number;
+}
+
+/** A granted lease, as Redis replied. */
+export interface LeaseGrant {
+  /** 0: no lease was granted. */
+  readonly units: number;
+  /** Epoch of the windows: after a reset, they do not count the units any more. */
+  readonly epoch: number;
+}
+
+/** Units of a lease that has ended without spending them. The windows of the shape count them. */
+export interface UnspentUnits {
+  readonly subject: LeasedSubject;
+  readonly shape: Shape;
+  readonly units: number;
+  /** Timestamp with which Redis stored the units, Unix milliseconds. */
+  readonly storedAtMs: number;
+  readonly epoch: number;
+}
+
+interface CurrentLease {
+  left: number;
+  /** Monotonic time of this process. */
+  readonly endsAtMs: number;
+  readonly storedAtMs: number;
+  readonly epoch: number;
+  /** The global epoch of this node when the lease was granted. */
+  readonly epochOfAll: number;
+  /** The states after the grant, in which the leased units are used. */
+  readonly states: readonly LimitState[];
+}
+
+/** The least number of units that a node leases: a smaller lease saves too few calls. `lease.lua` has the same number. */
+export const leaseUnitsMin = 16;
+const leaseUnitsMax = 1_000_000_000;
+
+/** The units that one node has leased for the calls of one caller to one shape, and the caller's recent rate. Times are monotonic. */
+export class UnitLease {
+  readonly subject: LeasedSubject;
+  readonly shape: Shape;
+  #current: CurrentLease | null = null;
+  #isRequested = false;
+  /** Units that passed in this interval of the length of a lease, and in the interval before. */
+  #passing = 0;
+  #passedBefore = 0;
+  #intervalAtMs = -Infinity;
+
+  constructor(subject: LeasedSubject, shape: Shape) {
+    this.subject = subject;
+    this.shape = shape;
+  }
+
+  /**
+   * Spends units of the lease. Returns the states of the limits afterwards, or null if the check has to go to Redis. `epochOfAll` is
+   * the global epoch of this node: a global reset ends the lease.
+   */
+  spend(cost: number, nowMs: number, epochOfAll: number): LimitState[] | null {
+    this.#countUnits(cost, nowMs);
+    const lease = this.#current;
+    if (lease === null || lease.left < cost || nowMs >= lease.endsAtMs || lease.epochOfAll !== epochOfAll) {
+      return null;
+    }
+    lease.left -= cost;
+    return statesWith(lease.states, lease.left);
+  }
+
+  /** Returns the lease to request beside the next check; null if the caller is too slow or a request is on its way. */
+  request(nowMs: number): LeaseRequest | null {
+    if (this.#isRequested || (this.#current !== null && !this.#isOver(nowMs) && this.#current.left > 0)) {
+      return null;
+    }
+    const units = Math.min(Math.max(this.#passing, this.#passedBefore), leaseUnitsMax);
+    if (units < leaseUnitsMin) return null;
+    this.#isRequested = true;
+    return { units, lifeMs: this.shape.leaseMs };
+  }
+
+  /** The check of a request was decided without a lease. */
+  notGranted(): void {
+    this.#isRequested = false;
+  }
+
+  /** Begins a lease that was requested at `sentAtMs`. Returns the states for the check beside it, and what the lease before left. */
+  begin(
+    grant: LeaseGrant,
+    { sentAtMs, storedAtMs, epochOfAll }: { sentAtMs: number; storedAtMs: number; epochOfAll: number },
+    states: readonly LimitState[],
+  ): { states: LimitState[]; unspent: UnspentUnits | null } {
+    this.#isRequested = false;
+    const unspent = this.#end();
+    const { units, epoch } = grant;
+    // Redis ran the check after it was sent, so its lease ends later than this.
+    const endsAtMs = sentAtMs + this.shape.leaseMs;
+    this.#current = { left: units, endsAtMs, storedAtMs, epoch, epochOfAll, states };
+    return { states: statesWith(states, units), unspent };
+  }
+
+  /** Ends the lease if its time is over, or if `always`. Returns the units that were not spent; null if there are none. */
+  endIfOver(nowMs: number, always = false): UnspentUnits | null {
+    return always || this.#isOver(nowMs) ? this.#end() : null;
+  }
+
+  isActive(): boolean {
+    return this.#current !== null;
+  }
+
+  #isOver(nowMs: number): boolean {
+    return this.#current !== null && nowMs >= this.#current.endsAtMs;
+  }
+
+  #end(): UnspentUnits | null {
+    const lease = this.#current;
+    this.#current = null;
+    if (lease === null || lease.left === 0) return null;
+    const { left, storedAtMs, epoch } = lease;
+    return { subject: this.subject, shape: this.shape, units: left, storedAtMs, epoch };
+  }
+
+  #countUnits(cost: number, nowMs: number): void {
+    const sinceMs = nowMs - this.#intervalAtMs;
+    if (sinceMs >= this.shape.leaseMs) {
+      this.#passedBefore = sinceMs < 2 * this.shape.leaseMs ? this.#passing : 0;
+      this.#passing = 0;
+      this.#intervalAtMs = nowMs;
+    }
+    this.#passing += cost;
+  }
+}
+
+/** Units of a lease that are not spent are left to this node. */
+function statesWith(states: readonly LimitState[], left: number): LimitState[] {
+  return states.map((state) => ({ ...state, remaining: state.remaining + left }));
+}
