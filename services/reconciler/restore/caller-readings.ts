@@ -21,7 +21,8 @@ import { limitsOf, periodsOf } from './tenant-readings.ts';
 import type { CalendarOfPeriod, TenantReadingsQuery } from './tenant-readings.ts';
 
 /**
- * One quota counter of a user, of an address or of all requests (`per: global`), with what ClickHouse counts for it.
+ * One quota counter of a user, an address, a model, a group of tenants or of all requests (`per: global`), with what
+ * ClickHouse counts for it.
  */
 export interface CallerReading {
   /** One of the callers whose checks read this counter. */
@@ -76,7 +77,7 @@ export async function readCallerQuotas(
 
 /** Quotas per tenant are included, because they count callers without a tenant by their address. */
 function storedQuotas(policy: Policy): readonly Quota[] {
-  return [...limitsOf(policy), ...policy.platform].filter(isQuota);
+  return [...limitsOf(policy), ...[...policy.groups.values()].flat(), ...policy.platform].filter(isQuota);
 }
 
 async function rowsOf(
@@ -92,7 +93,7 @@ async function rowsOf(
   }: CallerReadingsQuery,
   { period, calendar }: CalendarOfPeriod,
 ): Promise<CallerConsumed[]> {
-  const ofCallers = storedQuotas(policy).filter(isCallerQuota);
+  const ofCallers = storedQuotas(policy).filter((quota) => isCallerQuota(policy, quota));
   const has = (quota: Quota, record: TenantRecord | null): boolean =>
     quota.period === period && calendarOfLimit(quota, record) === calendar;
   const isOfTenantsWithoutRecord = storedQuotas(policy).some((quota) => has(quota, null));
@@ -104,38 +105,50 @@ async function rowsOf(
   const tenantsToRead = isOfTenantsWithoutRecord ? queried : inCalendar.map(({ tenant_id }) => tenant_id);
   if (tenantsToRead?.length === 0) return [];
   if (ofCallers.length === 0 && tenantIds?.has(anonymousTenant) === false) return [];
-  const isOfAllRequests = ofCallers.some(({ per }) => per.every((part) => part === 'global'));
+  // The requests of one caller are only a part of the counter of all requests, or of a group.
+  const sumsAll = ofCallers.some(
+    ({ per }) => per.includes('group') || per.every((part) => part === 'global'),
+  );
   return readConsumedByCaller(clickhouse, {
     fromMs: periodAt(period, calendar, nowMs).startMs,
     // If all quotas are per tenant, only the callers without a tenant have a counter per address.
     tenantIds: ofCallers.length === 0 ? [anonymousTenant] : tenantsToRead,
-    degradedSinceMs: isOfAllRequests ? null : (degradedSinceMs ?? null),
+    degradedSinceMs: sumsAll ? null : (degradedSinceMs ?? null),
     byAddress: ofCallers.some(({ per }) => per.includes('ip')),
+    byModel: countsModels(ofCallers),
     reservedSinceMs,
     rowsMax,
   });
 }
 
-function isCallerQuota(limit: Limit): limit is Quota {
-  return isStoredQuota(limit) && !isTenantQuota(limit);
+function countsModels(quotas: readonly Quota[]): boolean {
+  return quotas.some((quota) => attributeNames(quota).length > 0);
 }
 
-/** Events have neither the attributes nor the group of a request, so ClickHouse has no consumption of quotas that count them. */
-function isStoredQuota(limit: Limit): limit is Quota {
-  return isQuota(limit) && attributeNames(limit).length === 0 && !limit.per.includes('group');
+function isCallerQuota(policy: Policy, limit: Limit): limit is Quota {
+  return isStoredQuota(policy, limit) && !isTenantQuota(limit);
+}
+
+/**
+ * Events have no other attribute than the model, so ClickHouse has no consumption of quotas that count API keys, claims or
+ * header fields.
+ */
+function isStoredQuota({ attributes }: Policy, limit: Limit): limit is Quota {
+  return isQuota(limit) && attributeNames(limit).every((name) => attributes.get(name)?.kind === 'model');
 }
 
 /**
  * Reads the units that the tenant's callers consumed since a reset within the period. Returns null when the period has no reset.
  */
 async function rowsAfterReset(
-  { clickhouse, nowMs, reservedSinceMs }: CallerReadingsQuery,
+  { clickhouse, policy, nowMs, reservedSinceMs }: CallerReadingsQuery,
   { tenantId, record, period, calendar, rowsMax }: TenantPeriod,
 ): Promise<CallerConsumed[] | null> {
   const fromMs = record?.reset?.at_ms;
   if (fromMs === undefined || fromMs <= periodAt(period, calendar, nowMs).startMs) return null;
   return readConsumedByCaller(clickhouse, {
     ...{ fromMs, tenantIds: [tenantId], degradedSinceMs: null, reservedSinceMs, byAddress: true, rowsMax },
+    byModel: countsModels(storedQuotas(policy).filter((quota) => isCallerQuota(policy, quota))),
   });
 }
 
@@ -161,8 +174,10 @@ function addTenant(
   { period, calendar, record, rows, afterReset }: TenantRows,
 ): void {
   const quotas = [...quotasOf(rows, query, record)].filter((quota) => quota.period === period);
-  const add = (row: CallerConsumed, field: 'consumed' | 'sinceReset'): void => {
-    for (const quota of quotas) {
+  // A reset of a tenant empties its own counters and not that of its group.
+  const [ofGroups, resettable] = [quotas.filter(countsGroup), quotas.filter((quota) => !countsGroup(quota))];
+  const add = (row: CallerConsumed, field: 'consumed' | 'sinceReset', counted: readonly Quota[]): void => {
+    for (const quota of counted) {
       if (quota.route !== null && quota.route !== row.route) continue;
       const counter = counterOf(counters, query, { row, quota, record, calendar });
       if (counter === null) continue;
@@ -171,10 +186,14 @@ function addTenant(
     }
   };
   for (const row of rows) {
-    add(row, 'consumed');
-    if (afterReset === null) add(row, 'sinceReset');
+    add(row, 'consumed', quotas);
+    add(row, 'sinceReset', afterReset === null ? quotas : ofGroups);
   }
-  for (const row of afterReset ?? []) add(row, 'sinceReset');
+  for (const row of afterReset ?? []) add(row, 'sinceReset', resettable);
+}
+
+function countsGroup({ per }: Quota): boolean {
+  return per.includes('group');
 }
 
 function withoutReserved(consumed: Amount, reserved: Amount): Amount {
@@ -190,7 +209,8 @@ function quotasOf(
   { policy, nowMs }: TenantReadingsQuery,
   record: TenantRecord | null,
 ): Iterable<Quota> {
-  const counts = rows[0]?.tenant_id === anonymousTenant ? isStoredQuota : isCallerQuota;
+  const isCounted = rows[0]?.tenant_id === anonymousTenant ? isStoredQuota : isCallerQuota;
+  const counts = (limit: Limit): limit is Quota => isCounted(policy, limit);
   const quotas = new Map<string, Quota>();
   for (const plan of new Set(rows.map(({ plan: own }) => own))) {
     for (const quota of quotasFor(policy, { plan, record, nowMs }, counts)) {
@@ -216,6 +236,8 @@ function counterOf(
     tenantId: row.tenant_id === anonymousTenant ? null : row.tenant_id,
     userId: row.user_id === '' ? null : row.user_id,
     ip: row.client_ip,
+    groupId: record?.group ?? null,
+    attributes: Object.fromEntries(attributeNames(quota).map((name) => [name, row.model])),
   };
   const identity = identityOf(quota, caller);
   const owner = sharedKinds.has(identity[0]) ? null : record;
@@ -230,10 +252,18 @@ function counterOf(
 }
 
 /** Kinds of counters that tenants with different calendars may share. */
-const sharedKinds: ReadonlySet<BaseKind> = new Set(['address', 'global']);
+const sharedKinds: ReadonlySet<BaseKind> = new Set(['address', 'global', 'group']);
 
 /** The identity that a counter belongs to: callers with the same identity share the counter. */
-function identityOf(quota: Quota, { tenantId, userId, ip }: Caller): [BaseKind, ...(string | null)[]] {
+function identityOf(quota: Quota, caller: Caller): [BaseKind, ...(string | null)[]] {
+  const values = attributeNames(quota).map((name) => caller.attributes?.[name] ?? '');
+  return [...baseIdentityOf(quota, caller), ...values];
+}
+
+function baseIdentityOf(
+  quota: Quota,
+  { tenantId, userId, ip, groupId = null }: Caller,
+): [BaseKind, ...(string | null)[]] {
   const kind = baseKind(quota, tenantId !== null, userId !== null);
   switch (kind) {
     case 'tenant':
@@ -247,8 +277,10 @@ function identityOf(quota: Quota, { tenantId, userId, ip }: Caller): [BaseKind, 
     case 'userAddress':
       return [kind, tenantId, userId, addressPart(ip)];
     case 'global':
-    case 'group':
       return [kind];
+    // A tenant without a group is a group of its own.
+    case 'group':
+      return groupId === null ? [kind, 'tenant', tenantId] : [kind, 'group', groupId];
   }
 }
 

@@ -23,6 +23,8 @@ export interface CallersQuery {
   readonly reservedSinceMs?: number;
   /** True to group callers with a user also by address. */
   readonly byAddress: boolean;
+  /** True to group also by model. */
+  readonly byModel?: boolean;
   /** Largest number of rows to return. The rows with the most units are returned. */
   readonly rowsMax: number;
 }
@@ -35,6 +37,8 @@ export interface CallerConsumed extends Consumption {
   readonly client_ip: string;
   readonly plan: string;
   readonly route: string;
+  /** Empty for calls without a model, and unless `byModel` is true. */
+  readonly model: string;
 }
 
 /**
@@ -55,7 +59,15 @@ const degradedOnly = `
  */
 export async function readConsumedByCaller(
   clickhouse: ClickHouse,
-  { fromMs, tenantIds, degradedSinceMs, reservedSinceMs = 0, byAddress, rowsMax }: CallersQuery,
+  {
+    fromMs,
+    tenantIds,
+    degradedSinceMs,
+    reservedSinceMs = 0,
+    byAddress,
+    byModel = false,
+    rowsMax,
+  }: CallersQuery,
 ): Promise<CallerConsumed[]> {
   const open = `u.reservation = 'open' AND u.time >= fromUnixTimestamp64Milli({reservedSince:Int64}, 'UTC')`;
   const rows = await clickhouse.query<ConsumptionAsText<CallerConsumed>>(
@@ -65,6 +77,7 @@ export async function readConsumedByCaller(
          AND ${passedLimits}
      )
      SELECT tenant_id, user_id, if(user_id = '' OR {byAddress:Bool}, u.client_ip, '') AS client_ip, plan, route,
+            if({byModel:Bool}, u.model, '') AS model,
             sum(u.units) AS units, ${amountsText('sumMap(u.quantities)')} AS quantities,
             sumIf(u.units, ${open}) AS reserved_units, ${amountsText(`sumMapIf(u.quantities, ${open})`)} AS reserved
      FROM usage_events AS u
@@ -72,7 +85,7 @@ export async function readConsumedByCaller(
        AND ${passedLimits}
        ${degradedSinceMs === null ? '' : degradedOnly}
        ${tenantIds === null ? '' : 'AND tenant_id IN {tenantIds:Array(String)}'}
-     GROUP BY tenant_id, user_id, client_ip, plan, route
+     GROUP BY tenant_id, user_id, client_ip, plan, route, model
      ORDER BY units DESC
      LIMIT {rowsMax:UInt32}`,
     {
@@ -81,6 +94,7 @@ export async function readConsumedByCaller(
       reservedSince: reservedSinceMs,
       type: requestEventType,
       byAddress,
+      byModel,
       rowsMax,
       ...(tenantIds === null ? {} : { tenantIds }),
     },
