@@ -16,10 +16,21 @@ import { periodTotals } from '../clickhouse/queries/period-totals.ts';
 import type { TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
 import { served } from '../clickhouse/queries/predicates.ts';
 import { levelRange } from '../clickhouse/queries/usage-levels.ts';
-import { recentCallers } from '../clickhouse/queries/recent-callers.ts';
-import type { RecentCaller } from '../clickhouse/queries/recent-callers.ts';
+import { recentCallers } from '../clickhouse/queries/portal/recent-callers.ts';
+import type { RecentCaller } from '../clickhouse/queries/portal/recent-callers.ts';
 import { spendBy, tenantSpend } from '../clickhouse/queries/spend/spend.ts';
 import type { SpendBy, TenantSpend } from '../clickhouse/queries/spend/spend.ts';
+import { counterContent, refusalGroups, refusalsOneByOne } from '../clickhouse/queries/portal/refusals.ts';
+import type {
+  CounterContent,
+  CounterQuery,
+  ListPart,
+  RefusalFilter,
+  RefusalGroup,
+} from '../clickhouse/queries/portal/refusals.ts';
+import { usageHistory } from '../clickhouse/queries/portal/usage-history.ts';
+import type { HistoryQuery, HistoryRow } from '../clickhouse/queries/portal/usage-history.ts';
+import { lastMinute, seenPlan } from '../clickhouse/queries/portal/recent-usage.ts';
 import { createQueryShares } from '../clickhouse/query-shares.ts';
 import type { QueryShares } from '../clickhouse/query-shares.ts';
 import type { Registry } from '../runtime/http/ops.ts';
@@ -97,6 +108,17 @@ export interface UsageReader {
   tenantSpend(sinceMs: number, countMax: number): Promise<readonly TenantSpend[]>;
   /** Open and expired reservations; those that end first are first. */
   openReservations(query: ReservationsQuery): Promise<readonly OpenReservation[]>;
+  /** Requests over a limit, repeated ones in one row or each in a row of its own; latest first. */
+  refusalList(
+    tenantId: string,
+    filter: RefusalFilter,
+    part: ListPart,
+    grouped: boolean,
+  ): Promise<readonly RefusalGroup[]>;
+  /** What a counter of the tenant held at the time of a decision. */
+  counterContent(tenantId: string, query: CounterQuery, callsMax: number): Promise<CounterContent>;
+  /** Usage by interval and one dimension. */
+  history(tenantId: string, query: HistoryQuery): Promise<readonly HistoryRow[]>;
   /** Callers of the tenant since `sinceMs`, most requests first. */
   callers(tenantId: string, sinceMs: number, countMax: number): Promise<readonly RecentCaller[]>;
   /** Amounts of the tenant's open reservations, by quantity, in its own unit. */
@@ -149,6 +171,10 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     spendBy: (query) => spendBy(clickhouse, query),
     tenantSpend: (sinceMs, countMax) => tenantSpend(clickhouse, sinceMs, countMax),
     openReservations: (query) => openReservations(clickhouse, query),
+    refusalList: (tenantId, filter, part, grouped) =>
+      (grouped ? refusalGroups : refusalsOneByOne)(clickhouse, tenantId, filter, part),
+    counterContent: (tenantId, query, callsMax) => counterContent(clickhouse, tenantId, query, callsMax),
+    history: (tenantId, query) => usageHistory(clickhouse, tenantId, query),
     callers: (tenantId, sinceMs, countMax) => recentCallers(clickhouse, tenantId, sinceMs, countMax),
     reserved: (tenantId, nowMs) => reservedAmounts(clickhouse, tenantId, nowMs - reservedSpanMs),
     completeThrough: () => completeThrough(clickhouse),
@@ -176,16 +202,6 @@ const summed = ['requests', 'allowed', 'limited', 'bypassed', 'errors'] as const
 const noPoint = { requests: 0, allowed: 0, limited: 0, bypassed: 0, errors: 0, units: 0, cost: 0n };
 
 type Bucket = { -readonly [Name in keyof UsagePoint]: UsagePoint[Name] };
-
-async function lastMinute(clickhouse: ClickHouseReader, tenantId: string, nowMs: number): Promise<number> {
-  const rows = await clickhouse.query<{ requests: number }>(
-    `SELECT count() AS requests FROM usage_events
-     WHERE tenant_id = {tenant:String} AND type = {requestType:String}
-       AND time > fromUnixTimestamp64Milli({since:Int64}, 'UTC')`,
-    { tenant: tenantId, requestType: requestEventType, since: nowMs - 60_000 },
-  );
-  return rows[0]?.requests ?? 0;
-}
 
 async function series(
   clickhouse: ClickHouseReader,
@@ -252,18 +268,4 @@ async function heaviest(
     );
     return { ...row, saved };
   });
-}
-
-async function seenPlan(
-  clickhouse: ClickHouseReader,
-  tenantId: string,
-  nowMs: number,
-): Promise<string | null> {
-  const rows = await clickhouse.query<{ plan: string }>(
-    `SELECT plan FROM usage_by_day
-     WHERE tenant_id = {tenant:String} AND ${levelRange('day', 'since', null)}
-     ORDER BY day DESC, plan DESC LIMIT 1`,
-    { tenant: tenantId, since: nowMs - 30 * dayMs },
-  );
-  return rows[0]?.plan ?? null;
 }

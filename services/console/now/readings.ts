@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { RecentCaller } from '../../../shared/clickhouse/queries/recent-callers.ts';
+import type { RecentCaller } from '../../../shared/clickhouse/queries/portal/recent-callers.ts';
 import type { ExactAmounts } from '../../../shared/domain/events/call-usage.ts';
 import type { Limit, LimitState } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';

@@ -1,4 +1,4 @@
-import type { RecentCaller } from '../../../shared/clickhouse/queries/recent-callers.ts';
+import type { RecentCaller } from '../../../shared/clickhouse/queries/portal/recent-callers.ts';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Attributes, Limit } from '../../../shared/domain/limit.ts';
 import { apiKeysOf } from '../../../shared/domain/tenant.ts';

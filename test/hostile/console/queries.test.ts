@@ -14,7 +14,25 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.dispose());
 
-const names = ['id', 'search', 'plan', 'offset', 'days', 'span', 'done', 'reason', 'token'];
+const names = [
+  ...[
+    'id',
+    'search',
+    'plan',
+    'offset',
+    'days',
+    'span',
+    'done',
+    'reason',
+    'token',
+    'view',
+    'metric',
+    'by',
+    'from',
+    'to',
+  ],
+  ...['compare', 'route', 'user', 'limit', 'decision', 'model', 'sort', 'order', 'wait'],
+];
 const values = ['constructor', '__proto__', '%00', '%ff', '-1', '1e999'];
 const queries = [
   ...values.map((value) => names.map((name) => `${name}=${value}`).join('&')),

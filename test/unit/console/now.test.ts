@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createExhaustion } from '../../../services/console/now/exhaustion.ts';
 import { heaviestSubjects } from '../../../services/console/now/subjects.ts';
-import type { RecentCaller } from '../../../shared/clickhouse/queries/recent-callers.ts';
+import type { RecentCaller } from '../../../shared/clickhouse/queries/portal/recent-callers.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 
 const limit: Limit = {

@@ -1,6 +1,6 @@
-import { requestEventType } from '../../domain/usage-event.ts';
-import type { ClickHouseReader } from '../client.ts';
-import { refused } from './predicates.ts';
+import { requestEventType } from '../../../domain/usage-event.ts';
+import type { ClickHouseReader } from '../../client.ts';
+import { refused } from '../predicates.ts';
 
 /** Requests of one caller of a tenant on one route. */
 export interface RecentCaller {

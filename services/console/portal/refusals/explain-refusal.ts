@@ -1,13 +1,16 @@
-import { windowName } from '../../../shared/domain/time/format-duration.ts';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
-import { attributeNames } from '../../../shared/domain/limit.ts';
-import type { Limit } from '../../../shared/domain/limit.ts';
-import type { Policy } from '../../../shared/domain/policy.ts';
-import { calendarOfLimit } from '../../../shared/domain/quota.ts';
-import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
-import { limitsFor } from '../../../shared/policy/match.ts';
-import { count } from '../components/format.ts';
+import { windowName } from '../../../../shared/domain/time/format-duration.ts';
+import { periodAt } from '../../../../shared/domain/time/calendar.ts';
+import { attributeNames } from '../../../../shared/domain/limit.ts';
+import type { Limit } from '../../../../shared/domain/limit.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import { calendarOfLimit } from '../../../../shared/domain/quota.ts';
+import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
+import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
+import { limitsFor } from '../../../../shared/policy/match.ts';
+import { counted } from '../../components/format.ts';
+
+/** The fields of a recorded request that explain its refusal. */
+type RefusedRequest = Pick<UsageEventRow, 'time' | 'route' | 'plan' | 'limited_by'>;
 
 export interface Explanation {
   /** The exceeded rule in one sentence, for a list. */
@@ -49,7 +52,7 @@ const otherReasons: Readonly<Record<string, readonly [reason: string, advice: st
  * tenant that were in force at the time of the request and are still in the record.
  */
 export function explainRefusal(
-  event: UsageEventRow,
+  event: RefusedRequest,
   policy: Policy,
   record: TenantRecord | null,
 ): Explanation {
@@ -80,7 +83,7 @@ export function explainRefusal(
  * used up.`
  */
 function sentence(limit: Limit): string {
-  const amount = `${count(limit.limit)} ${limit.limit === 1 ? 'request' : 'requests'}`;
+  const amount = counted(limit.limit, 'request');
   const time = limit.period === null ? `in any ${windowName(limit.windowMs)}` : `a calendar ${limit.period}`;
   const [attribute] = attributeNames(limit);
   const scope =
@@ -95,11 +98,11 @@ function sentence(limit: Limit): string {
   return `The limit “${limit.name}” allows ${amount} ${time} ${scope}${where}; they were used up.`;
 }
 
-function withoutLimit(event: UsageEventRow, { shares }: Policy): Explanation {
+function withoutLimit(event: Pick<RefusedRequest, 'limited_by'>, { shares }: Policy): Explanation {
   const share = shares.find(({ name }) => event.limited_by.includes(name));
   if (share !== undefined) {
     return {
-      reason: `${count(share.limit)} requests of ${share.per.includes('tenant') ? 'your account' : 'your address'} were running at once, which is the most it may hold of the platform.`,
+      reason: `${counted(share.limit, 'request')} of ${share.per.includes('tenant') ? 'your account' : 'your address'} ${share.limit === 1 ? 'was' : 'were'} running at once, which is the most it may hold of the platform.`,
       limits: [],
       latestPassMs: null,
       advice: 'Send fewer requests at once, and wait for some of them to end.',

@@ -1,0 +1,269 @@
+import type {
+  HistoryDimension,
+  HistoryRow,
+} from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
+import { moneyText } from '../../../../shared/domain/money.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../../shared/runtime/time/clock.ts';
+import { sendCsv } from '../../browser/csv-file.ts';
+import { chart } from '../../components/chart.ts';
+import type { ChartSeries } from '../../components/chart.ts';
+import { count, money, percent, share } from '../../components/format.ts';
+import { freshnessLine, readFreshness } from '../../components/freshness.ts';
+import { html } from '../../components/html.ts';
+import type { Html } from '../../components/html.ts';
+import { emptyState, failedState } from '../../components/layout.ts';
+import type { PageContent } from '../../components/layout.ts';
+import { addressOf, linkWith } from '../../components/links.ts';
+import type { Address } from '../../components/links.ts';
+import { csvOf, table } from '../../components/table.ts';
+import type { Column } from '../../components/table.ts';
+import type { Visit, Visitor } from '../visitor.ts';
+import { historyFilter, spanLinks } from './history-filter.ts';
+import { addUsage, byInterval, noUsage, sumsByKey, valueOf } from './history-figures.ts';
+import type { HistoryInterval, HistorySums } from './history-figures.ts';
+import { historyMetrics, wantedHistory } from './wanted-history.ts';
+import type { WantedHistory } from './wanted-history.ts';
+
+export interface HistorySources {
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+  readonly policy: () => Policy;
+}
+
+/** Values of a dimension that have a series of their own in the chart; the others are one series. */
+const seriesMax = 5;
+const seriesColours = ['allowed', 'gate', 'good', 'accent', 'post', 'previous'];
+
+/** Page of a tenant's usage over time. The address contains all that was chosen. */
+export async function historyPage(
+  { reads, clock, policy }: HistorySources,
+  visitor: Visitor,
+  { request, reply, parts }: Visit,
+): Promise<PageContent | null> {
+  const { tenantId, usage, zone } = visitor;
+  const fields = request.query as Record<string, string | undefined>;
+  const wanted = wantedHistory(fields, zone, clock.now());
+  const { query, previous, compare } = wanted;
+  const address = addressOf(request);
+  const { currency } = policy();
+  if (fields['format'] === 'csv') {
+    const rows = await usage.history(tenantId, query);
+    await sendCsv(reply, `usage-${wanted.span}`, csvOf(csvColumns, rows));
+    return null;
+  }
+  const content = await parts.render('history', 'The history', async () => {
+    const [rows, before, freshness] = await Promise.all([
+      reads.orNull(usage.history(tenantId, query)),
+      compare ? reads.orNull(usage.history(tenantId, previous)) : null,
+      readFreshness({ usage, reads }),
+    ]);
+    const head = html`<div class="card-head">
+      <h2 id="graph">${historyMetrics[wanted.metric]}</h2>
+      ${freshnessLine(freshness)}
+    </div>`;
+    if (rows === null) return html`${head} ${failedState('The history')}`;
+    if (rows.length === 0)
+      return html`${head}
+      ${emptyState('No requests in this time', 'Choose a longer time, or another filter.')}`;
+    const intervals = byInterval(query, rows, before === null ? null : { query: previous, rows: before });
+    return html`${head} ${historyChart(wanted, intervals, rows, currency)} ${tiles(rows, before, currency)}
+      ${breakdown(wanted, rows, address, currency)}
+      <p class="table-foot">
+        <span class="soft">Times are in ${zone}.</span>
+        <a href="${linkWith(address, { format: 'csv' })}" download>Download as CSV</a>
+      </p>`;
+  });
+  const body = html`<div class="page-head">
+      <div>
+        <h1>History</h1>
+        <p class="lead">Usage over time. The address of this page keeps the choice.</p>
+      </div>
+      ${spanLinks(wanted, address)}
+    </div>
+    <section class="card stack">${historyFilter(wanted, policy(), zone)}</section>
+    <section class="card" aria-labelledby="graph">${content}</section>`;
+  return { title: 'History', body, charts: true };
+}
+
+function historyChart(
+  { metric, by, query, compare }: WantedHistory,
+  intervals: readonly HistoryInterval[],
+  rows: readonly HistoryRow[],
+  currency: string | null,
+): Html {
+  const text = (value: number | null): string =>
+    value === null
+      ? '–'
+      : metric === 'cost'
+        ? money(value, currency)
+        : metric === 'latency'
+          ? `${count(value)} ms`
+          : count(value);
+  const series = by === null ? totalSeries(metric, text) : dimensionSeries(metric, rows, text);
+  const previous: ChartSeries<HistoryInterval> = {
+    title: 'Previous period',
+    colour: 'previous',
+    draw: 'dashed',
+    value: (interval) => previousValue(metric, interval),
+    text: (interval) => text(previousValue(metric, interval)),
+  };
+  return chart({
+    caption: `${historyMetrics[metric]} over time`,
+    rows: intervals,
+    atMs: ({ atMs }) => atMs,
+    atText: ({ atMs }) => formatTime(atMs, query.zone),
+    stepMs: query.stepMs,
+    zone: query.zone,
+    series: [...series, ...(compare ? [previous] : [])],
+  });
+}
+
+function previousValue(metric: WantedHistory['metric'], { previous }: HistoryInterval): number | null {
+  return previous === undefined ? (metric === 'latency' ? null : 0) : valueOf(metric, previous);
+}
+
+type Text = (value: number | null) => string;
+
+function totalSeries(metric: WantedHistory['metric'], text: Text): readonly ChartSeries<HistoryInterval>[] {
+  const total = ({ rows }: HistoryInterval): HistoryRow | HistorySums => rows.get('') ?? noUsage;
+  const one = (title: string, colour: string, value: (interval: HistoryInterval) => number | null) => ({
+    title,
+    colour,
+    draw: metric === 'latency' ? ('line' as const) : ('stack' as const),
+    value,
+    text: (interval: HistoryInterval) => text(value(interval)),
+  });
+  if (metric !== 'requests')
+    return [
+      one(historyMetrics[metric], metric === 'limited' ? 'limited' : 'allowed', (interval) =>
+        valueOf(metric, total(interval)),
+      ),
+    ];
+  return [
+    one('Served', 'allowed', (interval) => total(interval).requests - total(interval).limited),
+    one('Refused', 'limited', (interval) => total(interval).limited),
+  ];
+}
+
+function dimensionSeries(
+  metric: WantedHistory['metric'],
+  rows: readonly HistoryRow[],
+  text: Text,
+): readonly ChartSeries<HistoryInterval>[] {
+  const keys = sumsByKey(rows).map(({ key }) => key);
+  const own = keys.slice(0, seriesMax);
+  const named = own.map((key, index) => {
+    const value = (interval: HistoryInterval): number | null => {
+      const row = interval.rows.get(key);
+      return row === undefined ? (metric === 'latency' ? null : 0) : valueOf(metric, row);
+    };
+    return {
+      title: key === '' ? 'none' : key,
+      colour: seriesColours[index] ?? 'previous',
+      draw: metric === 'latency' ? ('line' as const) : ('stack' as const),
+      value,
+      text: (interval: HistoryInterval) => text(value(interval)),
+    };
+  });
+  if (keys.length <= seriesMax || metric === 'latency') return named;
+  const others = ({ rows: all }: HistoryInterval): number | null =>
+    valueOf(
+      metric,
+      [...all].filter(([key]) => !own.includes(key)).reduce((sum, [, row]) => addUsage(sum, row), noUsage),
+    );
+  return [
+    ...named,
+    {
+      title: `${keys.length - seriesMax} others`,
+      colour: 'previous',
+      draw: 'stack',
+      value: others,
+      text: (interval) => text(others(interval)),
+    },
+  ];
+}
+
+function tiles(
+  rows: readonly HistoryRow[],
+  before: readonly HistoryRow[] | null,
+  currency: string | null,
+): Html {
+  const total = rows.reduce<HistorySums>(addUsage, noUsage);
+  const earlier = before?.reduce<HistorySums>(addUsage, noUsage) ?? null;
+  const figures = [
+    ['Requests', count(total.requests), earlier === null ? null : change(total.requests, earlier.requests)],
+    ['Refused', count(total.limited), earlier === null ? null : change(total.limited, earlier.limited)],
+    ['Share refused', percent(share(total.limited, total.requests)), null],
+    ['Server errors', count(total.errors), earlier === null ? null : change(total.errors, earlier.errors)],
+    ['Units', count(total.units), null],
+    ['Cost', money(total.cost, currency), null],
+  ] as const;
+  return html`<dl class="tiles">
+    ${figures.map(
+      ([name, value, difference]) =>
+        html`<div>
+          <dt>${name}</dt>
+          <dd>
+            ${value}${difference === null ? null : html` <small class="soft small">${difference}</small>`}
+          </dd>
+        </div>`,
+    )}
+  </dl>`;
+}
+
+/** Change against the previous period: `+12 %`. */
+function change(now: number, before: number): string {
+  if (before === 0) return now === 0 ? '±0 %' : 'new';
+  const part = now / before - 1;
+  return `${part >= 0 ? '+' : '−'}${percent(Math.abs(part))}`;
+}
+
+const dimensionTitles: Readonly<Record<HistoryDimension, string>> = {
+  route: 'Route',
+  user: 'User',
+  decision: 'Decision',
+  model: 'Model',
+};
+const breakdownMax = 100;
+
+/** Sums by value of the dimension. A value links to its own history. */
+function breakdown(
+  { by }: WantedHistory,
+  rows: readonly HistoryRow[],
+  address: Address,
+  currency: string | null,
+): Html | null {
+  if (by === null) return null;
+  type Sum = HistorySums & { readonly key: string };
+  const columns: readonly Column<Sum>[] = [
+    {
+      title: dimensionTitles[by],
+      kind: 'head',
+      cell: ({ key }) =>
+        key === '' ? 'none' : html`<a href="${linkWith(address, { [by]: key, by: null })}">${key}</a>`,
+    },
+    { title: 'Requests', kind: 'number', cell: ({ requests }) => count(requests) },
+    { title: 'Refused', kind: 'number', cell: ({ limited }) => count(limited) },
+    { title: 'Errors', kind: 'number', cell: ({ errors }) => count(errors) },
+    { title: 'Units', kind: 'number', cell: ({ units }) => count(units) },
+    { title: 'Cost', kind: 'number', cell: ({ cost }) => money(cost, currency) },
+  ];
+  const sums = sumsByKey(rows);
+  return html`<h3>By ${by}</h3>
+    ${table({ caption: `Usage by ${by}`, columns, rows: sums.slice(0, breakdownMax), empty: html`` })}
+    ${sums.length > breakdownMax ? html`<p class="soft small">${count(sums.length - breakdownMax)} more are in the CSV file.</p>` : null}`;
+}
+
+const csvColumns: readonly Column<HistoryRow>[] = [
+  { title: 'from', cell: () => '', csv: ({ at_ms: atMs }) => new Date(atMs).toISOString() },
+  { title: 'value', cell: () => '', csv: ({ key }) => key },
+  { title: 'requests', cell: () => '', csv: ({ requests }) => requests },
+  { title: 'refused', cell: () => '', csv: ({ limited }) => limited },
+  { title: 'server_errors', cell: () => '', csv: ({ errors }) => errors },
+  { title: 'units', cell: () => '', csv: ({ units }) => units },
+  { title: 'cost', cell: () => '', csv: ({ cost }) => moneyText(cost) },
+  { title: 'latency_p95_ms', cell: () => '', csv: ({ latency_p95: latency }) => latency },
+];

@@ -1,0 +1,207 @@
+import type { RefusalFilter, RefusalGroup } from '../../../../shared/clickhouse/queries/portal/refusals.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../../shared/runtime/time/clock.ts';
+import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
+import { sendCsv } from '../../browser/csv-file.ts';
+import { field } from '../../components/form.ts';
+import { count } from '../../components/format.ts';
+import { html } from '../../components/html.ts';
+import type { Html } from '../../components/html.ts';
+import { emptyState, failedState } from '../../components/layout.ts';
+import type { PageContent } from '../../components/layout.ts';
+import { addressOf } from '../../components/links.ts';
+import { csvOf, table } from '../../components/table.ts';
+import type { Column } from '../../components/table.ts';
+import { explainRefusal } from './explain-refusal.ts';
+import type { Visit, Visitor } from '../visitor.ts';
+
+export interface RefusalSources {
+  readonly policy: () => Policy;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
+
+const hourMs = 3_600_000;
+const spans = {
+  '1h': [hourMs, 'Last hour'],
+  '24h': [24 * hourMs, 'Last 24 hours'],
+  '7d': [168 * hourMs, 'Last 7 days'],
+  '30d': [720 * hourMs, 'Last 30 days'],
+} as const;
+const pageSize = 50;
+/** A visitor who needs older rows narrows the filter. */
+const offsetMax = 10_000;
+const csvRowsMax = 10_000;
+
+interface Wanted {
+  readonly span: keyof typeof spans;
+  readonly filter: RefusalFilter;
+  readonly grouped: boolean;
+  readonly offset: number;
+}
+
+/** Page of the requests over a limit. The address contains the filter, so that it can be sent to other people. */
+export async function refusalsPage(
+  sources: RefusalSources,
+  visitor: Visitor,
+  { request, reply, parts }: Visit,
+): Promise<PageContent | null> {
+  const { tenantId, usage } = visitor;
+  const query = request.query as Record<string, string | undefined>;
+  const wanted = wantedOf(query, sources.clock.now());
+  const { filter, grouped, offset } = wanted;
+  const columns = columnsOf(sources, visitor, grouped);
+  if (query['format'] === 'csv') {
+    const rows = await usage.refusalList(tenantId, filter, { offset: 0, countMax: csvRowsMax }, grouped);
+    await sendCsv(reply, `refusals-${wanted.span}`, csvOf(columns, rows));
+    return null;
+  }
+  const content = await parts.render('list', 'The list of refusals', async () => {
+    const part = { offset, countMax: pageSize + 1 };
+    const rows = await sources.reads.orNull(usage.refusalList(tenantId, filter, part, grouped));
+    if (rows === null) return failedState('The list of refusals');
+    return table({
+      caption: 'Refusals',
+      columns,
+      rows: rows.slice(0, pageSize),
+      empty: emptyState('Nothing was refused', 'With this filter every request had room in all limits.'),
+      address: addressOf(request),
+      page: { offset, size: pageSize, total: null, more: rows.length > pageSize && offset < offsetMax },
+      csv: true,
+    });
+  });
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Refusals</h1>
+        <p class="lead">Requests that were answered with 429, and why. Latest first.</p>
+      </div>
+      <a class="button second" href="/guide">How to handle a 429</a>
+    </div>
+    <section class="card stack">
+      ${decisionForm()} ${filterForm(sources.policy(), wanted)} ${content}
+    </section>`;
+  return { title: 'Refusals', body };
+}
+
+function wantedOf(query: Record<string, string | undefined>, nowMs: number): Wanted {
+  const text = (name: string): string | undefined => (query[name] ?? '').trim() || undefined;
+  const span = Object.hasOwn(spans, query['span'] ?? '') ? (query['span'] as keyof typeof spans) : '7d';
+  const [route, user, limit, decision] = ['route', 'user', 'limit', 'decision'].map(text);
+  const offset = Number(query['offset'] ?? 0);
+  return {
+    span,
+    filter: {
+      startMs: nowMs - spans[span][0],
+      endMs: nowMs + hourMs,
+      ...(route === undefined ? {} : { route }),
+      ...(user === undefined ? {} : { user }),
+      ...(limit === undefined ? {} : { limit }),
+      ...(decision === undefined ? {} : { decision }),
+    },
+    grouped: query['view'] !== 'each',
+    offset: Number.isFinite(offset) ? Math.min(offsetMax, Math.max(0, Math.trunc(offset))) : 0,
+  };
+}
+
+/** Finds a decision by the id that is in the 429 response. */
+function decisionForm(): Html {
+  return html`<form class="search" method="get" action="/refusals/find">
+    <label class="hidden" for="decision">Decision id</label>
+    <input class="mono" id="decision" name="id" placeholder="Decision id of a 429, e.g. 019a…" required />
+    <button class="second" type="submit">Look up</button>
+  </form>`;
+}
+
+function filterForm(policy: Policy, { span, filter, grouped }: Wanted): Html {
+  const form = 'filter';
+  const all = (values: readonly string[], selected = ''): readonly (readonly [string, string])[] => [
+    ['', 'All'],
+    ...[...new Set([...values, ...(selected === '' ? [] : [selected])])].map(
+      (value) => [value, value] as const,
+    ),
+  ];
+  const { route = '', user = '', limit = '' } = filter;
+  const routes = policy.routes.map(({ match }) => match);
+  return html`<form class="filters" method="get" action="/refusals" aria-label="Filter">
+    ${field({
+      kind: 'select',
+      form,
+      name: 'span',
+      label: 'Time',
+      value: span,
+      options: Object.entries(spans).map(([value, [, label]]) => [value, label] as const),
+    })}
+    ${field({ kind: 'select', form, name: 'route', label: 'Route', value: route, options: all(routes, route) })}
+    ${field({ kind: 'select', form, name: 'limit', label: 'Limit', value: limit, options: all(limitNames(policy), limit) })}
+    ${field({ form, name: 'user', label: 'User', value: user, lengthMax: 256 })}
+    ${field({
+      kind: 'select',
+      form,
+      name: 'decision',
+      label: 'Decision',
+      value: filter.decision ?? '',
+      options: [
+        ['', 'All'],
+        ['limited', 'refused'],
+        ['shadow_limited', 'not enforced'],
+      ],
+    })}
+    ${field({
+      kind: 'select',
+      form,
+      name: 'view',
+      label: 'Repeats',
+      value: grouped ? '' : 'each',
+      options: [
+        ['', 'in one row'],
+        ['each', 'each in a row'],
+      ],
+    })}
+    <div class="actions"><button class="second" type="submit">Show</button></div>
+  </form>`;
+}
+
+function columnsOf(
+  { policy }: RefusalSources,
+  { record, zone }: Visitor,
+  grouped: boolean,
+): readonly Column<RefusalGroup>[] {
+  const repeats: readonly Column<RefusalGroup>[] = [
+    {
+      title: 'Requests',
+      kind: 'number',
+      cell: ({ requests }) => count(requests),
+      csv: ({ requests }) => requests,
+    },
+    { title: 'First', kind: 'time', cell: ({ first }) => formatTime(first, zone), csv: ({ first }) => first },
+  ];
+  return [
+    {
+      title: grouped ? 'Latest' : 'Time',
+      kind: 'time',
+      cell: ({ last }) => formatTime(last, zone),
+      csv: ({ last }) => last,
+    },
+    ...(grouped ? repeats : []),
+    {
+      title: 'Request',
+      cell: ({ method, path }) => html`<code>${method} ${path}</code>`,
+      csv: ({ method, path }) => `${method} ${path}`,
+    },
+    { title: 'User', cell: ({ user_id: user }) => user || '–', csv: ({ user_id: user }) => user },
+    {
+      title: 'Why',
+      cell: (row) =>
+        html`${explainRefusal({ ...row, time: row.last }, policy(), record).reason}
+        ${row.decision === 'shadow_limited' ? html`<span class="badge plain">let pass: not enforced</span>` : null}`,
+      csv: ({ limited_by: names }) => names.join(' '),
+    },
+    {
+      title: '',
+      cell: ({ event_id: id }) => html`<a href="/refusals/${encodeURIComponent(id)}">Details</a>`,
+      csv: ({ event_id: id }) => id,
+    },
+  ];
+}

@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { uniqueName } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
+import { createFixture } from './fixture.ts';
+import type { Fixture } from './fixture.ts';
+import { get, visit } from './browser.ts';
+
+let fixture: Fixture;
+beforeAll(async () => {
+  fixture = await createFixture();
+});
+afterAll(() => fixture.dispose());
+
+const hourMs = 3_600_000;
+
+describe('history and refusals', () => {
+  test('B4: the history is divided, filtered, compared and exported, and all of it is in the address', async () => {
+    const id = uniqueName('divided');
+    const now = Date.now();
+    await storeUsage(fixture.clickhouse, [
+      { timeMs: now - 1000, tenant: id, user: 'ada', route: 'GET /audit/logs', latencyMs: 80, cost: '0.5' },
+      { timeMs: now - 2000, tenant: id, user: '=ada', latencyMs: 20 },
+      { timeMs: now - 3000, tenant: id, user: '=ada', decision: 'limited', limitedBy: ['chat'] },
+      { timeMs: now - 26 * hourMs, tenant: id, user: 'ada' },
+    ]);
+    const cookie = await visit(fixture, id);
+    const table = async (query: string): Promise<string[][]> => {
+      const { text } = await get(fixture, `/history?${query}`, cookie);
+      const body = /<table class="list-table"[^]*?<\/table>/.exec(text)?.[0] ?? '';
+      return [...body.matchAll(/<tr role="row">[^]*?<\/tr>/g)]
+        .slice(1)
+        .map(([line]) =>
+          [...line.matchAll(/<t[hd] role[^>]*>([^]*?)<\/t[hd]>/g)].map(([, cell = '']) =>
+            cell.replace(/<[^>]*>/g, '').trim(),
+          ),
+        );
+    };
+    expect(await table('span=24h&by=user')).toEqual([
+      ['=ada', '2', '1', '0', '1', '0.00 USD'],
+      ['ada', '1', '0', '0', '1', '0.500 USD'],
+    ]);
+    expect((await table('span=24h&by=route&user=ada')).map((row) => row.slice(0, 2))).toEqual([
+      ['GET /audit/logs', '1'],
+    ]);
+    expect((await table('span=7d&by=decision')).map((row) => row.slice(0, 2))).toEqual([
+      ['allowed', '3'],
+      ['limited', '1'],
+    ]);
+    const compared = await get(fixture, '/history?span=24h&compare=1', cookie);
+    expect(compared.text).toContain('Previous period');
+    expect(compared.text).toContain('+200 %');
+    const latency = await get(fixture, '/history?span=1h&metric=latency&route=GET%20/audit/logs', cookie);
+    expect(latency.text).toMatch(/data-value="8\d(\.\d+)?">\s*8\d(\.\d)? ms/);
+    const file = await get(fixture, '/history?span=24h&by=user&format=csv', cookie);
+    expect(String(file.headers['content-disposition'])).toContain('usage-24h.csv');
+    const lines = file.text.trim().split('\r\n');
+    expect(lines[0]).toBe('from,value,requests,refused,server_errors,units,cost,latency_p95_ms');
+    expect(
+      lines
+        .slice(1)
+        .map((line) => line.split(',').slice(1, 4).join(','))
+        .toSorted(),
+    ).toEqual(["'=ada,2,1", 'ada,1,0']);
+  });
+
+  test('refusals are filtered, in pages, and repeated ones are in one row', async () => {
+    const id = uniqueName('many');
+    const limited = { tenant: id, decision: 'limited' as const };
+    await storeUsage(fixture.clickhouse, [
+      ...Array.from({ length: 60 }, (_, at) => ({
+        ...limited,
+        timeMs: Date.now() - at * 1000,
+        limitedBy: ['chat'],
+      })),
+      { ...limited, timeMs: Date.now() - 90_000, limitedBy: ['minute'], user: 'bob' },
+    ]);
+    const cookie = await visit(fixture, id);
+    const rows = async (query: string): Promise<number> =>
+      (await get(fixture, `/refusals?${query}`, cookie)).text.match(/>Details<\/a>/g)?.length ?? 0;
+    expect(await rows('')).toBe(2);
+    expect((await get(fixture, '/refusals', cookie)).text).toMatch(/data-title="Requests"><div>60</);
+    expect(await rows('user=bob')).toBe(1);
+    expect(await rows('limit=chat')).toBe(1);
+    expect(await rows('route=GET%20/none')).toBe(0);
+    const first = await get(fixture, '/refusals?view=each', cookie);
+    expect(await rows('view=each')).toBe(50);
+    const next = /rel="next"\s+href="([^"]*)"/.exec(first.text)?.[1]?.replaceAll('&amp;', '&') ?? '';
+    expect(next).toContain('offset=50');
+    expect(await rows(next.split('?')[1] ?? '')).toBe(11);
+    const file = await get(fixture, '/refusals?view=each&format=csv', cookie);
+    expect(file.text.trim().split('\r\n')).toHaveLength(62);
+  });
+
+  test('a decision shows what its counter held, the exact time at which it would have passed, and the calls', async () => {
+    const id = uniqueName('counter');
+    const now = Math.floor(Date.now() / 1000) * 1000 - 20_000;
+    await storeUsage(fixture.clickhouse, [
+      ...Array.from({ length: 10 }, (_, at) => ({ timeMs: now - 50_000 + at * 1000, tenant: id })),
+      ...Array.from({ length: 5 }, (_, at) => ({ timeMs: now - 9000 + at * 1000, tenant: id, user: 'bob' })),
+      { timeMs: now - 70_000, tenant: id },
+      { timeMs: now, tenant: id, decision: 'limited', limitedBy: ['chat'] },
+    ]);
+    const cookie = await visit(fixture, id);
+    const list = await get(fixture, '/refusals', cookie);
+    const path = /href="(\/refusals\/[0-9a-f-]{30,})"/.exec(list.text)?.[1] ?? '';
+    const { text } = await get(fixture, path, cookie);
+    expect(text).toMatch(/<strong>10 of 10<\/strong> units were used in the minute before it/);
+    expect(text).toMatch(/data-slot="passes">[^]*?,\s+10 s\s+later/);
+    const calls = /data-counter-of="chat"[^]*?<\/table>/.exec(text)?.[0] ?? '';
+    expect(calls.match(/<tr role="row">/g)).toHaveLength(11);
+    expect(calls).not.toContain('bob');
+  });
+});

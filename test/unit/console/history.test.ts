@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { byInterval, sumsByKey } from '../../../services/console/portal/history/history-figures.ts';
+import { intervalsOf, wantedHistory } from '../../../services/console/portal/history/wanted-history.ts';
+import type { HistoryRow } from '../../../shared/clickhouse/queries/portal/usage-history.ts';
+
+const nowMs = Date.parse('2026-11-27T10:07:31Z');
+const iso = (ms: number | undefined): string => new Date(ms ?? Number.NaN).toISOString();
+const row = (part: Partial<HistoryRow>): HistoryRow => ({
+  ...{ at_ms: 0, key: '', requests: 1, limited: 0, errors: 0, units: 1, cost: 0n, latency_p95: 5 },
+  ...part,
+});
+
+describe('the span of the history', () => {
+  test.each([
+    ['1h', 60],
+    ['6h', 72],
+    ['24h', 96],
+    ['7d', 168],
+    ['30d', 30],
+    ['90d', 90],
+  ])(
+    '%s has %i intervals, and the previous span has the same length and ends where it begins',
+    (span, count) => {
+      const { query, previous } = wantedHistory({ span }, 'UTC', nowMs);
+      expect(intervalsOf(query)).toHaveLength(count);
+      expect(query.startMs).toBeLessThan(nowMs);
+      expect(query.endMs).toBeGreaterThan(nowMs);
+      expect([previous.endMs, query.startMs - previous.startMs]).toEqual([
+        query.startMs,
+        query.endMs - query.startMs,
+      ]);
+    },
+  );
+
+  test('days begin in the zone of the tenant, also over a change of the clocks', () => {
+    const { query } = wantedHistory({ span: '90d' }, 'America/New_York', nowMs);
+    const starts = intervalsOf(query);
+    expect(starts).toHaveLength(90);
+    expect([iso(starts[0]), iso(starts.at(-1))]).toEqual([
+      '2026-08-30T04:00:00.000Z',
+      '2026-11-27T05:00:00.000Z',
+    ]);
+  });
+
+  test('a custom span includes both dates of the zone; a span that is too long or no span is replaced', () => {
+    const custom = { span: 'custom', from: '2026-11-01', to: '2026-11-02' };
+    const { query, span } = wantedHistory(custom, 'Pacific/Auckland', nowMs);
+    expect([span, iso(query.startMs), iso(query.endMs)]).toEqual([
+      'custom',
+      '2026-10-31T11:00:00.000Z',
+      '2026-11-02T11:00:00.000Z',
+    ]);
+    for (const wrong of [{ from: '2020-01-01' }, { from: 'x' }, { from: '2026-11-03' }, { to: '2026-02-31' }])
+      expect(wantedHistory({ ...custom, ...wrong }, 'UTC', nowMs).span).toBe('30d');
+  });
+
+  test('no address makes it fail or unbounded', () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.constantFrom('span', 'from', 'to', 'by', 'metric', 'user'), fc.string()),
+        fc.constantFrom('UTC', 'Asia/Kathmandu', 'Europe/Berlin'),
+        (fields, zone) => {
+          expect(intervalsOf(wantedHistory(fields, zone, nowMs).query).length).toBeLessThan(200);
+        },
+      ),
+    );
+  });
+});
+
+test('intervals without usage stay, and the previous period is at the same place', () => {
+  const { query, previous } = wantedHistory({ span: '1h' }, 'UTC', nowMs);
+  const rows = [row({ at_ms: query.startMs + 60_000, requests: 3 })];
+  const before = [row({ at_ms: previous.startMs + 60_000, requests: 2 })];
+  const intervals = byInterval(query, rows, { query: previous, rows: before });
+  expect(intervals).toHaveLength(60);
+  expect(intervals[0]?.rows.size).toBe(0);
+  expect([intervals[1]?.rows.get('')?.requests, intervals[1]?.previous?.requests]).toEqual([3, 2]);
+});
+
+test('sums by value have the largest first, and an unknown amount stays unknown', () => {
+  const rows = [row({ key: 'a', units: null }), row({ key: 'b', requests: 5 }), row({ key: 'a' })];
+  expect(sumsByKey(rows)).toMatchObject([
+    { key: 'b', requests: 5 },
+    { key: 'a', requests: 2, units: null },
+  ]);
+});
