@@ -16,20 +16,19 @@ interface Stack {
 
 interface Shot {
   readonly name: string;
-  /** The sign-in link of these pages. */
-  readonly link: keyof Stack['links'];
+  /** The sample tenant whose portal it is; null for the operator console. */
+  readonly tenant: string | null;
   readonly path: string;
 }
 
+/** `sparrow` has live traffic near its limits; the history of `acme` has no live traffic. */
 const shots: readonly Shot[] = [
-  { name: 'portal-usage', link: 'portal', path: '/usage' },
-  { name: 'portal-history', link: 'portal', path: '/history' },
-  { name: 'operator-tenants', link: 'operator', path: '/operator/tenants' },
+  { name: 'portal-usage', tenant: 'sparrow', path: '/usage' },
+  { name: 'portal-history', tenant: 'acme', path: '/history' },
+  { name: 'operator-tenants', tenant: null, path: '/operator/tenants' },
 ];
 const themes = ['light', 'dark'] as const;
 const sizes = { wide: { width: 1200, height: 760 }, narrow: { width: 400, height: 760 } } as const;
-/** A sample tenant with live traffic, near its limits. */
-const tenant = 'sparrow';
 /** Time for the parts of a page that load after it. Pages poll, so there is no moment without requests. */
 const settleMs = 2_500;
 
@@ -56,14 +55,13 @@ async function readStack(): Promise<Stack> {
   }
 }
 
-async function photograph(on: Browser, { name, link, path }: Shot): Promise<void> {
+async function photograph(on: Browser, { name, tenant, path }: Shot): Promise<void> {
   for (const colorScheme of themes) {
     for (const [width, viewport] of Object.entries(sizes)) {
       const context = await on.newContext({ colorScheme, viewport });
       const page = await context.newPage();
-      await page.goto(
-        link === 'portal' ? stack.links.portal.replace(/[^/]+$/, tenant) : stack.links.operator,
-      );
+      const { portal, operator } = stack.links;
+      await page.goto(tenant === null ? operator : portal.replace(/[^/]+$/, tenant));
       await page.goto(new URL(path, stack.urls.console).href, { waitUntil: 'load' });
       await page.waitForTimeout(settleMs);
       const file = join(target, `${name}-${width}-${colorScheme}.png`);
