@@ -141,7 +141,12 @@ async function forward(
 ): Promise<FastifyReply> {
   const guarded = request.tollgate;
   const abort = new AbortController();
-  if (guarded !== null) guarded.end = () => abort.abort();
+  if (guarded !== null) {
+    guarded.end = () => {
+      // Nothing is left to abort after a complete exchange, and creating the error of an abort is expensive.
+      if (!reply.raw.writableFinished || !request.raw.complete) abort.abort();
+    };
+  }
   const headers = upstreamHeaders(enforcer, request, upstream, verdict, upstreamCredential);
   const body = call === null ? bodyOf(request, bodyBytesMax) : call.prepared.body;
   if (call !== null) {
