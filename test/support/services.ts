@@ -23,6 +23,8 @@ export interface RunningService {
   readonly restart: (more?: Readonly<Record<string, string>>) => Promise<void>;
   /** Restarts the service without waiting until it is ready. */
   readonly launch: () => Promise<void>;
+  /** The next starts run the code of the checkout in `dir`. */
+  readonly useCheckout: (dir: string) => void;
   /** Sends SIGTERM. Resolves with the exit code. */
   readonly stop: () => Promise<number | null>;
 }
@@ -48,12 +50,14 @@ const portsNeeded = 10;
 
 /**
  * Starts services on free ports and waits until they are ready. `common` is their environment: REDIS_URL, KAFKA_BROKERS,
- * CLICKHOUSE_URL, prefixes and secrets, which the caller makes unique. `envOf` has the variables of one service only.
+ * CLICKHOUSE_URL, prefixes and secrets, which the caller makes unique. `envOf` has the variables of one service only. `checkout` is
+ * the repository whose code runs.
  */
 export async function startServices(
   names: readonly ServiceName[],
   common: Readonly<Record<string, string>>,
   envOf: Partial<Readonly<Record<ServiceName, Readonly<Record<string, string>>>>> = {},
+  checkout: string = process.cwd(),
 ): Promise<Installation> {
   const ports = await freePorts(portsNeeded);
   const [
@@ -93,6 +97,7 @@ export async function startServices(
           { ...env, ...own[name], ...envOf[name] },
           `http://127.0.0.1:${opsPort}`,
         );
+        service.useCheckout(checkout);
         services.set(name, service);
         await service.restart();
       }),
@@ -142,6 +147,7 @@ export async function launchService(
 function createService(name: ServiceName, env: Record<string, string>, opsUrl: string): RunningService {
   let child: ChildProcess | null = null;
   let log = '';
+  let checkout = process.cwd();
   const running = (): ChildProcess => {
     if (child === null) throw new Error(`${name} is not running`);
     return child;
@@ -167,6 +173,7 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
         ...env,
         ...more,
       },
+      cwd: checkout,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child = started;
@@ -200,6 +207,7 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     launch: async () => {
       await launch();
     },
+    useCheckout: (dir) => void (checkout = dir),
     stop: () => end('SIGTERM'),
   };
 }
