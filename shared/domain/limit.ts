@@ -28,6 +28,16 @@ export type CalendarPeriod = 'hour' | 'day' | 'week' | 'month';
  */
 export type Mode = 'enforce' | 'shadow';
 
+/**
+ * How much of a quota is carried over: what the period before has left of `base`, up to `most`. Units that were carried
+ * over into a period are used last, so they are not carried over again.
+ */
+export interface CarryOver {
+  /** The limit without boosts. */
+  readonly base: number;
+  readonly most: number;
+}
+
 /** One limit of a plan, a route or the platform, compiled from the policy. All defaults are filled in. */
 export interface Limit {
   readonly name: string;
@@ -47,6 +57,8 @@ export interface Limit {
   readonly period: CalendarPeriod | null;
   /** Day on which the months of a quota begin for tenants without a billing day. Absent: the first. */
   readonly billingDay?: number;
+  /** Set for a quota whose unused units are carried over into the next period. */
+  readonly carryOver?: CarryOver;
   /**
    * Burst of a sliding window: extra units, taken from a pool of this size that refills evenly over ten windows. Any
    * window then holds at most `limit + burst` units. 0: no burst.
@@ -86,6 +98,8 @@ export interface LimitState {
   /** Name of the quantity that the limit counts. `limit`, `remaining` and `burst` are in its smallest units. */
   readonly of: string;
   readonly limit: number;
+  /** The part of `limit` that was carried over from the period before; absent: none. */
+  readonly carried?: number;
   /** Units left, 0 or more. If the request was refused, it consumed none of them. */
   readonly remaining: number;
   /** Unix milliseconds at which all units of the limit are available again if no further request arrives. */

@@ -245,5 +245,7 @@ function adjustLimit(
     );
   const most = limit.type === 'sliding' ? slidingSumMax - limit.burst : amountMax;
   const value = Math.min(most, Math.max(own, ...boosted));
-  return value === limit.limit ? limit : { ...limit, limit: value };
+  if (value === limit.limit && own === limit.limit) return limit;
+  const carryOver = limit.carryOver === undefined ? {} : { carryOver: { ...limit.carryOver, base: own } };
+  return { ...limit, ...carryOver, limit: value };
 }

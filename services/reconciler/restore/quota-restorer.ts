@@ -8,6 +8,7 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { Drift } from './drift.ts';
 import { requestsName } from '../../../shared/domain/usage/quantity.ts';
+import { restorePreviousPeriods } from './previous-periods.ts';
 import { raiseAll } from './raise-all.ts';
 
 export interface QuotaRestorer {
@@ -78,6 +79,7 @@ export function createQuotaRestorer({
         });
       },
     );
+    await restorePreviousPeriods({ limiter, clickhouse }, readings, open === 'counted');
     return unrestored;
   }
 

@@ -63,6 +63,7 @@ export function partsOf({ request, shape, subjects }: PendingCheck): Part[] {
       subjects: shape.subjects.filter((_, index) => subjects[index]?.tag === tag),
       subjectOf: indexes.map((index) => own.findIndex((subject) => subject === subjectAt(index))),
       calendars: shape.calendars.filter((_, index) => indexes.includes(index)),
+      isOfLimits: shape.isOfLimits,
       quantities: shape.quantities,
       quantityOf: shape.quantityOf.filter((_, index) => indexes.includes(index)),
       leaseMs: 0,

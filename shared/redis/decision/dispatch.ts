@@ -177,7 +177,8 @@ function storeUsage({ shape, subjects }: PendingCheck, states: readonly LimitSta
     const window = shape.windows[index];
     const subject = subjects[shape.subjectOf[index] ?? 0];
     if (state === undefined || window === undefined || subject === undefined) continue;
-    const used = window.units - state.remaining;
+    const carried = shape.windows[index - 1]?.counts === 'carried' ? (states[index - 1]?.remaining ?? 0) : 0;
+    const used = window.units + carried - state.remaining;
     const usage = subject.usageByField.get(window.field);
     if (usage === undefined) {
       subject.usageByField.set(window.field, { used, resetAtMs: state.resetAtMs });

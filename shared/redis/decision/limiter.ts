@@ -167,7 +167,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
       return;
     }
     const onDecided = ({ states: all, degraded }: DecidedCheck): void => {
-      const states = contents === 'limits' ? all : limitStates(shape, all, degraded);
+      const states = shape.isOfLimits ? all : limitStates(shape, all, degraded);
       onResult(resultOf(states, isValidRequest(request), degraded, microsSince(startedAt)));
     };
     const queued: QueuedCheck = { request, shape, subjects: own, onDecided };

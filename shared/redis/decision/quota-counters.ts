@@ -7,7 +7,7 @@ import type { RedisClient } from '../client.ts';
 import { readScript, runScript } from '../scripts.ts';
 import { periodsAround } from './periods.ts';
 import type { Caller, Subjects } from './subjects.ts';
-import { subjectKind, windowOf } from './windows.ts';
+import { carriedField, subjectKind, windowOf } from './windows.ts';
 
 /** Raises quota counters to the usage that ClickHouse has. */
 export interface QuotaCounters {
@@ -25,6 +25,17 @@ export interface QuotaCounters {
     consumed: number,
     options?: { leastBaseline?: number; calendar?: string | null; caller?: Caller },
   ): Promise<{ before: number; after: number }>;
+  /**
+   * Sets `used = max(used, consumed)` for the period before the one that begins at `periodStartMs`, of a tenant's quota with
+   * carry-over. Rejects with REDIS_VALUE_REFUSED if `consumed` is too large for a counter.
+   */
+  raisePrevious(
+    tenantId: string,
+    limit: Limit,
+    periodStartMs: number,
+    consumed: number,
+    options?: { calendar?: string | null },
+  ): Promise<void>;
 }
 
 export interface QuotaCountersOptions {
@@ -35,6 +46,7 @@ export interface QuotaCountersOptions {
   readonly timeoutMs: number;
 }
 
+const raisePreviousScript = readScript('clock', 'quota', 'raise-previous');
 const raiseScript = readScript('clock', 'quota', 'raised', 'returned', 'raise-quota');
 
 export function createQuotaCounters(options: QuotaCountersOptions): QuotaCounters {
@@ -63,6 +75,17 @@ export function createQuotaCounters(options: QuotaCountersOptions): QuotaCounter
       const reply = await replyWithin(runScript(redis, raiseScript, keys, args), timeoutMs);
       const [usedBefore = 0, usedAfter = 0] = reply as number[];
       return { before: usedBefore, after: usedAfter };
+    },
+    raisePrevious: async (tenantId, limit, periodStartMs, consumed, { calendar = null } = {}) => {
+      if (!(Math.abs(consumed) <= amountMax))
+        throw new TollgateError('REDIS_VALUE_REFUSED', `a quota counter cannot hold ${consumed} units`);
+      const { before, finish } = periodsAround(limit.period ?? 'day', calendar ?? 'UTC', periodStartMs);
+      const field = carriedField(windowOf(limit).field);
+      const args = [redisTime?.now() ?? '', epochMs(), field, before, finish, Math.floor(consumed)];
+      await replyWithin(
+        runScript(redis, raisePreviousScript, [subjects.tenant(tenantId).key], args),
+        timeoutMs,
+      );
     },
   };
 

@@ -111,6 +111,7 @@ export function createRefunds(options: RefundOptions): Refunds {
         const places = [...shape.windows.keys()].filter(
           (place) =>
             shape.subjectOf[place] === subjectIndex &&
+            shape.windows[place]?.counts !== 'carried' &&
             unitsOf(request, shape, place) > 0 &&
             (chargedAtMs === null || isCounted(shape, place, chargedAtMs)),
         );
@@ -155,7 +156,9 @@ export function createRefunds(options: RefundOptions): Refunds {
       if (degraded) local.returnUnits(check, states, clock.now());
       return;
     }
-    const charged = [...shape.windows.entries()].filter(([index]) => states[index]?.violated === false);
+    const charged = [...shape.windows.entries()].filter(
+      ([index, { counts }]) => states[index]?.violated === false && counts !== 'carried',
+    );
     const keys = charged.map(([index]) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
     const fields = charged.flatMap(([index, { field, period, spanMs }]: [number, Window]) => [
       unitsOf(request, shape, index),

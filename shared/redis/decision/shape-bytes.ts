@@ -18,6 +18,7 @@ const windowBytes = 3 + 8 * numberBytes + 1;
 const quotaBit = 1;
 const shadowBit = 2;
 const reservedBit = 4;
+const carriedBit = 8;
 
 /**
  * Encodes a shape as `windows.lua` reads it. Caches the bytes for the current periods, so an unchanged shape is not encoded
@@ -40,7 +41,11 @@ export function encodeShape(shape: Shape, periods: PeriodCache, nowMs: number): 
       [fromMs, untilMs] = [Math.max(fromMs, bounds.start), Math.min(untilMs, bounds.finish)];
     at = bytes.writeUInt8((shape.subjectOf[index] ?? 0) + 1, at);
     const bits =
-      (period === null ? 0 : quotaBit) + (shadow ? shadowBit : 0) + (counts === 'reserved' ? reservedBit : 0);
+      counts === 'carried'
+        ? carriedBit
+        : (period === null ? 0 : quotaBit) +
+          (shadow ? shadowBit : 0) +
+          (counts === 'reserved' ? reservedBit : 0);
     at = bytes.writeUInt8(bits, at);
     at = bytes.writeUInt8((shape.quantityOf[index] ?? 0) + 1, at);
     const { before = 0, start = 0, finish = 0, after = 0 } = bounds ?? {};

@@ -49,9 +49,10 @@ export interface Window {
 /**
  * What a window counts. `charged`: the units that the limit tests. `reserved`: the part of them that open reservations hold; this
  * window is charged exactly when the window before it is. `total`: the same counter as `charged`, read without a bound, so that
- * units above the limit are visible.
+ * units above the limit are visible. `carried`: the period before that of the next window, whose unused units are added to its
+ * limit; it is never charged itself.
  */
-export type WindowCounts = 'charged' | 'reserved' | 'total';
+export type WindowCounts = 'charged' | 'reserved' | 'total' | 'carried';
 
 /**
  * Which windows a check needs. `limits`: one for each limit. `reserve`: also the reserved part of each limit of amounts. `use`: to
@@ -76,6 +77,8 @@ export interface Shape {
   readonly quantityOf: readonly number[];
   /** Life of a lease of units of all windows, in milliseconds; 0: checks of this shape are not decided from leases. */
   readonly leaseMs: number;
+  /** True if each window is the window of one limit; otherwise `limitStates` combines the states of the windows. */
+  readonly isOfLimits: boolean;
 }
 
 const windows = new WeakMap<Limit, Window>();
@@ -166,17 +169,32 @@ function compile(
     let window = windowOf(limit);
     while (used.has(`${kind} ${window.field}`)) window = { ...window, field: `${window.field}+` };
     used.add(`${kind} ${window.field}`);
-    for (const one of [window, ...windowsBeside(window, contents)]) {
+    for (const one of [...carriedWindow(window), window, ...windowsBeside(window, contents)]) {
       subjectOf.push(subjects.indexOf(kind));
       quantityOf.push(quantities.indexOf(limit.of));
       counted.push(one);
       calendars.push(calendarOfCounter(limit, isShared(kind) ? null : calendar) ?? 'UTC');
     }
   }
-  // A lease is of one subject, because the subjects of a check differ from request to request.
-  const isLeased = contents === 'limits' && subjects.length === 1 && quantities.length === 1;
+  const isOfLimits = counted.every(({ counts }) => counts === 'charged');
+  // A lease is of one subject, because the subjects of a check differ from request to request. Carried units are decided by Redis.
+  const isLeased = contents === 'limits' && isOfLimits && subjects.length === 1 && quantities.length === 1;
   const leaseMs = isLeased ? Math.min(...counted.map((window) => window.leaseMs)) : 0;
-  return { windows: counted, subjects, subjectOf, calendars, quantities, quantityOf, leaseMs };
+  return { windows: counted, subjects, subjectOf, calendars, quantities, quantityOf, isOfLimits, leaseMs };
+}
+
+/** Returns the window of the carried units, which precedes the window of its limit; none if the limit carries nothing over. */
+function carriedWindow(window: Window): readonly Window[] {
+  const { carryOver } = window.limit;
+  if (carryOver === undefined || window.period === null) return [];
+  const units = Math.min(carryOver.base, amountMax);
+  const burst = Math.min(carryOver.most, amountMax - window.units);
+  return [{ ...window, field: carriedField(window.field), units, burst, shadow: false, counts: 'carried' }];
+}
+
+/** Field of the used units of a quota's previous period. */
+export function carriedField(field: string): string {
+  return `${field}/before`;
 }
 
 /** Returns the windows that a shape has beside the window of a limit. A limit of requests has no reserved part. */
@@ -201,12 +219,16 @@ export function limitStates(
 ): readonly LimitState[] {
   if (degraded) return states.filter((_, index) => all[index]?.counts === 'charged');
   const result: LimitState[] = [];
+  let carried = 0;
   for (const [index, window] of all.entries()) {
     const state = states[index];
     const last = result.at(-1);
     if (state === undefined) continue;
-    if (window.counts === 'charged') result.push(state);
-    else if (last !== undefined) result[result.length - 1] = withUse(last, window, state.remaining);
+    if (window.counts === 'carried') carried = state.remaining;
+    else if (window.counts === 'charged') {
+      result.push(carried === 0 ? state : { ...state, limit: state.limit + carried, carried });
+      carried = 0;
+    } else if (last !== undefined) result[result.length - 1] = withUse(last, window, state.remaining);
   }
   return result;
 }

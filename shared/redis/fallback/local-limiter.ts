@@ -100,14 +100,15 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
       const amount = amounts[shape.quantityOf[index] ?? 0] ?? 0;
       const need = Math.max(least, amount);
       const isReserved = window.counts === 'reserved';
-      const room = isReserved ? roomBefore : need === 0 || row.local.hasRoom(rules, need, nowMs);
+      const isCarried = window.counts === 'carried';
+      const room = isReserved ? roomBefore : isCarried || need === 0 || row.local.hasRoom(rules, need, nowMs);
       roomBefore = room;
       return { window, rules, account, row, amount, need, room };
     });
     const passes = charges === 'all' || counted.every(({ window, room }) => room || doesNotRefuse(window));
     const charged = counted.map(({ window, account, row, rules, amount, room }) => {
       const hasRoom = charges === 'all' ? window.counts !== 'reserved' : room;
-      const isCharged = charges !== 'test' && passes && amount > 0 && hasRoom;
+      const isCharged = charges !== 'test' && passes && amount > 0 && hasRoom && window.counts !== 'carried';
       return isCharged ? { account, row, atMs: row.local.charge(rules, amount, nowMs) } : null;
     });
     for (const account of accounts) ledger.update(account, nowMs);
@@ -124,7 +125,8 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
     check.shape.windows.forEach((window, index) => {
       if (states[index]?.violated !== false) return;
       const row = accountAt(accounts, check, index).rows.get(window.field);
-      row?.local.returnUnits(windowAmount(check.request, check.shape, index));
+      if (window.counts !== 'carried')
+        row?.local.returnUnits(windowAmount(check.request, check.shape, index));
     });
     for (const account of accounts) ledger.update(account, nowMs);
   }
@@ -145,7 +147,7 @@ export function createLocalLimiter(options: LocalLimiterOptions): LocalLimiter {
 }
 
 function doesNotRefuse({ shadow, counts }: Window): boolean {
-  return shadow || counts === 'reserved';
+  return shadow || counts === 'reserved' || counts === 'carried';
 }
 
 function windowAmount(request: CheckRequest, { quantities, quantityOf }: Shape, windowIndex: number): number {

@@ -184,7 +184,7 @@ export function createReservations(options: ReservationsOptions): Reservations {
 /** Returns the states of the limits. The windows of reserved amounts have none. */
 function statesOf({ part, bytes }: ReservationRecord, windows: Buffer): LimitState[] {
   const limits =
-    part?.shape.windows.map(({ limit, counts }) => ({ limit, isReserved: counts === 'reserved' })) ??
+    part?.shape.windows.map(({ limit, counts }) => ({ limit, isReserved: counts !== 'charged' })) ??
     decodeRecord(bytes).windows;
   const nowMs = windows.readUIntLE(0, 6);
   return limits.flatMap(({ limit, isReserved }, index) => {

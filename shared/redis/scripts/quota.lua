@@ -46,6 +46,41 @@ local function loadQuota(state, packed, window, epoch)
   state.start, state.finish = start, finish
 end
 
+-- The period before the current one of a quota with carry-over is stored in a field of its own. Packed numbers: its start, the units
+-- that were used in it.
+local PREVIOUS = '<I6I6'
+-- A hash with such a quota is kept until the next period is over, and a day, because months differ in length.
+local DAY_MS = 86400000
+
+-- Computes the units that `quota`, which is loaded from `packed`, has from the period before. `window` has the period bounds, the
+-- limit without boosts, and as `burst` the most units that are carried over. A period without usage carries nothing over: it
+-- cannot be distinguished from a loss of its counter. Usage before a reset counts, so that a reset gives units back only once.
+local function loadCarried(state, window, packedPrevious, packed, quota)
+  local previous = -1
+  if quota.start == window.start then
+    previous = window.before
+  elseif quota.start == window.finish then
+    previous = window.start
+  end
+  local used = 0
+  state.cleared = false
+  if packed then
+    local start, units, baseline = unpackFrom(QUOTA, packed)
+    if start == previous then
+      used = units + baseline
+      state.cleared = true
+    end
+  end
+  if packedPrevious then
+    local start, units = unpackFrom(PREVIOUS, packedPrevious)
+    if start == previous then
+      used = max(used, units)
+    end
+  end
+  state.start, state.used = previous, used
+  state.units = used > 0 and min(window.burst, max(0, window.limit - used)) or 0
+end
+
 local function writeQuota(state)
   return pack(QUOTA, state.start, state.used, state.baseline, state.epoch)
 end

@@ -13,8 +13,8 @@ local NOT_STORED = pack('<I6', 0)
 -- Returns where a charge is counted in a window, packed. A window that was not charged has 0 units.
 local function chargedPart(w, window)
   local state, units = states[w], room[w] or 0
-  if window.quota then
-    return pack(PART, state.start, units, state.epoch, 0)
+  if window.quota or window.carried then
+    return pack(PART, max(0, state.start), units, state.epoch, 0)
   end
   return pack(PART, state.timestamp, units, state.epoch, correctionsOf(state.key, window.field))
 end

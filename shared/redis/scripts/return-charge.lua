@@ -2,6 +2,18 @@
 -- not count them any more: they have expired, the quota's period is over, a reset came after, or the timestamps were corrected. So
 -- no unit of another request is ever returned.
 
+-- Returns units of a period that is over: the current period then has more units from it.
+local function returnToPrevious(key, field, at, units)
+  local packed = call('HGET', key, field)
+  if not packed then
+    return
+  end
+  local start, used = unpackFrom(PREVIOUS, packed)
+  if start == at then
+    call('HSET', key, field, pack(PREVIOUS, start, max(0, used - units)))
+  end
+end
+
 local function returnToQuota(key, window, part, units)
   local field = window.field
   local packed = call('HGET', key, field)
@@ -15,6 +27,8 @@ local function returnToQuota(key, window, part, units)
     if not window.reserved then
       addReturned(key, field, start, epoch, units)
     end
+  elseif window.carriedBy then
+    returnToPrevious(key, shape[window.carriedBy].field, part.at, units)
   end
 end
 

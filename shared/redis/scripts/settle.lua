@@ -85,7 +85,7 @@ local function chargeMissing(head, missing)
     else
       units = min(units, SLIDING_UNITS_MAX - state.sum)
     end
-    room[w] = not window.reserved and units > 0 and units
+    room[w] = not window.reserved and not window.carried and units > 0 and units
     if room[w] and not window.quota then
       chargeSliding(state, window, units)
       state.debt = min(state.debt, window.burst * window.span * 10)

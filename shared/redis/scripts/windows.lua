@@ -2,10 +2,12 @@
 --
 -- A shape is a list of windows that many checks share, as packed numbers, lowest byte first; [n] is the number of bytes:
 --   number of windows [2], number of subjects [2], number of quantities [2], then for each window
---   subject [1], kind (sum of 1 quota, 2 shadow, 4 reserved) [1], quantity [1], limit, span, burst, grain, four period bounds [6 each],
+--   subject [1], kind (sum of 1 quota, 2 shadow, 4 reserved; 8 carried) [1], quantity [1], limit, span, burst, grain, four period bounds [6 each],
 --   length of the field [1], field
 -- Quantity 1 is `requests`. Limits are in units, or in the smallest unit of another quantity. A window of kind `reserved` counts the
--- units of the window before it that open reservations hold. It is charged exactly when that window is, and never refuses.
+-- units of the window before it that open reservations hold. It is charged exactly when that window is, and never refuses. A window of
+-- kind `carried` is the previous period of the quota after it: its limit is the quota's limit without boosts, and its burst the most
+-- units that are carried over.
 
 local WINDOW = '<I1I1I1I6I6I6I6I6I6I6I6I1c0'
 
@@ -24,11 +26,12 @@ local function readShape(packed, from)
     subject, kind, quantity, limit, span, burst, grain, before, start, finish, after, field, at =
       unpackFrom(WINDOW, packed, at)
     shape[w] = {
-      subject = subject, field = field, quota = kind % 2 == 1, shadow = kind % 4 >= 2, reserved = kind >= 4,
+      subject = subject, field = field, quota = kind % 2 == 1, shadow = kind % 4 >= 2, reserved = kind % 8 >= 4,
+      carried = kind >= 8, carriedBy = w > 1 and shape[w - 1].carried and w - 1,
       quantity = quantity, limit = limit,
       span = span, burst = burst, grain = grain, before = before, start = start, finish = finish, after = after,
     }
-    shape.isSimple = shape.isSimple and burst == 0
+    shape.isSimple = shape.isSimple and burst == 0 and kind < 8
     local fields = shape.subjects[subject]
     fields[#fields + 1] = field
   end
@@ -81,22 +84,37 @@ local function loadSubject(shape, subject, index, epochIndex)
       f = f + 1
       if window.quota then
         loadQuota(stateAt(w), found[f], window, epoch)
-      else
+        if window.carriedBy then
+          loadCarried(stateAt(window.carriedBy), shape[window.carriedBy], found[f - 1], found[f], states[w])
+        end
+      elseif not window.carried then
         loadSliding(stateAt(w), key, window.field, found[f], window.span, epoch)
       end
     end
   end
 end
 
+-- The limit of a quota with the units that it has from the period before.
+local function quotaLimit(window)
+  return window.carriedBy and window.limit + states[window.carriedBy].units or window.limit
+end
+
 local function hasRoom(state, window, cost)
   if window.quota then
-    return state.used + cost <= window.limit
+    return state.used + cost <= quotaLimit(window)
   end
   return slidingHasRoom(state, window, cost)
 end
 
-local function millisUntilRoom(state, window, cost)
-  if cost > window.limit + window.burst then
+-- The limit of a quota in its next period, if no further unit is used in this one.
+local function nextLimit(state, window, carried)
+  local used = state.used + state.baseline
+  return window.limit + (used > 0 and min(carried.burst, max(0, carried.limit - used)) or 0)
+end
+
+local function millisUntilRoom(state, window, cost, carried)
+  local most = carried and nextLimit(state, window, carried) or window.limit + window.burst
+  if cost > most then
     return -1
   end
   if window.quota then
@@ -117,7 +135,9 @@ end
 local function report(w, window, state, wait)
   local left, resetIn = window.limit, 0
   if window.quota then
-    left, resetIn = left - state.used, state.finish - nowMs
+    left, resetIn = quotaLimit(window) - state.used, state.finish - nowMs
+  elseif window.carried then
+    left = state.units
   else
     left = left - state.sum
     if state.sum > 0 then
@@ -141,6 +161,8 @@ local function chargeWindows(shape, passes, least, cost)
     end
     if window.reserved then
       room[w] = room[w - 1]
+    elseif window.carried then
+      room[w] = false
     else
       room[w] = need == 0 or hasRoom(states[w], window, need)
       if not room[w] and not window.shadow then
@@ -151,7 +173,10 @@ local function chargeWindows(shape, passes, least, cost)
   for w = 1, #shape do
     local window, state = shape[w], states[w]
     local amount = cost or amounts[window.quantity]
-    local wait = (room[w] or window.reserved) and 0 or millisUntilRoom(state, window, amount > 0 and amount or least)
+    local wait = 0
+    if not (room[w] or window.reserved or window.carried) then
+      wait = millisUntilRoom(state, window, amount > 0 and amount or least, shape[window.carriedBy])
+    end
     if not passes or amount == 0 then
       room[w] = false
     elseif room[w] then
@@ -180,6 +205,15 @@ local function writeSubject(shape, subject)
         values[count + 2] = writeSliding(state, window.span)
       end
       count = count + 2
+      if window.carriedBy then
+        local carried = states[window.carriedBy]
+        reach = reach + window.span + DAY_MS
+        if carried.cleared then
+          values[count + 1] = shape[window.carriedBy].field
+          values[count + 2] = pack(PREVIOUS, carried.start, carried.used)
+          count = count + 2
+        end
+      end
       if reach > ttl then
         ttl = reach + slack + TTL_SLACK_MS
       end

@@ -9,6 +9,7 @@ import type { LossMonitor } from '../../../services/reconciler/redis-loss/loss-m
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { createGenerations } from '../../../shared/clickhouse/queries/counter-generations.ts';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { LimitState } from '../../../shared/domain/limit.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { parsePolicy } from '../../../shared/policy/load.ts';
 import { quotasFor } from '../../../shared/policy/quota-readings.ts';
@@ -34,6 +35,7 @@ plans:
     limits:
       - { name: hour, per: tenant, limit: 50, window: 1h, type: quota }
       - { name: day, per: tenant, limit: 100, window: 1d, type: quota }
+      - { name: spare, per: tenant, limit: 100, window: 1d, type: quota, carry_over: { limit: 60 } }
       - { name: week, per: tenant, limit: 1000, window: 1w, type: quota }
       - { name: month, per: tenant, limit: 2000, window: 1mo, type: quota }
 routes:
@@ -73,6 +75,9 @@ beforeAll(async () => {
     { tenant: 'tokyo', units: 11, timeMs: periodAt('day', 'Asia/Tokyo', nowMs).startMs - 1, route: '*' },
     { tenant: 'reset', units: 20, timeMs: nowMs - 3000, route: '*' },
     { tenant: 'reset', units: 5, timeMs: nowMs - 1000, route: '*' },
+    { tenant: 'saver', units: 30, timeMs: periodAt('day', null, nowMs).startMs - 1, route: '*' },
+    { tenant: 'saver', units: 55, timeMs: periodAt('day', null, nowMs).startMs - 86_400_001, route: '*' },
+    { tenant: 'saver', units: 4, timeMs: nowMs, route: '*' },
     { tenant: 'huge', units: 1e300, timeMs: nowMs, route: '*' },
   ]);
   monitors.push(monitorWith('first'), monitorWith('second'));
@@ -124,6 +129,11 @@ function monitorWith(token: string): LossMonitor {
 
 /** Used units of each quota, as a check reports them. */
 async function usedOf(tenantId: string): Promise<Record<string, number>> {
+  const states = await statesOf(tenantId);
+  return Object.fromEntries(states.map(({ name, limit, remaining }) => [name, limit - remaining]));
+}
+
+async function statesOf(tenantId: string): Promise<readonly LimitState[]> {
   const record = records.get(tenantId) ?? null;
   const limits = quotasFor(policy, { plan: 'free', record, nowMs: Date.now() });
   const result = await reader.check({
@@ -136,7 +146,7 @@ async function usedOf(tenantId: string): Promise<Record<string, number>> {
     ...(record?.time_zone === undefined ? {} : { calendar: record.time_zone }),
   });
   if (result.degraded) throw new Error('Redis did not answer');
-  return Object.fromEntries(result.states.map(({ name, limit, remaining }) => [name, limit - remaining]));
+  return result.states;
 }
 
 async function expectRestored(): Promise<true> {
@@ -146,6 +156,9 @@ async function expectRestored(): Promise<true> {
   expect((await usedOf('utc'))['month']).toBeLessThan(200);
   expect((await usedOf('tokyo'))['day']).toBe(9);
   expect(await usedOf('reset')).toMatchObject({ day: 5 });
+  // The day before has 70 units left, of which at most 60 are carried over.
+  const spare = (await statesOf('saver')).find(({ name }) => name === 'spare');
+  expect(spare).toMatchObject({ limit: 160, carried: 60, remaining: 156 });
   return true;
 }
 

@@ -17,6 +17,10 @@ export const limitViewSchema = Type.Object({
     Type.String({ description: 'What is counted, in its own unit; absent: units of requests.' }),
   ),
   limit: amountSchema,
+  carried: Type.Optional({
+    ...amountSchema,
+    description: 'The part of `limit` that was carried over from the period before; absent: none.',
+  }),
   remaining: amountSchema,
   reset: Type.Integer({ description: 'Unix seconds at which the whole limit is available again.' }),
   window_seconds: Type.Integer({ description: '0 for concurrent limits.' }),
@@ -45,9 +49,10 @@ export function limitViews(
   states: readonly LimitState[],
   { quantities }: Pick<Policy, 'quantities'>,
 ): LimitView[] {
-  return states.map(({ name, of, limit, remaining, resetAtMs, windowMs, mode, violated }) => ({
+  return states.map(({ name, of, limit, carried, remaining, resetAtMs, windowMs, mode, violated }) => ({
     name,
     ...amountsOfView(quantities.get(of), limit, remaining),
+    ...(carried === undefined ? {} : { carried: shownAmount(quantities.get(of), carried) }),
     reset: Math.ceil(resetAtMs / 1000),
     window_seconds: Math.ceil(windowMs / 1000),
     mode,

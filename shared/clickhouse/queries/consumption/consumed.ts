@@ -8,6 +8,8 @@ import { usageRows } from '../usage-levels.ts';
 export interface ConsumedQuery {
   /** Unix milliseconds: usage from this time on is counted. */
   readonly fromMs: number;
+  /** Unix milliseconds: usage before this time is counted; absent: all usage until now. */
+  readonly toMs?: number;
   /** Null: all tenants. */
   readonly tenantIds: readonly string[] | null;
 }
@@ -19,12 +21,12 @@ export interface Consumed extends Consumption {
   readonly plan: string;
 }
 
-/** Reads what quotas count from `fromMs` until now, by tenant and route. Rejects when ClickHouse does not answer. */
+/** Reads what quotas count in a span of time, by tenant and route. Rejects when ClickHouse does not answer. */
 export async function readConsumed(
   clickhouse: ClickHouse,
-  { fromMs, tenantIds }: ConsumedQuery,
+  { fromMs, toMs, tenantIds }: ConsumedQuery,
 ): Promise<Consumed[]> {
-  const rows = usageRows([{ startMs: fromMs, endMs: null }], {
+  const rows = usageRows([{ startMs: fromMs, endMs: toMs ?? null }], {
     columns: `tenant_id, route, plan, ${consumptionColumns}`,
     where: `${countedByQuotas} ${tenantIds === null ? '' : 'AND tenant_id IN {tenantIds:Array(String)}'}`,
   });

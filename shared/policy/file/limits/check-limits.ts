@@ -69,6 +69,7 @@ export function checkLimits(
     checkPer(limit, attributes, here, violations);
     checkWindow(limit, here, violations);
     checkBillingDay(limit, here, violations);
+    checkCarryOver(limit, here, violations);
     checkQuantity(limit, quantities, here, violations);
   }
 }
@@ -149,6 +150,20 @@ function checkBillingDay(
     );
 }
 
+/** Only quotas of whole tenants can be restored from ClickHouse, also their previous period. */
+function checkCarryOver(
+  { carry_over: carryOver, type, per }: LimitFile,
+  at: FieldPath,
+  violations: Violations,
+): void {
+  if (carryOver !== undefined && (type !== 'quota' || [per].flat().join() !== 'tenant'))
+    violations.add(
+      [...at, 'carry_over'],
+      'is allowed with type quota and per: tenant only; unused units belong to a tenant and a calendar period',
+      'key',
+    );
+}
+
 export function isInRange(window: string): boolean {
   const spanMs = durationMs(window) ?? 0;
   return spanMs >= shortestWindowMs && spanMs <= longestWindowMs;
@@ -181,6 +196,9 @@ function checkQuantity(
   const burst = checkAmount(limit.burst ?? 0, quantity, [...at, 'burst'], violations) ?? 0;
   const amounts = [
     { value: limit.limit, path: [...at, 'limit'] },
+    ...(typeof limit.carry_over === 'object'
+      ? [{ value: limit.carry_over.limit, path: [...at, 'carry_over', 'limit'] }]
+      : []),
     ...Object.entries(limit.by_plan ?? {}).map(([plan, value]) => ({
       value,
       path: [...at, 'by_plan', plan],

@@ -3,7 +3,7 @@ import type { Static } from 'typebox';
 import type { Limit, LimitType, Mode } from '../../../domain/limit.ts';
 import { billingDayMax } from '../../../domain/time/calendar-name.ts';
 import { calendarPeriod, durationMs } from '../../../domain/time/duration.ts';
-import { requestsName } from '../../../domain/usage/quantity.ts';
+import { amountMax, requestsName } from '../../../domain/usage/quantity.ts';
 import type { Quantity } from '../../../domain/usage/quantity.ts';
 import { closed, duration, mode, name } from '../schema-parts.ts';
 
@@ -51,6 +51,18 @@ const limitFile = Type.Object(
           'the day on which months begin for tenants without a billing day of their own, 1 to 31 (in a shorter month its last day)',
       }),
     ),
+    carry_over: Type.Optional(
+      Type.Union(
+        [
+          Type.Literal(true),
+          Type.Object({ limit: amount('units that are carried over at most') }, { ...closed }),
+        ],
+        {
+          description:
+            'true (all unused units of a quota are added to the next period) or { limit } (at most this many)',
+        },
+      ),
+    ),
     burst: Type.Optional(amount('extra units, 0 or more')),
     mode: Type.Optional(mode),
     lease: Type.Optional(
@@ -84,15 +96,19 @@ export function compileLimit(
   const of = file.of ?? requestsName;
   // The crosscheck has verified that the product is a whole number, apart from the error of the multiplication.
   const smallest = (value: number): number => Math.round(value * 10 ** (quantities.get(of)?.decimals ?? 0));
+  const limit = smallest((plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit);
+  const { carry_over: carryOver } = file;
+  const most = typeof carryOver === 'object' ? smallest(carryOver.limit) : amountMax;
   return {
     name: file.name,
     of,
     per: Array.isArray(file.per) ? file.per : [file.per],
     type,
-    limit: smallest((plan === null ? undefined : file.by_plan?.[plan]) ?? file.limit),
+    limit,
     windowMs: type === 'concurrent' ? 0 : (durationMs(file.window ?? '') ?? 0),
     period: type === 'quota' ? calendarPeriod(file.window ?? '') : null,
     ...(file.billing_day === undefined ? {} : { billingDay: file.billing_day }),
+    ...(carryOver === undefined ? {} : { carryOver: { base: limit, most } }),
     burst: smallest(file.burst ?? 0),
     mode: ofPolicy === 'shadow' ? 'shadow' : (file.mode ?? 'enforce'),
     route,

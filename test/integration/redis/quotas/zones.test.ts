@@ -1,16 +1,16 @@
 // Goal: a quota keeps its used units when the tenant's time zone is changed, and ends with the period of the new zone.
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
-import type { RedisClient } from '../../../shared/redis/client.ts';
-import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
-import { createLocalLedger } from '../../../shared/redis/fallback/local-ledger.ts';
-import { createLocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
-import { createPeriodCache } from '../../../shared/redis/decision/periods.ts';
-import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
-import { shapeOf } from '../../../shared/redis/decision/windows.ts';
-import { servers, uniqueName } from '../../support/servers.ts';
-import { connected, limitOf, limiterOn, requestOf } from './limiters.ts';
+import { periodAt } from '../../../../shared/domain/time/calendar.ts';
+import type { RedisClient } from '../../../../shared/redis/client.ts';
+import type { Limiter } from '../../../../shared/redis/decision/limiter.ts';
+import { createLocalLedger } from '../../../../shared/redis/fallback/local-ledger.ts';
+import { createLocalLimiter } from '../../../../shared/redis/fallback/local-limiter.ts';
+import { createPeriodCache } from '../../../../shared/redis/decision/periods.ts';
+import { createSubjects } from '../../../../shared/redis/decision/subjects.ts';
+import { shapeOf } from '../../../../shared/redis/decision/windows.ts';
+import { servers, uniqueName } from '../../../support/servers.ts';
+import { connected, limitOf, limiterOn, requestOf } from '../limiters.ts';
 
 const day = limitOf({ name: 'day', type: 'quota', period: 'day', windowMs: 86_400_000, limit: 100 });
 const noon = Date.UTC(2026, 5, 10, 12);
