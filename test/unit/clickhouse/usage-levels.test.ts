@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { levelParts } from '../../../shared/clickhouse/queries/usage-levels.ts';
+import { levelParts, partsOfSpans } from '../../../shared/clickhouse/queries/usage-levels.ts';
 import type { LevelPart } from '../../../shared/clickhouse/queries/usage-levels.ts';
 
 const lengthsMs = { event: 1, minute: 60_000, hour: 3_600_000, day: 86_400_000 };
@@ -34,6 +34,24 @@ describe('a span is read from the coarsest levels that hold it', () => {
     ]);
     expect(parts[0]?.startMs).toBe(at('2026-03-01T10:20:30.500'));
   });
+});
+
+test('adjoining spans are read together where no row of a level contains their border', () => {
+  const days = (from: string, to: string) => ({ startMs: at(`${from}:00`), endMs: at(`${to}:00`) });
+  const utc = [
+    days('2026-03-01T00:00', '2026-03-07T00:00'),
+    days('2026-03-07T00:00', '2026-03-08T00:00'),
+    days('2026-03-08T00:00', '2026-04-01T00:00'),
+  ];
+  expect(shown(partsOfSpans(utc))).toEqual(['day 2026-03-01T00:00:00 2026-04-01T00:00:00']);
+  const east = utc.map(({ startMs, endMs }) => ({ startMs: startMs - 3_600_000, endMs: endMs - 3_600_000 }));
+  expect(shown(partsOfSpans(east))).toEqual([
+    'hour 2026-02-28T23:00:00 2026-03-01T00:00:00',
+    'day 2026-03-01T00:00:00 2026-03-06T00:00:00',
+    'hour 2026-03-06T00:00:00 2026-03-08T00:00:00',
+    'day 2026-03-08T00:00:00 2026-03-31T00:00:00',
+    'hour 2026-03-31T00:00:00 2026-03-31T23:00:00',
+  ]);
 });
 
 test('the parts of any span follow one another without gap or overlap, each of whole units of its level', () => {
