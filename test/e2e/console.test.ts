@@ -1,3 +1,4 @@
+import axeCore from 'axe-core';
 import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -65,6 +66,10 @@ const layout = `({
   here: (({ left, right }) => left >= 0 && right <= innerWidth)(document.querySelector('.tabs [aria-current]').getBoundingClientRect()),
   unnamed: [...document.querySelectorAll('input, select, textarea')].filter((field) => field.labels.length === 0).length,
 })`;
+
+/** Runs in the page. Returns the accessibility rules that the page violates, with the first element. */
+const axe = `${axeCore.source};
+  axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html.slice(0, 200)))`;
 
 describe('the portal in a browser', () => {
   test('B4: a link signs in, usage is shown and refreshed without a reload, and the graph is drawn', async () => {
@@ -142,6 +147,7 @@ describe('the portal in a browser', () => {
     await page.goto(await linkTo(id));
     for (const path of ['/usage', '/history', '/spend', '/refusals', '/limits', '/notifications', '/guide']) {
       await page.goto(url + path);
+      expect({ path, violations: await page.evaluate<string[]>(axe) }).toEqual({ path, violations: [] });
       expect({ path, ...(await page.evaluate<object>(layout)) }).toEqual({
         path,
         wide: 360,
@@ -176,7 +182,8 @@ describe('the operator console in a browser', () => {
     expect(await page.locator('#boosts li').textContent()).toMatch(
       /Minute.*× 5.*running.*ends in (6|7) days/s,
     );
-    expect(await page.locator('[data-limit="* minute"] [data-slot=limit]').textContent()).toBe('500');
+    const raised = page.locator('[data-limit="* minute"] [data-slot=limit]');
+    await expect.poll(() => raised.textContent()).toBe('500');
     expect(fixture.directory.get(id)?.boosts).toMatchObject([
       { multiply: 5, reason: 'launch week', actor: 'Robin' },
     ]);
@@ -212,6 +219,7 @@ describe('the operator console in a browser', () => {
     expect(await form.getByLabel(/to confirm/).getAttribute('aria-invalid')).toBe('true');
     await reset(id);
     await page.getByText('Counters reset.').first().waitFor();
-    expect(await page.locator('[data-limit="* minute"] [data-slot=used]').textContent()).toBe('0');
+    const used = page.locator('[data-limit="* minute"] [data-slot=used]');
+    await expect.poll(() => used.textContent()).toBe('0');
   });
 });

@@ -37,12 +37,18 @@ export function loadAssets(
   logo: { readonly type: string; readonly content: Buffer } | null,
 ): Assets {
   const own = (name: string): string => readFileSync(new URL(`../assets/${name}`, import.meta.url), 'utf8');
-  const packaged = (path: string): string =>
-    readFileSync(fileURLToPath(import.meta.resolve(path)), 'utf8').replace(/\n\/\/# sourceMappingURL=.*/, '');
+  const packaged = (url: string): string =>
+    readFileSync(fileURLToPath(url), 'utf8').replace(/\n\/\/# sourceMappingURL=.*/, '');
   const files = new Map([
-    ['console.css', [packaged('uplot/dist/uPlot.min.css'), ...sheets.map(own), brandSheet].join('\n')],
-    ['htmx.js', `${packaged('htmx.org/dist/htmx.min.js')};\n${packaged('htmx.org/dist/ext/hx-sse.min.js')}`],
-    ['uplot.js', packaged('uplot/dist/uPlot.iife.min.js')],
+    [
+      'console.css',
+      [packaged(import.meta.resolve('uplot/dist/uPlot.min.css')), ...sheets.map(own), brandSheet].join('\n'),
+    ],
+    [
+      'htmx.js',
+      `${packaged(import.meta.resolve('htmx.org/dist/htmx.min.js'))};\n${packaged(import.meta.resolve('htmx.org/dist/ext/hx-sse.min.js'))}`,
+    ],
+    ['uplot.js', packaged(import.meta.resolve('uplot/dist/uPlot.iife.min.js'))],
     ...['console.js', 'chart.js', 'icon.svg'].map((name) => [name, own(name)] as const),
   ]);
   const assets = new Map([...files].map(([name, text]) => [name, assetOf(typeOf(name), Buffer.from(text))]));

@@ -40,7 +40,7 @@ export function guidePage({ policy }: GuideSources, { tenantId, record }: Visito
     </section>
     <section class="card stack">
       <h2>What every response says</h2>
-      <div class="scroll">
+      <div class="scroll" tabindex="0" role="region" aria-label="Response headers">
         <table>
           <thead>
             <tr>

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadPolicy } from '../../../shared/policy/load.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { adminToken, createFixture } from './fixture.ts';
@@ -44,6 +45,25 @@ describe('pages', () => {
     };
     expect(await sums('24h', 96)).toEqual([6, 1]);
     expect(await sums('30d', 30)).toEqual([7, 1]);
+  });
+
+  test('B4: a limit of one user that refuses is named, with the users that have used the most of it', async () => {
+    const id = uniqueName('chatty');
+    const env = { TOLLGATE_JWT_SECRET: 'x'.repeat(32), TOLLGATE_SERVICE_TOKEN: 'y'.repeat(32) };
+    const { routes } = await loadPolicy('policies/default.yaml', env);
+    const limits = routes.find(({ match }) => match === 'POST /agent/chat')?.limits ?? [];
+    const call = { tenantId: id, ip: '192.0.2.1', limits, peek: false };
+    await eventually(async () => (await fixture.limiter.check({ ...call, userId: 'ada', cost: 10 })).passed);
+    await fixture.limiter.check({ ...call, userId: 'grace', cost: 4 });
+    await storeUsage(
+      fixture.clickhouse,
+      ['ada', 'ada', 'grace'].map((user) => ({ timeMs: Date.now() - 1000, tenant: id, user })),
+    );
+    const { text } = await get(fixture, '/usage', await visit(fixture, id));
+    expect(text).toMatch(/data-slot="remaining">100</);
+    expect(text).toMatch(/Refused now:[^]*?Chat[^]*?ada[^]*?POST \/agent\/chat[^]*?passes in \d+ (s|min)/);
+    expect(text).toMatch(/data-counter="ada"[^]*?<strong>10<\/strong> of 10/);
+    expect(text).toMatch(/data-counter="grace"[^]*?<strong>4<\/strong> of 10/);
   });
 
   test('a refusal is explained by limit, window, route and the time at which it would have passed', async () => {
