@@ -39,6 +39,16 @@ export default defineConfig({
           hookTimeout: 300_000,
         },
       },
+      {
+        // Starts the previous version from the git history, so it needs a clone with the history.
+        test: {
+          name: 'upgrade',
+          include: ['test/upgrade/**/*.test.ts'],
+          ...withServers,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
       { test: { name: 'hostile', include: ['test/hostile/**/*.test.ts'], ...withServers } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...withServers } },
       {

@@ -22,7 +22,13 @@ const commands = Object.values(workflow.jobs).flatMap(({ steps }) => steps.flatM
 
 test('the workflow runs lint, types, all tests, and the stack in containers', () => {
   const text = commands.join('\n');
-  for (const command of ['npm run lint', 'npm run typecheck', 'npm test', 'npm run test:clients'])
+  for (const command of [
+    'npm run lint',
+    'npm run typecheck',
+    'npm test',
+    'npm run test:clients',
+    'npm run test:upgrade',
+  ])
     expect(text).toContain(command);
   expect(text).toContain('STACK=containers node dev/start.ts');
   expect(text).toContain('docker compose up --build --detach --wait');

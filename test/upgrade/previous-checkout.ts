@@ -12,7 +12,7 @@ const run = promisify(execFile);
  */
 const previous = process.env['TOLLGATE_PREVIOUS'] ?? 'adae8fa9b93b8950178a72ae2dd0fb0004b249a3';
 
-export const repository = join(import.meta.dirname, '../../..');
+export const repository = join(import.meta.dirname, '../..');
 
 /** The services of the previous version from the history of this repository, with the packages of that version. */
 export interface PreviousCheckout {

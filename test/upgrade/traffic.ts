@@ -1,9 +1,9 @@
-import { TollgateClient } from '../../../packages/client/client.ts';
-import type { ReservedCall, TollgateError } from '../../../packages/client/client.ts';
-import { UsagePublisher } from '../../../packages/client/publisher.ts';
-import type { Ledger } from '../../faults/whole-path/load.ts';
-import { signToken } from '../../faults/whole-path/load.ts';
-import { eventually } from '../../support/servers.ts';
+import { TollgateClient } from '../../packages/client/client.ts';
+import type { ReservedCall, TollgateError } from '../../packages/client/client.ts';
+import { UsagePublisher } from '../../packages/client/publisher.ts';
+import type { Ledger } from '../faults/whole-path/load.ts';
+import { signToken } from '../faults/whole-path/load.ts';
+import { eventually } from '../support/servers.ts';
 
 /** Two gateways behind which a client does not notice that one of them is replaced. */
 export interface GatewayUrls {
