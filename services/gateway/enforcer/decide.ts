@@ -163,8 +163,9 @@ function checkLimits(inputs: DecisionInputs, peek: boolean, onResult: (result: C
   const calendar = calendarOf(record);
   const check = { tenantId, userId, ip, groupId, attributes, limits, cost: units, peek, calendar };
   const { waitMsMax, reserve, withUse, redisOnly } = request;
-  if (waitMsMax === undefined && reserve === undefined && redisOnly === undefined)
-    limiter.checkWith(check, onResult);
+  const isPlain =
+    waitMsMax === undefined && reserve === undefined && redisOnly === undefined && withUse !== true;
+  if (isPlain) limiter.checkWith(check, onResult);
   else {
     limiter.checkWith(
       {
