@@ -137,8 +137,11 @@ const apiDescription: ApiDescription = {
 const validation = { allErrors: true, verbose: true, allowUnionTypes: true, formats: { ...recordFormats } };
 /** Values in a body are not converted to the type of the schema, so a client reads back exactly what it wrote. */
 const bodies = new Ajv(validation);
-/** Parameters are texts, and are converted to the type of their schema. */
-const parameters = new Ajv({ ...validation, coerceTypes: 'array', useDefaults: true });
+/**
+ * Parameters are texts, and are converted to the type of their schema. The text `1e309` becomes Infinity, to which Ajv applies
+ * bounds only without `strictNumbers`.
+ */
+const parameters = new Ajv({ ...validation, coerceTypes: 'array', useDefaults: true, strictNumbers: false });
 
 const validatorFor: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }): ValidateFunction =>
   (httpPart === 'body' ? bodies : parameters).compile(schema);

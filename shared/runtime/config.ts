@@ -39,7 +39,8 @@ export function readConfig<Schema extends TObject>(schema: Schema, env: NodeJS.P
   for (const name of Object.keys(schema.properties)) {
     if (env[name] !== undefined && env[name] !== '') values[name] = env[name];
   }
-  const ajv = new Ajv({ allErrors: true, useDefaults: true, coerceTypes: true });
+  // Without `strictNumbers`, bounds apply to Infinity too, which the text `1e309` becomes.
+  const ajv = new Ajv({ allErrors: true, useDefaults: true, coerceTypes: true, strictNumbers: false });
   ajv.addKeyword({
     keyword: 'secret',
     type: 'string',

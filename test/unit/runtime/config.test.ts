@@ -32,6 +32,10 @@ test('every mistake is named at once, with what is allowed, and no value is repe
   expect(() => readConfig(schema, {})).toThrow("must have required property 'TOKEN'");
 });
 
+test('a number beyond the largest double is beyond its bound', () => {
+  expect(() => readConfig(schema, { TOKEN: 'long', PORT: '1e309' })).toThrow('PORT must be <= 65535');
+});
+
 test('a secret has 32 bytes or more, however many characters those are', () => {
   const secrets = Type.Object({ SECRET: secretVariable('A secret.') });
   const read = (SECRET: string): unknown => readConfig(secrets, { SECRET });
