@@ -186,7 +186,7 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
       samples: consoleSamples(apiKey),
       credentials: await sessionCredentials(),
       contentType: 'application/x-www-form-urlencoded',
-      denied: (_access, url) => (url.includes('/data/') ? 401 : 303),
+      denied: () => 303,
       unmatched: () => 404,
     }),
   ],

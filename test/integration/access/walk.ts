@@ -24,7 +24,7 @@ export interface Listener {
   /** Headers that are sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Status of a request whose credential gives no access to the route. */
-  readonly denied: (access: Access, url: string) => number;
+  readonly denied: (access: Access) => number;
   /**
    * Status with which the route refuses this spelling for every credential; null if it does not refuse the spelling.
    */
@@ -123,7 +123,7 @@ function expectedOf(
   if (access === 'public') return opened;
   if (access === 'decision') return credential.bad === true ? 401 : opened;
   if (access === undefined) throw new Error(`${url} declares no access`);
-  return credential.opens.includes(access) ? opened : listener.denied(access, url);
+  return credential.opens.includes(access) ? opened : listener.denied(access);
 }
 
 function callOf(
