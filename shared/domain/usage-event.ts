@@ -108,7 +108,7 @@ export interface RequestData extends CallUsageData {
   readonly degraded: boolean;
   readonly client_ip: string;
   readonly service: string;
-  /** Entrypoint that received the request: proxy, plugin, check, authz or rls. */
+  /** Entrypoint that received the request: proxy, websocket, plugin, middleware, check, authz, ext_authz, rls or api. */
   readonly entrypoint: string;
   /**
    * Number of requests that this event represents, including its own; absent: 1. During a flood of invalid

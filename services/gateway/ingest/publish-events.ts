@@ -12,7 +12,7 @@ import type { Member } from './http-binding.ts';
 /** Result of the validation of one event of a request, before any event is written. */
 export type Judgement =
   | { readonly kind: 'accepted'; readonly id: string; readonly event: UsageCloudEvent }
-  /** The request contains the same event (subject, source, id) earlier. */
+  /** An earlier event of the same request has the same subject, source and id. */
   | { readonly kind: 'duplicate'; readonly id: string }
   | { readonly kind: 'rejected'; readonly id: string | null; readonly reason: string };
 

@@ -1,6 +1,6 @@
 import type { Figure, Figures } from './figures-of-series.ts';
 
-/** What each query of a panel has to show, in the words of its description: one entry for each query, in their order. */
+/** Expected figures of a panel, computed as its description states: one entry for each query of the panel, in their order. */
 export type Shown = (f: Figures, nowSeconds: number) => readonly (readonly Figure[])[];
 
 const single = (value: number): Figure[] => [{ labels: {}, value }];

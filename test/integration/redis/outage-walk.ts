@@ -125,7 +125,7 @@ export class Walk {
     return 1_000 - (states[0]?.remaining ?? 0);
   }
 
-  /** Units admitted in the window that ends now, by the definition. */
+  /** Units that all nodes admitted in the window that ends now, summed from `admitted`. */
   used(): number {
     const fromMs = this.limit.type === 'quota' ? 0 : this.nowMs - this.limit.windowMs;
     return this.admitted.filter(({ atMs }) => atMs > fromMs).reduce((sum, { units }) => sum + units, 0);

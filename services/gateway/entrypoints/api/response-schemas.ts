@@ -44,7 +44,7 @@ export const limitUseSchema = Type.Object({
 
 export type LimitView = Static<typeof limitViewSchema>;
 
-/** `quantities` are those of the policy: amounts are shown in their units. */
+/** Returns the states as the API shows them: each amount is in the unit of its quantity, which the policy defines. */
 export function limitViews(
   states: readonly LimitState[],
   { quantities }: Pick<Policy, 'quantities'>,

@@ -83,8 +83,9 @@ function mayRefuse({ request, usage }: ReadRequest): boolean {
 }
 
 /**
- * Decides one request. A second check with the `request_id` of an earlier one is the end of a call that used nothing, so
- * nothing stays reserved. It reads the limits: if it is the check of another call, this call is refused where nothing is left.
+ * Decides one request. A second check with the `request_id` of an earlier check counts as the end of that call, without
+ * usage, so that nothing stays reserved. The id may also belong to another call, by mistake. The second check
+ * therefore reads the limits, and is refused if one of them has nothing left.
  */
 async function decideRequest(
   enforcer: Enforcer,
