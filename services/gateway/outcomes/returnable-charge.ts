@@ -30,18 +30,22 @@ export interface StoredDecision {
   readonly entrypoint: string;
   readonly outcome: string;
   readonly degraded: boolean;
+  /** Whether the request has a reservation. */
+  readonly reserved: boolean;
   readonly units: number;
   readonly timeMs: number;
 }
 
 /**
  * Returns the units of a decision that may be given back. Null if the policy gives none back, and if the decision
- * charged nothing in Redis: it was refused, bypassed the limits, or was made without Redis.
+ * charged nothing in Redis: it was refused, bypassed the limits, or was made without Redis. Null also for a request with a
+ * reservation, whose units are returned when it is cancelled: they must not be returned twice.
  */
 export function returnableCharge(verdict: Verdict): ReturnableCharge | null {
   const { plan, route, decision, units, identity, limits, attributes } = verdict;
   const rule = chargeRuleOf(plan, route);
   if (rule === null || rule.unlessStatus.size === 0 || units === 0) return null;
+  if (verdict.reservation !== null) return null;
   if (!passes(verdict) || decision.outcome === 'bypassed' || decision.degraded) return null;
   return { unlessStatus: rule.unlessStatus, identity, limits, units, attributes, atMs: verdict.atMs };
 }
@@ -56,7 +60,7 @@ export function storedCharge(
   records: TenantRecords,
   nowMs: number,
 ): ReturnableCharge | null {
-  if (stored.degraded || stored.outcome === 'limited' || stored.outcome === 'bypassed') return null;
+  if (stored.reserved || stored.degraded || stored.outcome === 'limited' || stored.outcome === 'bypassed') return null;
   // The limits of Envoy's rate limit service are those of the request's descriptors, which events do not have.
   if (stored.entrypoint === 'rls' || units < 1) return null;
   const record = tenantId === anonymousTenant ? null : (records.get(tenantId) ?? null);

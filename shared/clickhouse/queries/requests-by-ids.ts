@@ -15,6 +15,8 @@ export interface StoredRequest {
   readonly entrypoint: string;
   readonly outcome: string;
   readonly degraded: boolean;
+  /** Whether the request has a reservation, in any state. */
+  readonly reserved: boolean;
   /** Units after the corrections that are stored. */
   readonly units: number;
 }
@@ -45,6 +47,7 @@ export async function requestsByIds(
           any(toString(client_ip)) AS ip, any(toString(stored_events.plan)) AS plan,
           any(toString(stored_events.route)) AS route, any(toString(stored_events.entrypoint)) AS entrypoint,
           any(toString(decision)) AS outcome, any(stored_events.degraded) AS degraded,
+          max(stored_events.reservation != '') AS reserved,
           argMax(toFloat64(stored_events.units), revision) AS units
       FROM stored_events
       WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Milli({to:Int64}, 'UTC')
@@ -62,13 +65,14 @@ export async function requestsByIds(
     const idByKey = new Map(some.map((one) => [keyOf(one), one.id]));
     for (const { timeMs, idSkewMs, idA, idB, ...row } of rows) {
       const id = idByKey.get(keyOf({ ms: timeMs + idSkewMs, idA, idB }));
-      if (id !== undefined) found.push({ ...row, id, timeMs });
+      if (id !== undefined) found.push({ ...row, reserved: row.reserved === 1, id, timeMs });
     }
   }
   return found;
 }
 
-interface RequestRow extends Omit<StoredRequest, 'id'> {
+interface RequestRow extends Omit<StoredRequest, 'id' | 'reserved'> {
+  readonly reserved: 0 | 1;
   readonly idSkewMs: number;
   readonly idA: number;
   readonly idB: string;

@@ -25,7 +25,9 @@ export const budgetPolicy = {
     usage: { format: openai_chat }
     reserve: { output_tokens: 500 }
   - match: POST /v1/messages
-    usage: { format: anthropic_messages, on_exhausted: cut, slice: 50 }`,
+    usage: { format: anthropic_messages, on_exhausted: cut, slice: 50 }
+  - match: POST /work
+    charge: { unless_status: [5xx] }`,
   services: '[{ name: app, token_env: TOLLGATE_SERVICE_TOKEN }]',
 };
 

@@ -98,6 +98,17 @@ describe('a check that reserves', () => {
     ]);
   });
 
+  test('D4: gets its units back from its cancellation, and not once more from the report of its status', async () => {
+    const tenant = uniqueName('acme');
+    await post('/v1/check', { tenant_id: tenant, method: 'POST', path: '/work' });
+    const { body } = await check(tenant, { usage, model });
+    const id = body.decision_id ?? '';
+    await post(`/v1/reservations/${id}/cancel`, { tenant_id: tenant });
+    const outcomes = [{ decision_id: id, status: 500, latency_ms: 5 }];
+    expect(await post('/v1/outcomes', { outcomes })).toMatchObject({ status: 202 });
+    expect(await budgets.left(tenant)).toEqual({ calls: 999, tokens: 2000, spend: 0.05 });
+  });
+
   test('D4: is refused as a whole when one quantity has no room, and then charges nothing', async () => {
     const tenant = uniqueName('acme');
     const refused = await check(tenant, { usage: { output_tokens: 3000 }, model });
