@@ -64,7 +64,7 @@ export const deadLetterCommands: readonly Command[] = [
       'dry-run': { type: 'boolean', help: 'Only count; the default without --yes.' },
       yes: { type: 'boolean', help: 'Send the letters.' },
     },
-    example: 'tollgate dead-letters replay --reason "in the future" --since 2h --shift=-15m --yes',
+    example: 'dead-letters replay --reason "in the future" --since 2h --shift=-15m --yes',
     async run(invocation) {
       const id = operand(invocation, 0);
       if (id === '') return replayAll(invocation);

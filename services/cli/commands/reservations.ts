@@ -31,7 +31,7 @@ export const reservationsCommand: Command = {
     hours: { type: 'string', help: 'Calls of this many hours before now (default 48).' },
     limit: { type: 'string', help: 'How many at most (default 100).' },
   },
-  example: 'tollgate reservations list --expired',
+  example: 'reservations list --expired',
   async run(invocation) {
     const [tenant, hours, limit] = ['tenant', 'hours', 'limit'].map((name) => optional(invocation, name));
     const query = new URLSearchParams({
