@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { ClickHouseError } from '@clickhouse/client';
 import { createClickHouse } from './client.ts';
 import type { ClickHouse, ClickHouseOptions } from './client.ts';
 import { TollgateError } from '../runtime/errors.ts';
@@ -92,11 +94,36 @@ async function apply(
   migration: Migration,
   fill: (text: string) => string,
 ): Promise<void> {
-  for (const statement of statementsOf(fill(migration.text))) await clickhouse.command(statement);
+  for (const statement of statementsOf(fill(migration.text))) await runStatement(clickhouse, statement);
   // This row is written last: after a crash before this line, the statements run again.
   const { number, name, checksum } = migration;
   await clickhouse.insert('schema_migrations', [{ number, name, checksum, applied_at: Date.now() }]);
 }
+
+/**
+ * Runs a statement. ClickHouse refuses to alter a view that another process, which migrates at the same time, replaces at this
+ * moment; the statement is then repeated.
+ */
+async function runStatement(clickhouse: ClickHouse, statement: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await clickhouse.command(statement);
+      return;
+    } catch (error) {
+      const cause = error instanceof TollgateError ? error.cause : null;
+      const isReplaced = cause instanceof ClickHouseError && replacedCodes.has(cause.code);
+      if (!isReplaced || attempt === attemptsMax) throw error;
+      await wait(attempt * 20);
+    }
+  }
+}
+
+/** Error codes of ClickHouse for a view that was replaced while it was altered. */
+const replacedCodes = new Set([
+  '218', // TABLE_IS_DROPPED
+  '517', // CANNOT_ASSIGN_ALTER
+]);
+const attemptsMax = 20;
 
 /**
  * Returns a hash of the statements. Comments and the kind of white space do not change the hash, because they do not
