@@ -1,6 +1,3 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { execFileSync } from 'node:child_process';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -20,35 +17,29 @@ const event = (traceparent: string): { value: Buffer } => ({
   value: Buffer.from(JSON.stringify({ id: '1', traceparent, data: { note: 'größer' } })),
 });
 
-const lines: string[] = [];
-const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+/** An address at which no process listens. */
+const closedPort = 'http://127.0.0.1:1';
+
+/** What the newest tracing logged. */
+let lines: string[] = [];
 let lifecycle: Lifecycle | null = null;
 
 afterEach(async () => {
   await lifecycle?.close();
-  lines.length = 0;
 });
 
 async function start(env: Readonly<Record<string, string>>): Promise<Tracing | null> {
+  const own: string[] = (lines = []);
+  const logger = pino({ level: 'info' }, { write: (line: string) => void own.push(line) });
   lifecycle = createLifecycle(logger);
   const config = readConfig(Type.Object(tracingVariables), env);
   return startTracing({ service: 'test', config, logger, lifecycle });
 }
 
 async function started(env: Readonly<Record<string, string>> = {}): Promise<Tracing> {
-  const tracing = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: await closedPort(), ...env });
+  const tracing = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: closedPort, ...env });
   if (tracing === null) throw new Error('traces are off');
   return tracing;
-}
-
-/** An address at which no process listens. */
-async function closedPort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return `http://127.0.0.1:${port}`;
 }
 
 describe('without OTEL_EXPORTER_OTLP_ENDPOINT', () => {
