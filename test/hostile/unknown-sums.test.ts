@@ -82,8 +82,13 @@ test.each([
 test('unknown units are an empty field in the file of the history', async () => {
   const cookie = await visit(fixture, 'giant');
   const { text } = await get(fixture, '/history?span=30d&format=csv', cookie);
-  const [titles = [], ...rows] = text.trim().split('\r\n').map((line) => line.split(','));
-  expect(rows.map((row) => [row[titles.indexOf('requests')], row[titles.indexOf('units')]])).toEqual([['3', '']]);
+  const [titles = [], ...rows] = text
+    .trim()
+    .split('\r\n')
+    .map((line) => line.split(','));
+  expect(rows.map((row) => [row[titles.indexOf('requests')], row[titles.indexOf('units')]])).toEqual([
+    ['3', ''],
+  ]);
 });
 
 test.each(['GET /admin/v1/tenants', 'GET /admin/v1/tenants/giant', 'GET /admin/v1/tenants/giant/status'])(

@@ -60,7 +60,8 @@ export function storedCharge(
   records: TenantRecords,
   nowMs: number,
 ): ReturnableCharge | null {
-  if (stored.reserved || stored.degraded || stored.outcome === 'limited' || stored.outcome === 'bypassed') return null;
+  if (stored.reserved || stored.degraded || stored.outcome === 'limited' || stored.outcome === 'bypassed')
+    return null;
   // The limits of Envoy's rate limit service are those of the request's descriptors, which events do not have.
   if (stored.entrypoint === 'rls' || units < 1) return null;
   const record = tenantId === anonymousTenant ? null : (records.get(tenantId) ?? null);
