@@ -25,7 +25,15 @@ interface Read {
 }
 
 const { database } = uniqueNamespace();
-const views = ['alerts', 'tenants', 'usage_by_day', 'usage_by_hour', 'usage_by_minute', 'usage_events'];
+const views = [
+  'alerts',
+  'plans',
+  'tenants',
+  'usage_by_day',
+  'usage_by_hour',
+  'usage_by_minute',
+  'usage_events',
+];
 let clickhouse: ClickHouse;
 let read: Read;
 
@@ -41,6 +49,9 @@ beforeAll(async () => {
   const at = new Date(timeMs).toISOString();
   await clickhouse.insert('stored_tenants', [
     { tenant_id: 'acme', overrides: { minute: 500 }, blocked_until: at, updated_at: at, kafka_offset: 1 },
+  ]);
+  await clickhouse.insert('stored_plans', [
+    { plan: 'pro', price: '49', currency: 'USD', policy_revision: 'abc', written_at: at },
   ]);
   await clickhouse.insert('stored_alerts', [
     { alert_id: 'a', time: at, tenant_id: 'acme', period: at, channel: 'log', attempts: 1 },

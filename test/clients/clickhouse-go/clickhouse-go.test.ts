@@ -138,7 +138,10 @@ describe('clickhouse-go over HTTP, which Grafana’s data source uses', () => {
         { timeMs, tenant: 'acme', decision: 'limited', limitedBy: ['minute'] },
       ]);
       const view = { fromMs: timeMs - 3_600_000, toMs: Date.now(), intervalMs: 60_000 };
-      const shown = { ...view, variables: { database, tenant: 'acme', plan: 'free' } };
+      const shown = {
+        ...view,
+        variables: { database, tenant: 'acme', plan: 'free', quantity: 'tokens', currency: 'USD' },
+      };
       const queries = [...builtDashboards().values()]
         .flatMap(allPanels)
         .flatMap((panel) => ('targets' in panel ? (panel.targets ?? []) : []))
