@@ -63,7 +63,9 @@ export async function recordCallUsage(enforcer: Enforcer, verdict: Verdict, usag
     return;
   }
   const response = { status: 200, latencyMs: Math.max(0, nowMs - checked.call.timeMs) };
-  await enforcer.reservations.settle(checked, settled, response);
+  const outcome = await enforcer.reservations.settle(checked, settled, response);
+  // Between the read and the settlement, another call with this id was settled.
+  if (outcome === 'superseded' && usage.isEnd) await enforcer.recordUsage(verdict, settled, described.model);
 }
 
 /** Returns the call that was checked with this id; null if there is none, or if Redis did not respond. */

@@ -126,6 +126,15 @@ test('an id that is used for a second call loses no usage and passes no budget',
   expect((await send(...usage({ tokens: 0 }, { request_id }))).overall_code).toBe('OVER_LIMIT');
 });
 
+test('calls with one id that end at the same moment lose no usage', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const request_id = uniqueName('call');
+    expect((await send(...usage({ tokens: 0 }, { request_id }))).overall_code).toBe('OK');
+    await Promise.all([100, 70].map((tokens) => send(...usage({ tokens }, { request_id }))));
+  }
+  expect(await budgets.left(tenant)).toMatchObject({ tokens: 2000 - 5 * 170 });
+});
+
 test('a call that used nothing leaves nothing reserved', async () => {
   const request_id = uniqueName('call');
   await send(...usage(nothing, { request_id }));
