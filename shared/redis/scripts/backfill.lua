@@ -115,6 +115,9 @@ local function backfillQuota(field, before, start, finish, entries)
     counted = counted + entry.units
   end
   if counted > 0 then
+    if packed then
+      keepPrevious(key, field, packed, before)
+    end
     call('HSET', key, field, writeQuota({ start = start, used = used, baseline = baseline, epoch = seen }))
     writeRaised(key, field, start, raised, raisedAt, seen)
     reachMax = max(reachMax, finish)

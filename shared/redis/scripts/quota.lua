@@ -81,6 +81,26 @@ local function loadCarried(state, window, packedPrevious, packed, quota)
   state.units = used > 0 and min(window.burst, max(0, window.limit - used)) or 0
 end
 
+-- Stores the count of the period [before, start) that `packed` has, where a script other than a check begins the period after it:
+-- the units that are carried over depend on it.
+local function keepPrevious(key, field, packed, before)
+  local start, units, baseline = unpackFrom(QUOTA, packed)
+  local used = units + baseline
+  if start ~= before or used == 0 then
+    return
+  end
+  local previousField = field .. '/before'
+  local packedPrevious = call('HGET', key, previousField)
+  if packedPrevious then
+    local previous, stored = unpackFrom(PREVIOUS, packedPrevious)
+    if previous > before then
+      return
+    end
+    used = previous == before and max(used, stored) or used
+  end
+  call('HSET', key, previousField, pack(PREVIOUS, before, used))
+end
+
 local function writeQuota(state)
   return pack(QUOTA, state.start, state.used, state.baseline, state.epoch)
 end

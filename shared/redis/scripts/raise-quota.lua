@@ -31,6 +31,9 @@ isOther = isOther and used + baseline > 0
 if (used == before and baseline == baselineBefore and not isOther) or nowMs >= finish then
   return { before, before }
 end
+if values[2] then
+  keepPrevious(KEYS[1], field, values[2], previous)
+end
 call('HSET', KEYS[1], field, writeQuota({ start = start, used = used, baseline = baseline, epoch = seen }))
 if used > before then
   writeRaised(KEYS[1], field, start, loadRaised(KEYS[1], field, start, seen) + used - before, nowMs, seen)

@@ -65,7 +65,10 @@ local function refundQuota(field, packed, window)
   elseif inTotals == 2 and returned > 0 then
     addReturned(key, field, state.start, state.epoch, returned)
   end
-  call('HSET', key, field, writeQuota(state))
+  -- Without returned units nothing is written: a new period would replace the count of the period before, which is carried over.
+  if returned > 0 then
+    call('HSET', key, field, writeQuota(state))
+  end
   return returned
 end
 

@@ -5,6 +5,7 @@ import type { Limit } from '../../../../shared/domain/limit.ts';
 import type { RedisClient } from '../../../../shared/redis/client.ts';
 import type { Limiter } from '../../../../shared/redis/decision/limiter.ts';
 import { servers, uniqueName } from '../../../support/servers.ts';
+import { createCutOffNode } from '../cut-off-node.ts';
 import { connected, limitOf, limiterOn, requestOf } from '../limiters.ts';
 
 const dayMs = 86_400_000;
@@ -98,6 +99,34 @@ describe('units carried over', () => {
       (await limiter.check(requestOf([minute, day], { cost }))).states.map(({ remaining }) => remaining);
     expect(await both(41)).toEqual([40, 170]);
     expect(await both(40)).toEqual([0, 130]);
+  });
+
+  test.each([
+    ['a refund', () => limiter.refund(requestOf([day], { cost: 5 }), true), 170],
+    ['a restoration', () => limiter.raiseQuota('acme', day, midnight, 5), 165],
+  ])('stay if the first change of a day is %s', async (_name, change, remaining) => {
+    await check(day, 30);
+    nowMs = midnight;
+    await change();
+    expect(await check(day, 1, true)).toMatchObject({ limit: 170, carried: 70, remaining });
+  });
+
+  test('stay if units that were admitted without Redis are the first of a day', async () => {
+    const node = createCutOffNode({
+      ...{ redis, prefix: uniqueName('cut'), clock, nodes: 1, checksRunOnMute: false },
+    });
+    await node.check(requestOf([day], { cost: 30 }));
+    nowMs = midnight;
+    node.link = 'down';
+    await node.check(requestOf([day], { cost: 5 }));
+    node.link = 'up';
+    expect(await node.reconnect()).toBe(true);
+    const { states, degraded } = await node.check(requestOf([day], { peek: true }));
+    expect({ degraded, left: states.map(({ remaining }) => remaining) }).toEqual({
+      degraded: false,
+      left: [70, 165],
+    });
+    node.close();
   });
 
   test('Retry-After names the next day only if the cost fits then', async () => {
