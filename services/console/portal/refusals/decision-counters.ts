@@ -6,8 +6,9 @@ import type {
 import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
 import { attributeNames } from '../../../../shared/domain/limit.ts';
 import type { Limit } from '../../../../shared/domain/limit.ts';
+import { calendarOfLimit } from '../../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
-import { periodAt, zoneNamed } from '../../../../shared/domain/time/calendar.ts';
+import { periodAt } from '../../../../shared/domain/time/calendar.ts';
 import { durationForReading, windowName } from '../../../../shared/domain/time/format-duration.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { requestsName } from '../../../../shared/domain/usage/quantity.ts';
@@ -56,7 +57,7 @@ function counterQuery(limit: Limit, event: UsageEventRow, record: TenantRecord |
   const startMs =
     limit.period === null
       ? endMs - limit.windowMs
-      : periodAt(limit.period, zoneNamed(record?.time_zone), endMs).startMs - 1;
+      : periodAt(limit.period, calendarOfLimit(limit, record), endMs).startMs - 1;
   const userId = limit.per.includes('user') && event.user_id !== '' ? event.user_id : null;
   const byAddress = limit.per.includes('ip') || (limit.per.includes('user') && userId === null);
   return {
