@@ -62,22 +62,36 @@ export async function readLiveUsage(
   nowMs: number,
 ): Promise<LiveUsage | null> {
   const limits = limitsOfTenant(policy, record, seenPlan, nowMs);
-  const result = await limiter.check({
+  const states = await readLimitStates(limiter, tenantId, record, limits.shared);
+  return states === null ? null : { live: summarize(limits.plan, states, record, nowMs), limits, states };
+}
+
+/**
+ * Reads the states, with their use, of limits that count all usage of the tenant or of its group. Returns null if Redis did
+ * not answer.
+ */
+export async function readLimitStates(
+  limiter: Pick<Limiter, 'check'>,
+  tenantId: string,
+  record: TenantRecord | null,
+  shared: readonly TenantLimit[],
+): Promise<SharedLimitState[] | null> {
+  const { states, degraded } = await limiter.check({
     tenantId,
     userId: null,
     ip: '127.0.0.1',
-    limits: limits.shared.map(({ limit }) => limit),
+    groupId: record?.group ?? null,
+    limits: shared.map(({ limit }) => limit),
     cost: 1,
     peek: true,
     withUse: true,
     calendar: calendarOf(record),
   });
-  if (result.degraded) return null;
-  const states = limits.shared.flatMap((held, index) => {
-    const state = result.states[index];
+  if (degraded) return null;
+  return shared.flatMap((held, index) => {
+    const state = states[index];
     return state === undefined ? [] : [{ held, state }];
   });
-  return { live: summarize(limits.plan, states, record, nowMs), limits, states };
 }
 
 function summarize(

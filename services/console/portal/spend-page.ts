@@ -9,6 +9,7 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import { readLimitStates } from '../../../shared/tenants/live-usage.ts';
 import { bar } from '../components/bars.ts';
 import { count, money, title } from '../components/format.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
@@ -114,18 +115,14 @@ async function budgets(sources: SpendSources, { tenantId, record, usage }: Visit
   const { limiter, reads, clock, policy } = sources;
   const nowMs = clock.now();
   const seen = record?.plan === undefined ? await reads.orNull(usage.seenPlan(tenantId, nowMs)) : null;
-  const limits = limitsOfTenant(policy(), record, seen, nowMs)
-    .shared.map(({ limit }) => limit)
-    .filter(({ of }) => of !== requestsName);
+  const held = limitsOfTenant(policy(), record, seen, nowMs).shared.filter(
+    ({ limit }) => limit.of !== requestsName,
+  );
   const head = html`<h2 class="card-head" id="budgets">Budgets</h2>`;
-  if (limits.length === 0)
+  if (held.length === 0)
     return html`${head} ${emptyState('No budget', 'No limit of your plan counts tokens or money.')}`;
-  const { states, degraded } = await limiter.check({
-    ...{ tenantId, userId: null, ip: '', groupId: record?.group ?? null, limits },
-    ...{ cost: 1, peek: true, withUse: true },
-    ...(record?.time_zone === undefined ? {} : { timeZone: record.time_zone }),
-  });
-  if (degraded) {
+  const read = await readLimitStates(limiter, tenantId, record, held);
+  if (read === null) {
     reads.countFailure('redis');
     return html`${head} ${failedState('Live usage')}`;
   }
@@ -133,7 +130,7 @@ async function budgets(sources: SpendSources, { tenantId, record, usage }: Visit
   return html`${head}
   ${table({
     caption: 'Budgets',
-    rows: states,
+    rows: read.map(({ state }) => state),
     empty: html``,
     columns: [
       { title: 'Budget', kind: 'head', cell: ({ name }) => title(name) },

@@ -1,6 +1,7 @@
 // Goal: the pages of spend show the figures of the stored calls and of Redis, with the policy's currency.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
@@ -84,6 +85,15 @@ test('F1: a budget shows what is used, reserved and left', async () => {
   const { text } = await get(fixture, '/spend', await visit(fixture, id));
   const spend = rowsOf(text, 'Budgets').find(([name]) => name === 'Spend');
   expect(spend?.slice(0, 5)).toEqual(['Spend', '2.00 USD', '0.500 USD', '2.50 USD', '5.00 USD']);
+});
+
+test('F1: a budget of a tenant with a billing day ends with the month of the tenant', async () => {
+  const id = uniqueName('billed');
+  await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', billing_day: 15 });
+  await eventually(() => Promise.resolve(fixture.directory.get(id) !== undefined));
+  const { text } = await get(fixture, '/spend', await visit(fixture, id));
+  const spend = rowsOf(text, 'Budgets').find(([name]) => name === 'Spend');
+  expect(spend?.at(-1)).toBe(formatTime(periodAt('month', 'UTC@15', nowMs).endMs));
 });
 
 test('C7: an operator sees spend, price and margin of each tenant, the lowest margin first', async () => {
