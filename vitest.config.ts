@@ -40,6 +40,14 @@ export default defineConfig({
         },
       },
       {
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          ...withServers,
+          testTimeout: 120_000,
+        },
+      },
+      {
         // Starts the previous version from the git history, so it needs a clone with the history.
         test: {
           name: 'upgrade',

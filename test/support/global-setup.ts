@@ -54,7 +54,8 @@ const programs: Readonly<Record<string, readonly Program[]>> = {
   integration: ['redis-cli', 'prometheus', 'promtool', 'prometheus-alertmanager'],
   clients: ['nginx', 'caddy'],
   hostile: ['nginx', 'caddy'],
-  e2e: ['chromium', 'nginx', 'prometheus', 'prometheus-alertmanager'],
+  browser: ['chromium'],
+  e2e: ['nginx', 'prometheus', 'prometheus-alertmanager'],
   faults: ['prometheus', 'prometheus-alertmanager'],
 };
 

@@ -26,6 +26,7 @@ test('the workflow runs lint, types, all tests, and the stack in containers', ()
     'npm run lint',
     'npm run typecheck',
     'npm test',
+    'npm run test:browser',
     'npm run test:clients',
     'npm run test:upgrade',
   ])
