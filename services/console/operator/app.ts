@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
-import { registerActions } from './actions.ts';
-import type { ActionOptions } from './actions.ts';
+import { registerActions } from './tenant/actions.ts';
+import type { ActionOptions } from './tenant/actions.ts';
 import { auditPage } from './audit-page.ts';
 import type { AuditSources } from './audit-page.ts';
 import { deadLettersPage, registerReplay } from './dead-letters-page.ts';
@@ -12,17 +12,17 @@ import { pipelinePage } from './pipeline-page.ts';
 import type { PipelineSources } from './pipeline-page.ts';
 import { reservationsPage } from './reservations-page.ts';
 import type { ReservationSources } from './reservations-page.ts';
-import { registerShownOnce } from './shown-once.ts';
-import type { ShownOnceOptions } from './shown-once.ts';
+import { registerShownOnce } from './tenant/shown-once.ts';
+import type { ShownOnceOptions } from './tenant/shown-once.ts';
 import { registerOperatorSignIn } from './sign-in.ts';
 import type { OperatorSignInOptions } from './sign-in.ts';
 import { forOperator } from './signed-in.ts';
 import { spendPage } from './spend-page.ts';
 import type { SpendSources } from './spend-page.ts';
-import { registerTenantStream, tenantPage } from './tenant-page.ts';
-import type { TenantPageSources } from './tenant-page.ts';
-import { tenantsPage } from './tenants-page.ts';
-import type { TenantsSources } from './tenants-page.ts';
+import { registerTenantStream, tenantPage } from './tenant/tenant-page.ts';
+import type { TenantPageSources } from './tenant/tenant-page.ts';
+import { tenantsPage } from './tenants/tenants-page.ts';
+import type { TenantsSources } from './tenants/tenants-page.ts';
 
 export type OperatorOptions = ActionOptions &
   AuditSources &

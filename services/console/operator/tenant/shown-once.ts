@@ -1,16 +1,16 @@
 import type { FastifyInstance } from 'fastify';
-import { problemOfTenantId } from '../../../shared/domain/identity.ts';
-import { formatTime } from '../../../shared/domain/time/format-time.ts';
-import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import type { PortalLinks } from '../../../shared/sessions/portal-links.ts';
-import { addKey, newKey } from '../../../shared/tenants/api-keys.ts';
-import type { TenantRecords } from '../../../shared/tenants/records.ts';
-import { formOf } from '../components/form-body.ts';
-import { html } from '../components/html.ts';
-import type { Html } from '../components/html.ts';
+import { problemOfTenantId } from '../../../../shared/domain/identity.ts';
+import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import type { Clock } from '../../../../shared/runtime/time/clock.ts';
+import type { PortalLinks } from '../../../../shared/sessions/portal-links.ts';
+import { addKey, newKey } from '../../../../shared/tenants/api-keys.ts';
+import type { TenantRecords } from '../../../../shared/tenants/records.ts';
+import { formOf } from '../../components/form-body.ts';
+import { html } from '../../components/html.ts';
+import type { Html } from '../../components/html.ts';
 import { refusedPage } from './actions.ts';
 import { keyFrom } from './read-forms.ts';
-import { actionForOperator, sendOperatorPage } from './signed-in.ts';
+import { actionForOperator, sendOperatorPage } from '../signed-in.ts';
 import type { TenantPageSources } from './tenant-page.ts';
 
 export interface ShownOnceOptions extends TenantPageSources {

@@ -1,19 +1,19 @@
-import { boostPhase } from '../../../shared/domain/boost.ts';
-import type { Policy } from '../../../shared/domain/policy.ts';
-import { apiKeysOf } from '../../../shared/domain/tenant.ts';
-import type { Boost, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { limitNames } from '../../../shared/tenants/record/policy-violations.ts';
-import { formatTime } from '../../../shared/domain/time/format-time.ts';
-import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
-import { boostBadge } from '../components/boost-badge.ts';
-import { field, formError } from '../components/form.ts';
-import type { RefusedForm } from '../components/form.ts';
-import { title } from '../components/format.ts';
-import { html } from '../components/html.ts';
-import type { Html } from '../components/html.ts';
-import { isExpired } from '../../../shared/tenants/api-keys.ts';
-import { boostSize } from '../../../shared/tenants/boosts.ts';
-import { blockNow } from '../../../shared/tenants/block.ts';
+import { boostPhase } from '../../../../shared/domain/boost.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import { apiKeysOf } from '../../../../shared/domain/tenant.ts';
+import type { Boost, TenantRecord } from '../../../../shared/domain/tenant.ts';
+import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
+import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import { durationForReading } from '../../../../shared/domain/time/format-duration.ts';
+import { boostBadge } from '../../components/boost-badge.ts';
+import { field, formError } from '../../components/form.ts';
+import type { RefusedForm } from '../../components/form.ts';
+import { title } from '../../components/format.ts';
+import { html } from '../../components/html.ts';
+import type { Html } from '../../components/html.ts';
+import { isExpired } from '../../../../shared/tenants/api-keys.ts';
+import { boostSize } from '../../../../shared/tenants/boosts.ts';
+import { blockNow } from '../../../../shared/tenants/block.ts';
 
 export interface TenantForms {
   readonly id: string;

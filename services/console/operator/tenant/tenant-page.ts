@@ -1,26 +1,26 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Sessions } from '../../../shared/sessions/sessions.ts';
-import type { LiveStreams } from '../browser/live-streams.ts';
-import type { Parts } from '../browser/parts.ts';
-import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { Money } from '../../../shared/domain/money.ts';
-import { zoneNamed } from '../../../shared/domain/time/calendar.ts';
-import { formatTime } from '../../../shared/domain/time/format-time.ts';
-import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
-import { recentChanges } from '../../../shared/tenants/records.ts';
-import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
-import { count, counted, money, title } from '../components/format.ts';
-import { freshnessLine, readFreshness } from '../components/freshness.ts';
-import { html } from '../components/html.ts';
-import type { Html } from '../components/html.ts';
-import { emptyState, failedState } from '../components/layout.ts';
-import type { PageContent } from '../components/layout.ts';
-import { limitTable } from '../components/limit-table.ts';
-import { usageChart } from '../components/usage-chart.ts';
-import { limitCards } from '../now/limit-cards.ts';
-import type { NowReadings, NowSources } from '../now/readings.ts';
-import { sessionToken } from '../sessions/cookies.ts';
-import { guardedOperator } from './signed-in.ts';
+import type { Sessions } from '../../../../shared/sessions/sessions.ts';
+import type { LiveStreams } from '../../browser/live-streams.ts';
+import type { Parts } from '../../browser/parts.ts';
+import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
+import type { Money } from '../../../../shared/domain/money.ts';
+import { zoneNamed } from '../../../../shared/domain/time/calendar.ts';
+import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
+import { recentChanges } from '../../../../shared/tenants/records.ts';
+import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
+import { count, counted, money, title } from '../../components/format.ts';
+import { freshnessLine, readFreshness } from '../../components/freshness.ts';
+import { html } from '../../components/html.ts';
+import type { Html } from '../../components/html.ts';
+import { emptyState, failedState } from '../../components/layout.ts';
+import type { PageContent } from '../../components/layout.ts';
+import { limitTable } from '../../components/limit-table.ts';
+import { usageChart } from '../../components/usage-chart.ts';
+import { limitCards } from '../../now/limit-cards.ts';
+import type { NowReadings, NowSources } from '../../now/readings.ts';
+import { sessionToken } from '../../sessions/cookies.ts';
+import { guardedOperator } from '../signed-in.ts';
 import {
   blockSection,
   boostSection,

@@ -1,13 +1,13 @@
-import type { Policy } from '../../../shared/domain/policy.ts';
-import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { spanMs } from '../../../shared/domain/time/duration.ts';
-import type { KeyRequest } from '../../../shared/tenants/api-keys.ts';
-import type { BlockRequest } from '../../../shared/tenants/block.ts';
-import type { BoostRequest } from '../../../shared/tenants/boosts.ts';
-import { rejection, success } from '../../../shared/tenants/outcome.ts';
-import type { Outcome } from '../../../shared/tenants/outcome.ts';
-import type { Edit } from '../../../shared/tenants/records.ts';
-import { patchSettings } from '../../../shared/tenants/settings.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
+import { spanMs } from '../../../../shared/domain/time/duration.ts';
+import type { KeyRequest } from '../../../../shared/tenants/api-keys.ts';
+import type { BlockRequest } from '../../../../shared/tenants/block.ts';
+import type { BoostRequest } from '../../../../shared/tenants/boosts.ts';
+import { rejection, success } from '../../../../shared/tenants/outcome.ts';
+import type { Outcome } from '../../../../shared/tenants/outcome.ts';
+import type { Edit } from '../../../../shared/tenants/records.ts';
+import { patchSettings } from '../../../../shared/tenants/settings.ts';
 
 /**
  * Reads the forms of a tenant's page into requests. The same code that checks requests to the admin API checks the
