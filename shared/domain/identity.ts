@@ -15,8 +15,16 @@ export interface Identity {
    */
   readonly service: string | null;
   readonly method: 'jwt' | 'api_key' | 'service' | 'anonymous';
+  /** The API key of the request; absent if it has none. */
+  readonly apiKey?: IdentityKey | undefined;
   /** Attributes of the credential: claims that the policy names, or the API key as `key` (its digest). */
   readonly attributes?: Attributes | undefined;
+}
+
+/** An API key, as decisions and events use it. */
+export interface IdentityKey {
+  /** See `apiKeyId`. */
+  readonly id: string;
 }
 
 /** Longest tenant or user id, in UTF-16 code units. A longer id is rejected, never truncated. */

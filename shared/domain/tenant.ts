@@ -101,6 +101,16 @@ export interface KeyHolder {
   readonly expiresAtMs: number;
 }
 
+/**
+ * Name of an API key in events, pages and commands: the first 12 hexadecimal digits of its SHA-256. A holder of the name
+ * cannot sign in with it.
+ */
+export function apiKeyId(sha256: string): string {
+  return sha256.slice(0, apiKeyIdLength);
+}
+
+export const apiKeyIdLength = 12;
+
 /** All API keys of a tenant, including expired keys, without duplicates. */
 export function apiKeysOf({ api_keys: keys = [], api_keys_sha256: hashes = [] }: TenantRecord): ApiKey[] {
   const described = new Map(keys.map((key) => [key.sha256, key]));

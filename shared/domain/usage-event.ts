@@ -108,6 +108,8 @@ export interface RequestData extends CallUsageData {
   readonly degraded: boolean;
   readonly client_ip: string;
   readonly service: string;
+  /** Id of the API key of the request, see `apiKeyId`; absent if the request has none. */
+  readonly api_key?: string;
   /** Entrypoint that received the request: proxy, websocket, plugin, middleware, check, authz, ext_authz, rls or api. */
   readonly entrypoint: string;
   /**

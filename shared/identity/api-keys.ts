@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { apiKeyId } from '../domain/tenant.ts';
 import type { KeyHolder } from '../domain/tenant.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import type { CallerReading, CredentialRejection, RefusedReading } from './credential-reading.ts';
@@ -61,7 +62,8 @@ export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
 
 function readingOf({ record, expiresAtMs }: KeyHolder, digest: string): CallerReading {
   const claims = { tenantId: record.tenant_id, userId: null, plan: null, attributes: { key: digest } };
-  return { kind: 'caller', method: 'api_key', claims, untilMs: expiresAtMs };
+  const apiKey = { id: apiKeyId(digest) };
+  return { kind: 'caller', method: 'api_key', claims, apiKey, untilMs: expiresAtMs };
 }
 
 /** Returns the hash of a key in the form in which tenant records store it. */

@@ -1,3 +1,4 @@
+import type { IdentityKey } from '../domain/identity.ts';
 import type { LimitState } from '../domain/limit.ts';
 import type { Claims } from './claims.ts';
 
@@ -8,6 +9,8 @@ export interface CallerReading {
   readonly kind: 'caller';
   readonly method: 'jwt' | 'api_key';
   readonly claims: Claims;
+  /** The API key; absent for a JWT. */
+  readonly apiKey?: IdentityKey;
   /** Unix milliseconds from which the credential is refused. Infinity or a very large number means never. */
   readonly untilMs: number;
 }

@@ -12,7 +12,8 @@ afterAll(() => run.stop());
 
 test('an API key is accepted at once after its creation, and refused within a second of its expiry', async () => {
   const endMs = Date.now() + 4_000;
-  const created = await run.admin(`POST /admin/v1/tenants/${uniqueName('key')}/api-keys`, {
+  const tenant = uniqueName('key');
+  const created = await run.admin(`POST /admin/v1/tenants/${tenant}/api-keys`, {
     name: 'short',
     expires_at: new Date(endMs).toISOString(),
   });
@@ -36,6 +37,18 @@ test('an API key is accepted at once after its creation, and refused within a se
   });
   expect(Date.now()).toBeGreaterThanOrEqual(endMs);
   expect(lastAcceptedMs).toBeLessThan(endMs + 1_000);
+  const keys = () =>
+    run.clickhouse.query('SELECT DISTINCT api_key FROM usage_events WHERE tenant_id = {tenant:String}', {
+      tenant,
+    });
+  const stored = await eventually(
+    async () => {
+      const rows = await keys();
+      return rows.length > 0 ? rows : null;
+    },
+    { timeoutMs: 20_000 },
+  );
+  expect(stored, 'events name the key').toEqual([{ api_key: String(created.body['sha256']).slice(0, 12) }]);
 });
 
 test('a flood of invalid credentials writes few events, whose weights add up to the number of requests', async () => {

@@ -57,6 +57,7 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
     { name: 'client_ip', type: label, of: ({ clientIp }) => clientIp },
     { name: 'service', type: label, of: ({ service }) => service },
     { name: 'entrypoint', type: label, of: ({ entrypoint }) => entrypoint },
+    { name: 'api_key', type: label, of: ({ apiKey }) => apiKey },
     { name: 'properties', type: 'Map(LowCardinality(String), String)', of: ({ properties }) => properties },
     { name: 'ingested_at', type: time, of: () => ingestedAtMs },
     { name: 'kafka_partition', type: 'UInt16', of: ({ partition }) => partition },

@@ -4,9 +4,12 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { apiKeyPrefix } from '../../../shared/identity/api-keys.ts';
 import type { KeyDirectory } from '../../../shared/identity/api-keys.ts';
-import type { Claims } from '../../../shared/identity/claims.ts';
 import type { CredentialReader, Credentials } from '../../../shared/identity/credentials.ts';
-import type { CredentialReading, CredentialRejection } from '../../../shared/identity/credential-reading.ts';
+import type {
+  CallerReading,
+  CredentialReading,
+  CredentialRejection,
+} from '../../../shared/identity/credential-reading.ts';
 import { badCredential } from '../../../shared/identity/credential-reading.ts';
 import { createClientAddresses } from '../../../shared/identity/client-address.ts';
 import type { ClientAddresses } from '../../../shared/identity/client-address.ts';
@@ -90,7 +93,7 @@ export class Identifier {
 function identifiedHolder(reading: CredentialReading, ip: string): Identified {
   switch (reading.kind) {
     case 'caller':
-      return { identity: identityOf(reading.claims, ip, reading.method), rejection: null };
+      return { identity: identityOf(reading, ip), rejection: null };
     case 'service':
       return identifiedService(anonymous(ip), reading.name);
     case 'refused':
@@ -98,12 +101,9 @@ function identifiedHolder(reading: CredentialReading, ip: string): Identified {
   }
 }
 
-function identityOf(
-  { tenantId, userId, plan, attributes }: Claims,
-  ip: string,
-  method: 'jwt' | 'api_key',
-): Identity {
-  return { tenantId, userId, planClaim: plan, ip, service: null, method, attributes };
+function identityOf({ claims, method, apiKey }: CallerReading, ip: string): Identity {
+  const { tenantId, userId, plan, attributes } = claims;
+  return { tenantId, userId, planClaim: plan, ip, service: null, method, apiKey, attributes };
 }
 
 function identifiedService(identity: Identity, service: string): Identified {
@@ -118,6 +118,7 @@ export function anonymous(ip: string): Identity {
     ip,
     service: null,
     method: 'anonymous',
+    apiKey: undefined,
     attributes: undefined,
   };
 }

@@ -171,6 +171,7 @@ function requestEvent(
       client_ip: identity.ip.slice(0, addressLengthMax),
       service: identity.service ?? '',
       entrypoint,
+      ...(identity.apiKey === undefined ? noFields : { api_key: identity.apiKey.id }),
       ...(weight === 1 ? noFields : { sample_weight: weight }),
       ...(reservation === null ? noFields : reservedFields(reservation, cost)),
       ...(usage === undefined ? noFields : usageFields(usage, policy, cost)),

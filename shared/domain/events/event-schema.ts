@@ -1,4 +1,5 @@
 import { outcomes } from '../decision.ts';
+import { apiKeyIdLength } from '../tenant.ts';
 import { spoolRunLengthMax } from '../spool-run.ts';
 import type { JsonSchema } from '../topics/shape.ts';
 import { refundEventType, requestEventType, reservationStates } from '../usage-event.ts';
@@ -67,6 +68,7 @@ const request: JsonSchema = {
     client_ip: text(64),
     service: text(b.idLengthMax),
     entrypoint: text(32),
+    api_key: text(apiKeyIdLength),
     sample_weight: integer(1_000_000),
     ...callUsage,
     reservation: {

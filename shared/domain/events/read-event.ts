@@ -4,6 +4,7 @@ import type { Outcome } from '../decision.ts';
 import { idLengthMax, problemOfId } from '../identity.ts';
 import { instantExample, readInstant } from '../time/instant.ts';
 import type { Money } from '../money.ts';
+import { apiKeyIdLength } from '../tenant.ts';
 import { spoolRunLengthMax } from '../spool-run.ts';
 import { isGatewaySource, refundEventType, requestEventType } from '../usage-event.ts';
 import { eventBounds } from './bounds.ts';
@@ -48,6 +49,8 @@ export interface UsageFields {
   readonly clientIp: string;
   readonly service: string;
   readonly entrypoint: string;
+  /** Id of the API key; empty for an event of an API server. */
+  readonly apiKey: string;
   readonly properties: Properties;
   /** `noCallUsage` for an event without usage beyond its units. */
   readonly usage: CallUsage;
@@ -184,6 +187,7 @@ function requestFields(data: Fields, extensions: Properties, head: EventHead): U
     clientIp: text(data, 'client_ip', 64),
     service: text(data, 'service', idLengthMax),
     entrypoint: text(data, 'entrypoint', 32),
+    apiKey: text(data, 'api_key', apiKeyIdLength, ''),
     properties: sampled(data, extensions, head.source),
     usage: readCallUsage(data, head),
   };
@@ -228,6 +232,7 @@ function meterFields(data: Fields, extensions: Properties, sequence: number): Us
     clientIp: '',
     service: '',
     entrypoint: 'events',
+    apiKey: '',
     properties: dataProperties(data, meterColumns, extensions),
     usage: noCallUsage,
   };

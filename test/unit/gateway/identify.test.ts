@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { Identifier } from '../../../services/gateway/enforcer/identify.ts';
 import type { Identified, TenantRecords } from '../../../services/gateway/enforcer/identify.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { hashApiKey } from '../../../shared/identity/api-keys.ts';
 import { createCredentials } from '../../../shared/identity/credentials.ts';
 import { policyEnv, policyOf } from '../policy/text.ts';
 
@@ -206,6 +207,13 @@ describe('API keys', () => {
       identity: { tenantId: 'acme', method: 'api_key' },
     });
     expect(await bearer(key)).toMatchObject({ identity: { tenantId: 'acme' }, rejection: null });
+  });
+
+  test('the identity names the key by the first 12 digits of its hash; a token has no key', async () => {
+    const id = hashApiKey(key).slice(0, 12);
+    expect(await bearer(key)).toMatchObject({ identity: { apiKey: { id } } });
+    const { identity } = await bearer(await sign({ tenant_id: 'acme' }));
+    expect(identity.apiKey).toBeUndefined();
   });
 
   test('an unknown key is refused with 401, and with 503 while records are still being read', async () => {

@@ -33,7 +33,8 @@ const request = {
     sequence: 1,
     degraded: false,
   },
-  ...{ client_ip: '203.0.113.1', service: '', entrypoint: 'proxy', sample_weight: 2, ...usage, reservation },
+  ...{ client_ip: '203.0.113.1', service: '', entrypoint: 'proxy', api_key: '0123456789ab' },
+  ...{ sample_weight: 2, ...usage, reservation },
 };
 const meter = { user_id: 'u', plan: 'pro', route: '*', units: 1, cost: '0.5' };
 const amend = {
