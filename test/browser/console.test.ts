@@ -1,51 +1,14 @@
-import axeCore from 'axe-core';
-import { chromium } from 'playwright-core';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { needProgram } from '../../dev/packages.ts';
-import { adminToken, createFixture } from '../integration/console/fixture.ts';
-import type { Fixture } from '../integration/console/fixture.ts';
 import { uniqueName } from '../support/servers.ts';
 import { storeUsage } from '../support/stored-usage.ts';
+import { createBrowserFixture } from './browser.ts';
+import type { BrowserFixture } from './browser.ts';
 
-let fixture: Fixture;
-let browser: Browser;
-let url: string;
+let fixture: BrowserFixture;
 beforeAll(async () => {
-  fixture = await createFixture();
-  url = await fixture.consoleApp.listen({ host: '127.0.0.1', port: 0 });
-  browser = await chromium.launch({
-    executablePath: await needProgram('chromium', () => undefined),
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-    ],
-  });
+  fixture = await createBrowserFixture();
 });
-afterAll(async () => {
-  await browser.close();
-  await fixture.dispose();
-});
-
-/** Opens a page in a new browser profile and collects the errors and warnings of the page in `complaints`. */
-async function open(options: BrowserContextOptions = {}): Promise<{ page: Page; complaints: string[] }> {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => void complaints.push(String(error)));
-  page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
-  });
-  return { page, complaints };
-}
-
-async function linkTo(tenantId: string, ttlMs = 60_000): Promise<string> {
-  return `${url}/sign-in?token=${await fixture.link(tenantId, ttlMs)}`;
-}
+afterAll(() => fixture.dispose());
 
 /** Runs in the page. Returns the colours in the canvas of a graph as `r,g,b`. */
 const drawnColours = `(() => {
@@ -55,21 +18,6 @@ const drawnColours = `(() => {
   for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) seen.add(data.slice(at, at + 3).join());
   return [...seen];
 })()`;
-
-/**
- * Runs in the page. Returns the width of its content, the number of main headings, whether the tab of the page is
- * visible, and the form fields without a label.
- */
-const layout = `({
-  wide: document.documentElement.scrollWidth,
-  heads: document.querySelectorAll('h1').length,
-  here: (({ left, right }) => left >= 0 && right <= innerWidth)(document.querySelector('.tabs [aria-current]').getBoundingClientRect()),
-  unnamed: [...document.querySelectorAll('input, select, textarea')].filter((field) => field.labels.length === 0).length,
-})`;
-
-/** Runs in the page. Returns the accessibility rules that the page violates, with the first element. */
-const axe = `${axeCore.source};
-  axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes[0].html.slice(0, 200)))`;
 
 describe('the portal in a browser', () => {
   test('B4: a link signs in, usage is shown and refreshed without a reload, and the graph is drawn', async () => {
@@ -84,8 +32,7 @@ describe('the portal in a browser', () => {
         limitedBy: ['minute'],
       })),
     ]);
-    const { page, complaints } = await open({ colorScheme: 'light' });
-    await page.goto(await linkTo(id));
+    const { page, complaints } = await fixture.openPortal(id, { colorScheme: 'light' });
     expect(new URL(page.url()).pathname).toBe('/usage');
     const used = page.locator('[data-limit="* minute"] [data-slot=used]');
     expect(await used.textContent()).toBe('30');
@@ -103,8 +50,7 @@ describe('the portal in a browser', () => {
   test('the countdown to the reset runs', async () => {
     const id = uniqueName('countdown');
     await fixture.spend(id, 3);
-    const { page } = await open();
-    await page.goto(await linkTo(id));
+    const { page } = await fixture.openPortal(id);
     const reset = page.locator('[data-limit="* minute"] [data-slot=reset]');
     const seconds = async (): Promise<number> => {
       const [, minutes = 0, rest = 0] =
@@ -117,18 +63,18 @@ describe('the portal in a browser', () => {
   });
 
   test('an expired link is refused with its reason', async () => {
-    const { page } = await open();
-    const answer = await page.goto(await linkTo('acme', -5000));
+    const { page } = await fixture.open();
+    const answer = await page.goto(`${fixture.url}/sign-in?token=${await fixture.link('acme', -5000)}`);
     expect(answer?.status()).toBe(401);
     expect(await page.getByRole('alert').textContent()).toContain('expired');
-    await page.goto(`${url}/usage`);
+    await page.goto(`${fixture.url}/usage`);
     await page.getByLabel('API key or access token').waitFor();
   });
 
   test('B10: an API key signs in by the keyboard only', async () => {
     const { body } = await fixture.admin(`POST /admin/v1/tenants/${uniqueName('keyboard')}/api-keys`);
-    const { page } = await open();
-    await page.goto(url);
+    const { page } = await fixture.open();
+    await page.goto(fixture.url);
     await page.getByLabel('API key or access token').focus();
     await page.keyboard.type(String(body['api_key']));
     await page.keyboard.press('Enter');
@@ -136,39 +82,14 @@ describe('the portal in a browser', () => {
     await page.keyboard.press('Tab');
     expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
   });
-
-  test('every page fits a phone, has dark colours, and obeys its content security policy', async () => {
-    const id = uniqueName('phone');
-    await storeUsage(fixture.clickhouse, [
-      { timeMs: Date.now() - 1000, tenant: id },
-      { timeMs: Date.now() - 500, tenant: id, decision: 'limited', limitedBy: ['chat'] },
-    ]);
-    const { page, complaints } = await open({ viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
-    await page.goto(await linkTo(id));
-    for (const path of ['/usage', '/history', '/spend', '/refusals', '/limits', '/notifications', '/guide']) {
-      await page.goto(url + path);
-      expect({ path, violations: await page.evaluate<string[]>(axe) }).toEqual({ path, violations: [] });
-      expect({ path, ...(await page.evaluate<object>(layout)) }).toEqual({
-        path,
-        wide: 360,
-        heads: 1,
-        here: true,
-        unnamed: 0,
-      });
-    }
-    expect(complaints).toEqual([]);
-  });
 });
 
 describe('the operator console in a browser', () => {
   test('B12: an operator raises a limit for a week, and operator and tenant see it', async () => {
     const id = uniqueName('raised');
     await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', display_name: `Raised ${id}` });
-    const { page, complaints } = await open();
-    await page.goto(`${url}/operator`);
-    await page.getByLabel('Your name').fill('Robin');
-    await page.getByLabel('Admin token').fill(adminToken);
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    const { page, complaints } = await fixture.openOperator();
+    await page.goto(`${fixture.url}/operator/tenants`);
     await page.getByLabel('Search by id or name').fill(id);
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: `Raised ${id}` }).click();
@@ -188,8 +109,7 @@ describe('the operator console in a browser', () => {
       { multiply: 5, reason: 'launch week', actor: 'Robin' },
     ]);
 
-    const tenant = await open();
-    await tenant.page.goto(await linkTo(id));
+    const tenant = await fixture.openPortal(id);
     expect(await tenant.page.locator('[data-limit="* minute"]').textContent()).toMatch(
       /of 500 used.*Raised for a time/s,
     );
@@ -199,14 +119,9 @@ describe('the operator console in a browser', () => {
   test('C4: a reset needs the tenant’s id typed, and then empties the counters', async () => {
     const id = uniqueName('retyped');
     await fixture.spend(id, 70);
-    const { page } = await open();
-    await page.goto(`${url}/operator`);
-    await page.getByLabel('Your name').fill('Robin');
-    await page.getByLabel('Admin token').fill(adminToken);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByRole('heading', { name: 'Tenants' }).waitFor();
+    const { page } = await fixture.openOperator();
     const reset = async (typed: string): Promise<void> => {
-      await page.goto(`${url}/operator/tenants/${id}`);
+      await page.goto(`${fixture.url}/operator/tenants/${id}`);
       const form = page.locator('form[action$="/reset"]');
       await form.getByLabel(/to confirm/).fill(typed);
       await form.getByLabel('Why').fill('ticket 7');

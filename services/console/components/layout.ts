@@ -154,7 +154,7 @@ const mark = html`<svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="t
 /** Block that replaces an empty list. It says what is empty, and what the visitor can do. */
 export function emptyState(title: string, text: HtmlValue): Html {
   return html`<div class="empty">
-    <h3>${title}</h3>
+    <p class="empty-title">${title}</p>
     <p>${text}</p>
   </div>`;
 }
@@ -162,7 +162,7 @@ export function emptyState(title: string, text: HtmlValue): Html {
 /** Block that replaces a part of the page that could not be read. */
 export function failedState(what: string): Html {
   return html`<div class="empty failed" role="alert">
-    <h3>${what} cannot be shown right now</h3>
+    <p class="empty-title">${what} cannot be shown right now</p>
     <p>
       The store behind it did not answer, so there is no figure to show, not even a zero. Your requests are
       not affected. Reload in a moment.
