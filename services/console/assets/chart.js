@@ -74,20 +74,22 @@ function createChart(figure) {
     );
   }
 
+  function shownSeries() {
+    return table.series.filter(({ title }) => !hidden.has(title));
+  }
+
   /** Shows the figures of an interval in the tooltip; null hides it. */
   function show(index) {
     tooltip.hidden = index === null;
     if (index === null) return;
     const time = document.createElement('strong');
     time.textContent = table.labels[index];
-    const lines = table.series
-      .filter(({ title }) => !hidden.has(title))
-      .map(({ title, colour, texts }) => {
-        const line = document.createElement('span');
-        line.className = `key key-${colour}`;
-        line.textContent = `${title}: ${texts[index]}`;
-        return line;
-      });
+    const lines = shownSeries().map(({ title, colour, texts }) => {
+      const line = document.createElement('span');
+      line.className = `key key-${colour}`;
+      line.textContent = `${title}: ${texts[index]}`;
+      return line;
+    });
     tooltip.replaceChildren(time, ...lines);
     const left = plot.valToPos(table.at[index], 'x') + plot.bbox.left / devicePixelRatio;
     const widest = place.clientWidth - tooltip.offsetWidth;
@@ -106,7 +108,7 @@ function createChart(figure) {
     show(at);
     status.textContent = [
       table.labels[at],
-      ...table.series.map(({ title, texts }) => `${title} ${texts[at]}`),
+      ...shownSeries().map(({ title, texts }) => `${title} ${texts[at]}`),
     ].join(', ');
   }
 }

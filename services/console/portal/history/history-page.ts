@@ -102,7 +102,7 @@ function historyChart(
         : metric === 'latency'
           ? `${count(value)} ms`
           : count(value);
-  const series = by === null ? totalSeries(metric, text) : dimensionSeries(metric, rows, text);
+  const series = by === null ? totalSeries(metric, text) : dimensionSeries(metric, by, rows, text);
   const previous: ChartSeries<HistoryInterval> = {
     title: 'Previous period',
     colour: 'previous',
@@ -150,6 +150,7 @@ function totalSeries(metric: WantedHistory['metric'], text: Text): readonly Char
 
 function dimensionSeries(
   metric: WantedHistory['metric'],
+  by: HistoryDimension,
   rows: readonly HistoryRow[],
   text: Text,
 ): readonly ChartSeries<HistoryInterval>[] {
@@ -161,7 +162,7 @@ function dimensionSeries(
       return row === undefined ? (metric === 'latency' ? null : 0) : valueOf(metric, row);
     };
     return {
-      title: key === '' ? 'none' : key,
+      title: keyText(by, key),
       colour: seriesColours[index] ?? 'previous',
       draw: metric === 'latency' ? ('line' as const) : ('stack' as const),
       value,
@@ -214,6 +215,11 @@ function tiles(
   </dl>`;
 }
 
+function keyText(by: HistoryDimension, key: string): string {
+  if (key === '') return 'none';
+  return by === 'route' && key === '*' ? 'no route of its own' : key;
+}
+
 /** Change against the previous period: `+12 %`. */
 function change(now: number, before: number): string {
   if (before === 0) return now === 0 ? '±0 %' : 'new';
@@ -243,7 +249,9 @@ function breakdown(
       title: dimensionTitles[by],
       kind: 'head',
       cell: ({ key }) =>
-        key === '' ? 'none' : html`<a href="${linkWith(address, { [by]: key, by: null })}">${key}</a>`,
+        key === ''
+          ? keyText(by, key)
+          : html`<a href="${linkWith(address, { [by]: key, by: null })}">${keyText(by, key)}</a>`,
     },
     { title: 'Requests', kind: 'number', cell: ({ requests }) => count(requests) },
     { title: 'Refused', kind: 'number', cell: ({ limited }) => count(limited) },
