@@ -6,7 +6,7 @@ import { startRedisServer } from '../../dev/servers/redis.ts';
 import type { RunningRedis } from '../../dev/servers/redis.ts';
 import { median, table } from './bench.ts';
 import type { Bench, BenchOptions } from './bench.ts';
-import { contenders, described } from './decision/contenders.ts';
+import { contenders, described, tenantsOf } from './decision/contenders.ts';
 import type { Contender } from './decision/contenders.ts';
 import type { Latencies } from './decision/open-loop.ts';
 import {
@@ -41,7 +41,7 @@ export const bench: Bench = {
 async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchOptions): Promise<string[]> {
   const rates = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
   const cpuMicros = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
-  const undisturbed = createUndisturbed(serverCore);
+  const undisturbed = createUndisturbed(serverCore, !quick);
   const seconds = quick ? 1 : 4;
   const rounds = quick ? 1 : 5;
   for (let round = 0; round < rounds; round += 1) {
@@ -49,10 +49,10 @@ async function throughputTable(server: RunningRedis, { quick, dir, say }: BenchO
     const order = round % 2 === 0 ? contenders : contenders.toReversed();
     for (const contender of order) {
       const running = await startContender(contender, server.url);
-      await measureThroughput(running.port, 1, dir);
+      await measureThroughput(running.port, 1, dir, tenantsOf(contender));
       const { rate, micros } = await undisturbed.measure(running, async () => {
         const usedSeconds = running.cpuSeconds();
-        const measured = await measureThroughput(running.port, seconds, dir);
+        const measured = await measureThroughput(running.port, seconds, dir, tenantsOf(contender));
         return {
           rate: measured,
           micros: ((running.cpuSeconds() - usedSeconds) * 1e6) / (measured * seconds),
@@ -102,7 +102,7 @@ async function latencyTable(
   redis: Redis,
   { quick, say }: BenchOptions,
 ): Promise<string[]> {
-  const undisturbed = createUndisturbed(serverCore);
+  const undisturbed = createUndisturbed(serverCore, !quick);
   const rounds = quick ? 1 : 3;
   const seconds = quick ? 2 : 8;
   const measured = new Map<Contender, (Latencies & Cost)[]>(contenders.map((contender) => [contender, []]));

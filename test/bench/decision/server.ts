@@ -15,7 +15,7 @@ import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { limitOf } from '../../integration/redis/limiters.ts';
-import { isContender } from './contenders.ts';
+import { exact, isContender, unreachableLimit } from './contenders.ts';
 import type { Contender } from './contenders.ts';
 
 const [contender, redisUrl] = process.argv.slice(2);
@@ -36,22 +36,20 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
     case 'bare again':
       return;
     case 'tollgate':
-      await guardWithTollgate(server, url, 1_000_000);
+      await guardWithTollgate(server, url);
       return;
     case 'tollgate exact':
-      // Low limits are counted exactly, with one entry for each millisecond. These windows are so short that no
-      // request is refused.
-      await guardWithTollgate(server, url, 1000);
+      await guardWithTollgate(server, url, exact);
       return;
     case 'tollgate leased':
-      await guardWithTollgate(server, url, 1_000_000_000, 1);
+      await guardWithTollgate(server, url, { tenants: 1 });
       return;
     case 'limiter only':
       await guardWithLimiter(server, url);
       return;
     case 'fastify-rate-limit':
       await server.register(rateLimit, {
-        max: 1_000_000,
+        max: unreachableLimit,
         timeWindow: 60_000,
         redis: new Redis(url),
         keyGenerator: (request) => request.headers['x-api-key'] as string,
@@ -62,14 +60,25 @@ async function guard(server: FastifyInstance, name: Contender, url: string): Pro
   }
 }
 
+interface Windows {
+  readonly limit?: number;
+  readonly windows?: readonly [string, string];
+  readonly tenants?: number;
+  /** Number of API keys, which belong to the tenants in turn. */
+  readonly keys?: number;
+}
+
 async function guardWithTollgate(
   server: FastifyInstance,
   url: string,
-  limit: number,
-  tenants = 100,
+  {
+    limit = unreachableLimit,
+    windows = ['1m', '1h'],
+    tenants = 100,
+    keys = Math.max(tenants, 100),
+  }: Windows = {},
 ): Promise<void> {
   const { redis, registry, logger, limiter } = await connect(url, tenants === 1);
-  const windows = limit > 1000 ? ['1m', '1h'] : ['2s', '3s'];
   const text = `
 version: 1
 links: { documentation: https://docs.example.com, upgrade: https://example.com }
@@ -80,14 +89,14 @@ plans:
     limits:
       - { name: short, per: tenant, limit: ${limit}, window: ${windows[0]} }
       - { name: long, per: tenant, limit: ${limit}, window: ${windows[1]} }
-      - { name: day, per: tenant, limit: 1000000000, window: 1d, type: quota }
+      - { name: day, per: tenant, limit: ${unreachableLimit}, window: 1d, type: quota }
 platform:
   limits: [{ name: platform, per: global, type: concurrent, limit: 1000 }]
 mode: enforce
 `;
   const policy = parsePolicy('bench.yaml', text, {});
   const holders = new Map<string, KeyHolder>();
-  for (let index = 0; index < 100; index += 1) {
+  for (let index = 0; index < keys; index += 1) {
     const { createHash } = await import('node:crypto');
     const record = { tenant_id: `tenant-${index % tenants}`, updated_at: '', updated_by: '' };
     const holder = { record, expiresAtMs: Infinity };
@@ -125,9 +134,9 @@ mode: enforce
 async function guardWithLimiter(server: FastifyInstance, url: string): Promise<void> {
   const { limiter } = await connect(url);
   const limits = [
-    limitOf({ name: 'short', limit: 1_000_000, windowMs: 60_000 }),
-    limitOf({ name: 'long', limit: 1_000_000, windowMs: 3_600_000 }),
-    limitOf({ name: 'day', type: 'quota', period: 'day', limit: 1e9, windowMs: 86_400_000 }),
+    limitOf({ name: 'short', limit: unreachableLimit, windowMs: 60_000 }),
+    limitOf({ name: 'long', limit: unreachableLimit, windowMs: 3_600_000 }),
+    limitOf({ name: 'day', type: 'quota', period: 'day', limit: unreachableLimit, windowMs: 86_400_000 }),
   ];
   server.addHook('onRequest', (request, reply, done) => {
     const tenantId = request.headers['x-api-key'] as string;
@@ -166,14 +175,14 @@ function guardWithUnion(server: FastifyInstance, url: string): void {
   const union = new RateLimiterUnion(
     ...[60, 3600, 86_400].map(
       (duration) =>
-        new RateLimiterRedis({ storeClient, keyPrefix: `u${duration}`, points: 1_000_000, duration }),
+        new RateLimiterRedis({ storeClient, keyPrefix: `u${duration}`, points: unreachableLimit, duration }),
     ),
   );
   server.addHook('onRequest', (request, reply, done) => {
     union.consume(request.headers['x-api-key'] as string).then(
       (states) => {
         const state = states['u60']!;
-        reply.header('x-ratelimit-limit', 1_000_000);
+        reply.header('x-ratelimit-limit', unreachableLimit);
         reply.header('x-ratelimit-remaining', state.remainingPoints);
         reply.header('x-ratelimit-reset', Math.ceil((Date.now() + state.msBeforeNext) / 1000));
         done();
