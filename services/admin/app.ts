@@ -33,6 +33,7 @@ import { registerControls } from './controls.ts';
 import type { ControlOptions } from './controls.ts';
 import { registerInstallation } from './installation.ts';
 import type { InstallationOptions } from './installation.ts';
+import { registerLimitRequests } from './limit-requests/routes.ts';
 import { mergePatchType } from './operations.ts';
 import { registerPortalAccess } from './portal-access.ts';
 import type { PortalAccessOptions } from './portal-access.ts';
@@ -104,6 +105,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     declareAccess(api, 'admin');
     registerTenants(api, options);
     registerControls(api, options);
+    registerLimitRequests(api, options);
     registerApiKeys(api, options);
     registerInstallation(api, options);
     registerPortalAccess(api, options);

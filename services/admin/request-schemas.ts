@@ -23,14 +23,15 @@ export const ListQuery = Type.Object({
 });
 
 /**
- * Body of PUT: a record in the form in which GET returns it. The fields `reset`, `history`, `version` and `updated_*`
- * are ignored.
+ * Body of PUT: a record in the form in which GET returns it. The fields `limit_requests`, `reset`, `history`, `version` and
+ * `updated_*` are ignored.
  */
 export const TenantBody = closed(
   Type.Object(
     {
       tenant_id: Type.Optional(Type.String({ description: 'Must equal the id of the path.' })),
       ...settings,
+      limit_requests: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
       reset: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
       history: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
       version: Type.Optional(Type.Unknown({ description: 'Ignored.' })),

@@ -15,6 +15,7 @@ import { settingsCommand } from './commands/settings.ts';
 import { portalCommands } from './commands/portal.ts';
 import { tenantCommands } from './commands/tenants.ts';
 import { tenantControls } from './commands/tenant-controls.ts';
+import { requestCommands } from './commands/requests.ts';
 import { reservationsCommand } from './commands/reservations.ts';
 import { tablesCommand } from './commands/tables.ts';
 import { topicsCommand } from './commands/topics.ts';
@@ -24,6 +25,7 @@ const commands: readonly Command[] = [
   ...tenantCommands,
   settingsCommand,
   ...tenantControls,
+  ...requestCommands,
   ...portalCommands,
   ...deadLetterCommands,
   reservationsCommand,

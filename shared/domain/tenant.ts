@@ -15,6 +15,36 @@ export interface Boost {
   readonly actor: string;
 }
 
+export type LimitRequestState = 'open' | 'approved' | 'declined' | 'withdrawn';
+
+/**
+ * A request of the tenant for a higher value of one limit, with the answer of an operator. Values are in the own unit of
+ * what the limit counts.
+ */
+export interface LimitRequest {
+  readonly id: string;
+  readonly limit: string;
+  /** Value of the limit at the time of the request; absent: the plan of the tenant was unknown. */
+  readonly current?: number;
+  readonly wanted: number;
+  /** Seconds from the approval on for which the higher value is requested; absent: without an end. */
+  readonly for_seconds?: number;
+  readonly reason: string;
+  readonly created_at: string;
+  readonly state: LimitRequestState;
+  /** Time of the approval, decline or withdrawal. */
+  readonly closed_at?: string;
+  readonly closed_by?: string;
+  /** Answer of the operator, which the tenant reads. */
+  readonly answer?: string;
+  /** Value that an operator granted. It can differ from `wanted`. */
+  readonly granted?: number;
+  /** End of what was granted; absent in an approved request: granted without an end, as an override. */
+  readonly ends_at?: string;
+  /** Id of the boost by which a request with an end was granted. */
+  readonly boost_id?: string;
+}
+
 export interface NotificationSettings {
   /** Shares of a quota at which alerts are sent, e.g. `[0.8, 1]`; absent: the policy's thresholds. */
   readonly thresholds?: readonly number[];
@@ -62,6 +92,8 @@ export interface TenantRecord {
    */
   readonly overrides?: Readonly<Record<string, number>>;
   readonly boosts?: readonly Boost[];
+  /** Requests for higher limits, newest first. */
+  readonly limit_requests?: readonly LimitRequest[];
   readonly block?: { readonly until: string | null; readonly reason: string; readonly actor: string };
   /** Hashes of API keys that have no name, creation time or expiry: SHA-256 in lower-case hex. */
   readonly api_keys_sha256?: readonly string[];

@@ -22,6 +22,7 @@ import type { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createStoreReads } from '../runtime/store-reads.ts';
 import { createAgreedClock } from '../runtime/time/agreed-clock.ts';
+import { exportOpenRequests } from './limit-requests/list-requests.ts';
 import { createTenantRecords } from './records.ts';
 import { createResets } from './reset.ts';
 import { createUsageReader } from './usage-reader.ts';
@@ -80,6 +81,7 @@ export async function openTenantStores({ service, config, env, lifecycle, logger
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs });
   lifecycle.onClose('producer', () => producer.close());
   const records = createTenantRecords({ directory, clock, logger, registry });
+  exportOpenRequests(registry, () => directory.all());
   const usage = createUsageReader({ clickhouse, policy, registry });
   return {
     ...{ registry, clock, policy, limiter, clickhouse, kafka, topics, directory, producer, records, usage },

@@ -55,6 +55,7 @@ const notRead = rejection(
 const changeActions = [
   ...['put', 'patch', 'delete', 'reset', 'block', 'unblock'],
   ...['boost', 'boost-end', 'api-key', 'api-key-delete'],
+  ...['limit-request', 'limit-request-withdraw', 'limit-request-approve', 'limit-request-decline'],
 ];
 
 export function createTenantRecords({

@@ -14,7 +14,9 @@ type Json = Readonly<Record<string, unknown>>;
 /** Settings that have their own endpoints. A PUT whose body does not contain one of them leaves it unchanged. */
 const keptNames = ['boosts', 'block', 'api_keys_sha256', 'api_keys'] as const;
 /** Fields that only the server writes. A PUT ignores them, so that a client can send back the response to a GET. */
-const serverNames: ReadonlySet<string> = new Set(['reset', 'history', 'version', 'updated_at', 'updated_by']);
+const serverNames: ReadonlySet<string> = new Set([
+  ...['limit_requests', 'reset', 'history', 'version', 'updated_at', 'updated_by'],
+]);
 
 /**
  * PUT: replaces the settings by those in the body. Removes settings that the body does not contain, except

@@ -18,6 +18,11 @@ export const reasonSchema = Type.String({
   maxLength: 500,
   description: 'Reason; kept in the history.',
 });
+export const answerSchema = Type.String({
+  minLength: 1,
+  maxLength: 500,
+  description: 'Answer that the tenant reads.',
+});
 const amount = Type.Number({ minimum: 0, maximum: 1e15 });
 const webAddress = Type.String({ format: 'uri', minLength: 1, maxLength: webAddressLengthMax });
 
@@ -29,6 +34,7 @@ export const limitNameSchema = Type.String({
 
 /** Bounds of a record's lists: every gateway holds all records in memory. */
 const boostsMax = 100;
+const limitRequestsMax = 30;
 export const apiKeysMax = 20;
 
 export const boostSizes = {
@@ -144,6 +150,35 @@ export const historySchema = Type.Array(
   { maxItems: historyEntriesMax },
 );
 
+export const limitRequestSchema = Type.Object(
+  {
+    id: Type.String({ minLength: 1, maxLength: 100 }),
+    limit: limitNameSchema,
+    current: Type.Optional(
+      Type.Number({ ...amount, description: 'Value of the limit at the time of the request.' }),
+    ),
+    wanted: Type.Number({ ...amount, description: 'Requested value.' }),
+    for_seconds: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1e9, description: 'Requested duration; absent: without an end.' }),
+    ),
+    reason: reasonSchema,
+    created_at: timeSchema,
+    state: Type.Union(['open', 'approved', 'declined', 'withdrawn'].map((state) => Type.Literal(state))),
+    closed_at: Type.Optional(timeSchema),
+    closed_by: Type.Optional(actor),
+    answer: Type.Optional(answerSchema),
+    granted: Type.Optional(Type.Number({ ...amount, description: 'Value that an operator granted.' })),
+    ends_at: Type.Optional({
+      ...timeSchema,
+      description: 'End of what was granted; absent: without an end.',
+    }),
+    boost_id: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+  },
+  {
+    description: 'Request of the tenant for a higher limit. Values are in the unit of what the limit counts.',
+  },
+);
+
 export const resetSchema = Type.Object({
   at_ms: Type.Number({ ...amount, description: 'Unix milliseconds.' }),
   actor,
@@ -157,6 +192,7 @@ const tenantId = Type.String({ minLength: 1, maxLength: idLengthMax });
 export const tenantRecordSchema = Type.Object({
   tenant_id: tenantId,
   ...settings,
+  limit_requests: Type.Optional(Type.Array(limitRequestSchema, { maxItems: limitRequestsMax })),
   reset: Type.Optional(resetSchema),
   history: Type.Optional(historySchema),
   version: Type.Optional(

@@ -157,7 +157,7 @@ test.each(Object.entries(accepted))('%s: no JSON is a 5xx', async (route, valid)
 
 /** Checks that the response, a later GET and this process's tenant directory have every setting of the body. */
 async function expectStored(route: string, id: string, body: object, answer: object): Promise<void> {
-  const ignored = new Set(['history', 'reset', 'updated_at', 'updated_by']);
+  const ignored = new Set(['history', 'limit_requests', 'reset', 'updated_at', 'updated_by']);
   const meant = route.startsWith('PATCH') ? (mergePatch({}, body) as object) : body;
   const expected = Object.entries(meant).filter(([name]) => !ignored.has(name));
   const { record } = (await fixture.admin(`GET /admin/v1/tenants/${id}`)).body as { record: object };

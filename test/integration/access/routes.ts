@@ -59,6 +59,16 @@ export const adminSamples: Samples = {
     path: `${admin}/tenants/${tenant()}/boosts/none`,
     status: 404,
   }),
+  'GET /admin/v1/requests': () => ({ path: `${admin}/requests`, status: 200 }),
+  'POST /admin/v1/tenants/:id/requests/:requestId/approve': () => ({
+    path: `${admin}/tenants/${tenant()}/requests/none/approve`,
+    status: 404,
+  }),
+  'POST /admin/v1/tenants/:id/requests/:requestId/decline': () => ({
+    path: `${admin}/tenants/${tenant()}/requests/none/decline`,
+    body: json({ answer: 'walked' }),
+    status: 404,
+  }),
   'GET /admin/v1/tenants/:id/api-keys': () => ({
     path: `${admin}/tenants/${tenant()}/api-keys`,
     status: 200,

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
-import { createFixture } from '../console/fixture.ts';
-import type { Fixture, FixtureOptions } from '../console/fixture.ts';
+import { runCli } from '../../../services/cli/cli.ts';
+import type { LimitRequest } from '../../../shared/domain/tenant.ts';
+import { adminToken, createFixture } from '../console/fixture.ts';
+import type { Answer, Fixture, FixtureOptions } from '../console/fixture.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -11,6 +13,27 @@ beforeAll(async () => {
 afterAll(() => fixture.dispose());
 
 const dayMs = 86_400_000;
+interface Ran {
+  readonly code: number;
+  readonly text: string;
+}
+
+/** Runs a command of `tollgate` in this process. */
+async function runCommand(adminUrl: string, args: readonly string[]): Promise<Ran> {
+  const texts: string[] = [];
+  const unused = (): never => {
+    throw new Error('the command needs no such server');
+  };
+  const code = await runCli({
+    args,
+    installation: () => Promise.resolve({ adminUrl, adminToken }),
+    ...{ kafka: unused, clickhouse: unused, actor: 'kim', nowMs: Date.now() },
+    out: (text) => texts.push(text),
+    err: (text) => texts.push(text),
+  });
+  return { code, text: texts.join('\n') };
+}
+
 const inAWeek = (): string => new Date(Date.now() + 7 * dayMs).toISOString();
 
 describe('control', () => {
@@ -134,6 +157,75 @@ describe('control', () => {
       { action: 'boost-end' },
       { action: 'boost', actor: 'robin' },
     ]);
+  });
+
+  test('B12: a request for a higher limit is listed, approved with another value, and answered once', async () => {
+    const id = uniqueName('request');
+    const request = {
+      id: uniqueName('r'),
+      limit: 'minute',
+      wanted: 500,
+      for_seconds: 3600,
+      state: 'open' as const,
+    };
+    const now = new Date().toISOString();
+    await fixture.directory.put({
+      ...{ tenant_id: id, plan: 'free', updated_at: now, updated_by: 'test' },
+      limit_requests: [{ ...request, reason: 'launch', created_at: now }],
+    });
+    const list = async (state: string): Promise<Answer> =>
+      fixture.admin(`GET /admin/v1/requests?state=${state}&tenant_id=${id}`);
+    expect((await list('open')).body).toMatchObject({ requests: [{ tenant_id: id, request }], more: false });
+    const path = `/admin/v1/tenants/${id}/requests/${request.id}`;
+    expect((await fixture.admin(`POST ${path}/approve`, { set_to: 50 })).status).toBe(422);
+    const approval = { set_to: 300, answer: 'Good luck' };
+    const approved = await fixture.admin(`POST ${path}/approve`, approval, { 'x-actor': 'robin' });
+    expect(approved).toMatchObject({
+      status: 200,
+      body: { state: 'approved', granted: 300, answer: 'Good luck', closed_by: 'robin' },
+    });
+    const { body } = await fixture.admin(`GET /admin/v1/tenants/${id}/status`);
+    expect(body).toMatchObject({ limits: [{ name: 'minute', limit: 300 }, {}], boosts: [{ set_to: 300 }] });
+    expect((await fixture.admin(`POST ${path}/decline`, { answer: 'No' })).status).toBe(409);
+    expect((await list('open')).body).toMatchObject({ requests: [] });
+    expect((await list('approved')).body).toMatchObject({ requests: [{ tenant_id: id }] });
+    const audit = await fixture.admin(`GET /admin/v1/audit?tenant_id=${id}`);
+    expect(audit.body['changes']).toMatchObject([{ action: 'limit-request-approve', actor: 'robin' }]);
+  });
+
+  test('the command line lists requests, approves one with another duration, and declines one', async () => {
+    const id = uniqueName('cli-requests');
+    const now = new Date().toISOString();
+    const request = (limit: string, wanted: number): LimitRequest => ({
+      ...{ id: `${id}-${limit}`, limit, wanted, for_seconds: 86_400, reason: 'launch' },
+      ...{ state: 'open', created_at: now },
+    });
+    await fixture.directory.put({
+      ...{ tenant_id: id, plan: 'free', updated_at: now, updated_by: 'test' },
+      limit_requests: [request('minute', 500), request('day', 9000)],
+    });
+    const adminUrl = await fixture.adminApp.listen({ host: '127.0.0.1', port: 0 });
+    const tollgate = (...args: string[]): Promise<Ran> => runCommand(adminUrl, args);
+    const listed = await tollgate('requests', 'list', '--tenant', id);
+    expect(listed.text).toMatch(new RegExp(`open .*${id} +minute +unknown +500 +1d +${id}-minute +launch`));
+    const approve = ['requests', 'approve', id, `${id}-minute`];
+    expect((await tollgate(...approve, '--for', '7d', '--permanent')).code).toBe(2);
+    const approved = await tollgate(...approve, '--set', '400', '--for', '7d', '--answer', 'Good luck');
+    expect(approved).toMatchObject({ code: 0, text: expect.stringContaining('is 400 until') as string });
+    const decline = await tollgate('requests', 'decline', id, `${id}-day`, '--answer', 'Try pro');
+    expect(decline.code).toBe(0);
+    expect(fixture.directory.get(id)).toMatchObject({
+      boosts: [{ set_to: 400, actor: 'kim' }],
+      limit_requests: [
+        { state: 'approved', granted: 400 },
+        { state: 'declined', answer: 'Try pro' },
+      ],
+    });
+    expect((await tollgate('requests', 'list', '--tenant', id)).text).toBe('None.');
+    expect(await tollgate(...approve)).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('Already answered') as string,
+    });
   });
 
   const badBoosts: readonly [string, object][] = [

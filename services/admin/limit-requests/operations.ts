@@ -1,0 +1,103 @@
+import { Type } from 'typebox';
+import { idLengthMax } from '../../../shared/domain/identity.ts';
+import { answerSchema, limitRequestSchema, timeSchema } from '../../../shared/tenants/record/schema.ts';
+
+const RequestParams = Type.Object({
+  id: Type.String({ minLength: 1, maxLength: idLengthMax }),
+  requestId: Type.String({ minLength: 1, maxLength: 100 }),
+});
+
+const RequestsQuery = Type.Object({
+  state: Type.Optional(
+    Type.Union(
+      ['open', 'approved', 'declined', 'withdrawn'].map((state) => Type.Literal(state)),
+      { description: 'Absent: all states.' },
+    ),
+  ),
+  tenant_id: Type.Optional(Type.String({ minLength: 1, maxLength: idLengthMax })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 100.' })),
+});
+
+const ApprovalBody = Type.Object(
+  {
+    set_to: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1e15,
+        description: 'Granted value; absent: as requested.',
+      }),
+    ),
+    ends_at: Type.Optional(
+      Type.Unsafe<string | null>({
+        ...timeSchema,
+        type: ['string', 'null'],
+        description: 'End; null: without an end; absent: the requested duration from now on.',
+      }),
+    ),
+    answer: Type.Optional(answerSchema),
+  },
+  { additionalProperties: false, examples: [{ set_to: 500, answer: 'Good luck with the launch' }] },
+);
+
+const DeclineBody = Type.Object(
+  { answer: answerSchema },
+  { additionalProperties: false, examples: [{ answer: 'The pro plan has this limit' }] },
+);
+
+const actor = {
+  'X-Actor': {
+    description: 'Actor for the history: up to 100 printable ASCII characters.',
+    schema: { type: 'string' },
+  },
+};
+
+const listed = Type.Object(
+  {
+    tenant_id: Type.String(),
+    display_name: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
+    request: limitRequestSchema,
+  },
+  { additionalProperties: false },
+);
+
+/** Operations on tenants' requests for higher limits, as the OpenAPI document describes them. */
+export const requestOperations = {
+  list: {
+    operationId: 'listLimitRequests',
+    tags: ['Controls'],
+    summary: 'List requests of tenants for higher limits',
+    description: 'Open requests come first, the longest open one first; then the latest answers.',
+    querystring: RequestsQuery,
+    response: {
+      200: Type.Object(
+        {
+          requests: Type.Array(listed),
+          open: Type.Integer({ minimum: 0, description: 'Open requests of all tenants.' }),
+          more: Type.Boolean({ description: 'There are more requests than `limit`.' }),
+        },
+        { additionalProperties: false },
+      ) as object,
+    },
+  },
+  approve: {
+    operationId: 'approveLimitRequest',
+    tags: ['Controls'],
+    summary: 'Approve a request, as requested or with another value or end',
+    description: 'With an end, the limit gets a boost, which ends by itself; without an end, an override.',
+    params: RequestParams,
+    body: Type.Union([ApprovalBody, Type.Null()]),
+    requestHeaders: actor,
+    response: { 200: limitRequestSchema as object },
+    problems: [409, 422],
+  },
+  decline: {
+    operationId: 'declineLimitRequest',
+    tags: ['Controls'],
+    summary: 'Decline a request with an answer that the tenant reads',
+    params: RequestParams,
+    body: DeclineBody,
+    requestHeaders: actor,
+    response: { 200: limitRequestSchema as object },
+    problems: [409, 422],
+  },
+};
