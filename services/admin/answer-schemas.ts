@@ -40,6 +40,7 @@ export const tenantsAnswer = answer({
       tenant_id: text,
       display_name: textOrNull,
       plan: text,
+      group: textOrNull,
       has_record: Type.Boolean({ description: 'False for tenants that only appear in recorded requests.' }),
       blocked: Type.Boolean(),
       boosts: count,
@@ -49,7 +50,28 @@ export const tenantsAnswer = answer({
       }),
       limited_today: numberOrNull,
       cost_today: numberOrNull,
+      requests_week: Type.Unsafe<number | null>({
+        ...numberOrNull,
+        description: 'Requests of the seven full days (UTC) before today.',
+      }),
+      requests_week_before: numberOrNull,
+      limited_week: numberOrNull,
+      growth: Type.Unsafe<number | null>({
+        ...numberOrNull,
+        description: 'Change from the week before, 0.5 for half as many more; null without a week before.',
+      }),
+      cost_month: numberOrNull,
+      margin: Type.Unsafe<number | null>({
+        ...numberOrNull,
+        description: 'Price of the plan minus the projected cost of this month; null without a price.',
+      }),
       updated_at: timeOrNull,
+      fullest_limit: Type.Optional(
+        answer(
+          { name: text, used: Type.Number(), limit: Type.Number(), share: Type.Number() },
+          'Limit with the highest used share; only if the list is sorted by it.',
+        ),
+      ),
     }),
   ),
   total: count,

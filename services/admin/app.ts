@@ -29,16 +29,16 @@ import { recordFormats } from '../../shared/tenants/record/violations.ts';
 import type { AdminApp } from './answer.ts';
 import { registerApiKeys } from './api-keys.ts';
 import { requireToken } from './authenticate.ts';
-import { registerControls } from './controls.ts';
-import type { ControlOptions } from './controls.ts';
+import { registerControls } from './tenants/controls.ts';
+import type { ControlOptions } from './tenants/controls.ts';
 import { registerInstallation } from './installation.ts';
 import type { InstallationOptions } from './installation.ts';
 import { registerLimitRequests } from './limit-requests/routes.ts';
 import { mergePatchType } from './operations.ts';
 import { registerPortalAccess } from './portal-access.ts';
 import type { PortalAccessOptions } from './portal-access.ts';
-import { registerTenants } from './tenants.ts';
-import type { TenantOptions } from './tenants.ts';
+import { registerTenants } from './tenants/tenants.ts';
+import type { TenantOptions } from './tenants/tenants.ts';
 
 export interface AdminOptions
   extends TenantOptions, ControlOptions, InstallationOptions, PortalAccessOptions, ErrorOptions {

@@ -58,9 +58,11 @@ export const operations = {
     operationId: 'listTenants',
     tags: ['Tenants'],
     summary: 'List tenants',
-    description: 'Tenants with a record and tenants that sent a request today, busiest first.',
+    description:
+      'Tenants with a record and tenants with usage in the last two weeks or in this month, busiest of today first.',
     querystring: ListQuery,
     response: { 200: answers.tenantsAnswer as object },
+    problems: [422],
   },
   getTenant: {
     operationId: 'getTenant',

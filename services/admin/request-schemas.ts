@@ -12,12 +12,34 @@ import {
   settings,
   timeSchema,
 } from '../../shared/tenants/record/schema.ts';
+import { tenantOrders, tenantStates } from '../../shared/tenants/list/select.ts';
+import type { TenantOrder, TenantState } from '../../shared/tenants/list/select.ts';
 
 export const TenantParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: idLengthMax }) });
 
 export const ListQuery = Type.Object({
   search: Type.Optional(Type.String({ maxLength: 256, description: 'Part of the id or the name.' })),
-  plan: Type.Optional(Type.String({ maxLength: 100 })),
+  plan: Type.Optional(Type.String({ maxLength: 100, description: 'A plan that does not exist is refused.' })),
+  group: Type.Optional(Type.String({ maxLength: 64 })),
+  state: Type.Optional(
+    Type.Unsafe<TenantState>({
+      type: 'string',
+      enum: tenantStates,
+      description: 'Blocked, with a boost in force, with a record, or without one.',
+    }),
+  ),
+  sort: Type.Optional(
+    Type.Unsafe<TenantOrder>({
+      type: 'string',
+      enum: tenantOrders,
+      description:
+        'Default requests (of today). share: the highest used share of a limit, read from Redis. growth: requests of ' +
+        'the last seven full days against the seven days before. cost and margin: this month.',
+    }),
+  ),
+  order: Type.Optional(
+    Type.Unsafe<'asc' | 'desc'>({ type: 'string', enum: ['asc', 'desc'], description: 'Default desc.' }),
+  ),
   offset: Type.Optional(Type.Integer({ minimum: 0, description: 'Default 0.' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Default 50.' })),
 });

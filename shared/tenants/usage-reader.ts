@@ -1,6 +1,8 @@
 import type { ExactAmounts } from '../domain/events/call-usage.ts';
 import { addAmounts } from '../domain/amount.ts';
 import type { Amount } from '../domain/amount.ts';
+import { tenantFigures } from '../clickhouse/queries/tenants/tenant-figures.ts';
+import type { TenantFigures } from '../clickhouse/queries/tenants/tenant-figures.ts';
 import { periodAt } from '../domain/time/calendar.ts';
 import { moneyOf } from '../domain/money.ts';
 import type { Money } from '../domain/money.ts';
@@ -97,6 +99,8 @@ export interface UsageReader {
   series(tenantId: string, span: GraphSpan, nowMs: number): Promise<readonly UsagePoint[]>;
   refusals(tenantId: string, sinceMs: number, countMax: number): Promise<readonly UsageEventRow[]>;
   decision(eventId: string): Promise<UsageEventRow | null>;
+  /** Usage of all tenants in the last two weeks and this month (UTC), for lists of tenants. */
+  tenantFigures(nowMs: number, countMax: number): Promise<readonly TenantFigures[]>;
   /** Tenants with their usage since the UTC day of `sinceMs`, most requests first. */
   heaviest(sinceMs: number, countMax: number): Promise<readonly TenantUse[]>;
   /** Plan in the tenant's latest request of the last month; null if there was none. */
@@ -161,6 +165,8 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     refusals: (tenantId, sinceMs, countMax) => recentRefusals(clickhouse, tenantId, sinceMs, countMax),
     decision: (eventId) => decisionById(clickhouse, eventId),
     heaviest: (sinceMs, countMax) => heaviest(clickhouse, policy(), sinceMs, countMax),
+    tenantFigures: (nowMs, countMax) =>
+      tenantFigures(clickhouse, { nowMs, monthStartMs: periodAt('month', null, nowMs).startMs }, countMax),
     seenPlan: (tenantId, nowMs) => seenPlan(clickhouse, tenantId, nowMs),
     alerts: (tenantId, countMax) =>
       clickhouse.query<DeliveredAlert>(

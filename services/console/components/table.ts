@@ -11,9 +11,21 @@ export interface Column<Row> {
   readonly kind?: 'head' | 'text' | 'number' | 'time' | 'meter';
   /** Value of `sort` in the query for this order; absent: the table cannot be sorted by the column. */
   readonly sort?: string;
+  /** Value by which `sortRows` orders the rows; null: unknown. */
+  readonly value?: (row: Row) => number | bigint | string | null;
   /** Value in the CSV file; absent: the file does not have the column. */
   readonly csv?: (row: Row) => string | number | null;
 }
+
+/** Order of a table. */
+export interface Sorting {
+  /** Value of `sort` of the column. */
+  readonly by: string;
+  readonly descending: boolean;
+}
+
+/** A column of the CSV file of a table. */
+export type FileColumn<Row> = Pick<Column<Row>, 'title' | 'csv'>;
 
 export interface TableOptions<Row> {
   /** Names the table for screen readers, and in the text that replaces a table that could not be read. */
@@ -25,7 +37,7 @@ export interface TableOptions<Row> {
   readonly empty: Html;
   /** Address of the page. Links of the table change its query. Absent: the table has no links. */
   readonly address?: Address;
-  readonly sorted?: { readonly by: string; readonly descending: boolean };
+  readonly sorted?: Sorting;
   readonly page?: Page;
   /** True if the address with `format=csv` is the table as a file. */
   readonly csv?: boolean;
@@ -48,7 +60,8 @@ export function table<Row>(options: TableOptions<Row>): Html {
   const { caption, columns, rows, empty } = options;
   if (rows === null) return failedState(caption);
   if (rows.length === 0 && (options.page?.offset ?? 0) === 0) return empty;
-  return html`<div class="scroll">
+  return html`${orderLinks(options)}
+    <div class="scroll">
       <table class="list-table" role="table">
         <caption class="hidden">
           ${caption}
@@ -79,9 +92,7 @@ function headCell<Row>({ title, kind, sort }: Column<Row>, { sorted, address }: 
       ? html`<span class="hidden">Details</span>`
       : sort === undefined || address === undefined
         ? title
-        : html`<a
-            class="sort"
-            href="${linkWith(address, { sort, order: here && sorted.descending ? 'asc' : 'desc', offset: null })}"
+        : html`<a class="sort" href="${orderLink(address, sort, here && sorted.descending)}"
             >${title}<span aria-hidden="true"
               >${order === null ? '' : order === 'descending' ? ' ↓' : ' ↑'}</span
             ></a
@@ -94,6 +105,30 @@ function headCell<Row>({ title, kind, sort }: Column<Row>, { sorted, address }: 
   >
     ${label}
   </th>`;
+}
+
+/** Link to the other direction if the column is the first of the order, otherwise to its descending order. */
+function orderLink(address: Address, sort: string, descendingNow: boolean): string {
+  return linkWith(address, { sort, order: descendingNow ? 'asc' : 'desc', offset: null, part: null });
+}
+
+/** The orders of a table on narrow screens, where its head is hidden. */
+function orderLinks<Row>({ columns, sorted, address }: TableOptions<Row>): Html | null {
+  if (address === undefined || sorted === undefined) return null;
+  return html`<details class="order fold small">
+    <summary>Order</summary>
+    <ul>
+      ${columns.map(({ title, sort }) => {
+        if (sort === undefined) return null;
+        const here = sorted.by === sort;
+        return html`<li>
+          <a href="${orderLink(address, sort, here && sorted.descending)}"
+            >${title}${here ? (sorted.descending ? ' ↓' : ' ↑') : ''}</a
+          >
+        </li>`;
+      })}
+    </ul>
+  </details>`;
 }
 
 const classes = { number: 'right', time: 'time', meter: 'meter', text: '', head: '' } as const;
@@ -125,7 +160,7 @@ function pager(address: Address, { offset, size, total, more }: Page, shown: num
 }
 
 /** The rows as CSV (RFC 4180). */
-export function csvOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+export function csvOf<Row>(columns: readonly FileColumn<Row>[], rows: readonly Row[]): string {
   const written = columns.filter(({ csv }) => csv !== undefined);
   const lines = [
     written.map(({ title }) => csvField(title)),

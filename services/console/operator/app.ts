@@ -50,27 +50,27 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   registerReplay(app, options);
   app.get(
     '/operator/tenants',
-    forOperator('/operator/tenants', (_name, request) => tenantsPage(options, request)),
+    forOperator('/operator/tenants', (visit) => tenantsPage(options, visit)),
   );
   app.get(
     '/operator/tenants/:id',
-    forOperator('/operator/tenants', (_name, request, parts) => tenantPage(options, request, parts)),
+    forOperator('/operator/tenants', ({ request, parts }) => tenantPage(options, request, parts)),
   );
   app.get(
     '/operator/growth',
-    forOperator('/operator/growth', (_name, request) => growthPage(options, request)),
+    forOperator('/operator/growth', (visit) => growthPage(options, visit)),
   );
   app.get(
     '/operator/spend',
-    forOperator('/operator/spend', () => spendPage(options)),
+    forOperator('/operator/spend', (visit) => spendPage(options, visit)),
   );
   app.get(
     '/operator/reservations',
-    forOperator('/operator/reservations', (_name, request) => reservationsPage(options, request)),
+    forOperator('/operator/reservations', (visit) => reservationsPage(options, visit)),
   );
   app.get(
     '/operator/pipeline',
-    forOperator('/operator/pipeline', () => pipelinePage(options)),
+    forOperator('/operator/pipeline', ({ parts }) => pipelinePage(options, parts)),
   );
   app.get(
     '/operator/dead-letters',
@@ -78,6 +78,6 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   );
   app.get(
     '/operator/audit',
-    forOperator('/operator/audit', (_name, request) => auditPage(options, request)),
+    forOperator('/operator/audit', ({ request }) => auditPage(options, request)),
   );
 }

@@ -11,7 +11,11 @@ import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
+import { addressOf } from '../components/links.ts';
+import { sortNames, sortRows, sortingOf } from '../components/sorting.ts';
+import type { OperatorVisit } from './signed-in.ts';
 import { table } from '../components/table.ts';
+import type { Column } from '../components/table.ts';
 
 export interface GrowthSources {
   readonly usage: UsageReader;
@@ -27,20 +31,32 @@ const tenantsMax = 100;
 const outgrownShare = 0.05;
 
 /** Page of the tenants with the most requests: the cost of each, and the cost that its limits saved. */
-export async function growthPage(sources: GrowthSources, request: FastifyRequest): Promise<PageContent> {
+export async function growthPage(
+  sources: GrowthSources,
+  { request, parts }: OperatorVisit,
+): Promise<PageContent> {
   const { usage, reads, clock, directory } = sources;
   const wanted = (request.query as { days?: string }).days ?? '';
   const days = wanted === '1' || wanted === '30' ? wanted : '7';
   const sinceMs = clock.now() - (Number(days) - 1) * 86_400_000;
-  const [use, freshness] = await Promise.all([
-    reads.orNull(usage.heaviest(sinceMs, tenantsMax)),
-    readFreshness(sources),
-  ]);
+  const figures = await parts.render('growth', 'Usage by tenant', async () => {
+    const [use, freshness] = await Promise.all([
+      reads.orNull(usage.heaviest(sinceMs, tenantsMax)),
+      readFreshness(sources),
+    ]);
+    return html`${
+        use === null
+          ? html`<div class="card">${failedState('Usage by tenant')}</div>`
+          : content(use, directory, sources.policy().currency, request)
+      }
+      <p>${freshnessLine(freshness)}</p>`;
+  });
   const body = html`<div class="page-head">
       <div>
         <h1>Growth and cost</h1>
         <p class="lead">
-          The heaviest tenants, who outgrows its plan, what calls cost and what limiting saved.
+          The heaviest tenants, which of them outgrow their plans, what calls cost and what limiting saved.
+          Days are days of UTC.
         </p>
       </div>
       <nav class="segments" aria-label="Span">
@@ -52,8 +68,7 @@ export async function growthPage(sources: GrowthSources, request: FastifyRequest
         )}
       </nav>
     </div>
-    ${use === null ? html`<div class="card">${failedState('Usage by tenant')}</div>` : content(use, directory, sources.policy().currency)}
-    <p>${freshnessLine(freshness)}</p>`;
+    ${figures}`;
   return { title: 'Growth and cost', body };
 }
 
@@ -61,6 +76,7 @@ function content(
   use: readonly TenantUse[],
   directory: GrowthSources['directory'],
   currency: string | null,
+  request: FastifyRequest,
 ): Html {
   if (use.length === 0)
     return html`<div class="card">
@@ -69,6 +85,11 @@ function content(
   const total = (pick: (one: TenantUse) => number): number => use.reduce((sum, one) => sum + pick(one), 0);
   const sum = (pick: (one: TenantUse) => Money): Money => use.reduce((all, one) => all + pick(one), 0n);
   const requests = total((one) => one.requests);
+  const columns = columnsWith(directory, currency, requests);
+  const sorted = sortingOf(request.query as Record<string, string>, sortNames(columns), {
+    by: 'requests',
+    descending: true,
+  });
   const outgrown = use.filter((one) => one.limited > 0 && share(one.limited, one.requests) >= outgrownShare);
   return html`<section class="card">
       <dl class="tiles">
@@ -128,19 +149,49 @@ function content(
       <h2 class="card-head">Heaviest tenants</h2>
       ${table({
         caption: 'Heaviest tenants',
-        rows: use,
+        rows: sortRows(use, columns, sorted),
         empty: html``,
-        columns: [
-          { title: 'Tenant', kind: 'head', cell: (one) => tenantLink(one, directory) },
-          { title: 'Plan', cell: ({ plan }) => title(plan) },
-          { title: 'Requests', kind: 'number', cell: (one) => count(one.requests) },
-          { title: 'Share', kind: 'number', cell: (one) => percent(share(one.requests, requests)) },
-          { title: 'Refused', kind: 'number', cell: ({ limited }) => count(limited) },
-          { title: 'Cost', kind: 'number', cell: ({ cost }) => money(cost, currency) },
-          { title: 'Saved', kind: 'number', cell: ({ saved }) => money(saved, currency) },
-        ],
+        columns,
+        sorted,
+        address: addressOf(request),
       })}
     </section>`;
+}
+
+function columnsWith(
+  directory: GrowthSources['directory'],
+  currency: string | null,
+  requests: number,
+): readonly Column<TenantUse>[] {
+  return [
+    {
+      ...{ title: 'Tenant', kind: 'head', sort: 'tenant' },
+      value: ({ tenant_id: id }) => id,
+      cell: (one) => tenantLink(one, directory),
+    },
+    { title: 'Plan', sort: 'plan', value: ({ plan }) => plan, cell: ({ plan }) => title(plan) },
+    {
+      ...{ title: 'Requests', kind: 'number', sort: 'requests' },
+      value: (one) => one.requests,
+      cell: (one) => count(one.requests),
+    },
+    { title: 'Share', kind: 'number', cell: (one) => percent(share(one.requests, requests)) },
+    {
+      ...{ title: 'Refused', kind: 'number', sort: 'refused' },
+      value: ({ limited }) => limited,
+      cell: ({ limited }) => count(limited),
+    },
+    {
+      ...{ title: 'Cost', kind: 'number', sort: 'cost' },
+      value: ({ cost }) => cost,
+      cell: ({ cost }) => money(cost, currency),
+    },
+    {
+      ...{ title: 'Saved', kind: 'number', sort: 'saved' },
+      value: ({ saved }) => saved,
+      cell: ({ saved }) => money(saved, currency),
+    },
+  ];
 }
 
 function tenantLink({ tenant_id: id }: TenantUse, directory: GrowthSources['directory']): Html {

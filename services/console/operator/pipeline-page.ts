@@ -6,7 +6,9 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { readFreshness } from '../components/freshness.ts';
 import type { FreshnessSources } from '../components/freshness.ts';
+import type { Parts } from '../browser/parts.ts';
 import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
 import { failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
 
@@ -23,19 +25,25 @@ const freshMs = 10_000;
  * Page of the pipeline: the delay of stored events, and the stores that do not answer. The cause is on the Grafana
  * dashboards.
  */
-export async function pipelinePage(sources: PipelineSources): Promise<PageContent> {
-  const { limiter, directory, policy, clock } = sources;
-  const nowMs = clock.now();
-  const { complete_through: through, freshness_known: known } = await readFreshness(sources);
-  const redisAway = limiter.state().serversUnavailable > 0;
-  const behindMs = through === null ? null : nowMs - Date.parse(through);
+export async function pipelinePage(sources: PipelineSources, parts: Parts): Promise<PageContent> {
+  const state = await parts.render('pipeline', 'The state of the pipeline', () => pipelineState(sources));
   const body = html`<div class="page-head">
       <div>
         <h1>Pipeline</h1>
         <p class="lead">From a request to its row in every total.</p>
       </div>
     </div>
-    <section class="card">
+    ${state}`;
+  return { title: 'Pipeline', body };
+}
+
+async function pipelineState(sources: PipelineSources): Promise<Html> {
+  const { limiter, directory, policy, clock } = sources;
+  const nowMs = clock.now();
+  const { complete_through: through, freshness_known: known } = await readFreshness(sources);
+  const redisAway = limiter.state().serversUnavailable > 0;
+  const behindMs = through === null ? null : nowMs - Date.parse(through);
+  return html`<section class="card">
       <h2 class="card-head">Freshness</h2>
       ${
         !known
@@ -66,9 +74,8 @@ export async function pipelinePage(sources: PipelineSources): Promise<PageConten
         <dd>revision <code>${policy().revision}</code></dd>
       </dl>
     </section>`;
-  return { title: 'Pipeline', body };
 }
 
-function badge(good: boolean, yes: string, no: string): ReturnType<typeof html> {
+function badge(good: boolean, yes: string, no: string): Html {
   return html`<span class="badge ${good ? 'good' : 'bad'}">${good ? yes : no}</span>`;
 }

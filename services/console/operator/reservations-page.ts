@@ -1,4 +1,3 @@
-import type { FastifyRequest } from 'fastify';
 import type { OpenReservation } from '../../../shared/clickhouse/queries/reservations.ts';
 import { moneyText } from '../../../shared/domain/money.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
@@ -9,6 +8,9 @@ import { freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';
 import { emptyState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
+import { addressOf } from '../components/links.ts';
+import { sortNames, sortRows, sortingOf } from '../components/sorting.ts';
+import type { OperatorVisit } from './signed-in.ts';
 import { table } from '../components/table.ts';
 import type { Column } from '../components/table.ts';
 
@@ -25,20 +27,39 @@ const listedMs = 48 * 3_600_000;
 /** Page of the calls that are in progress or were never settled, by the end of their reservation. */
 export async function reservationsPage(
   sources: ReservationSources,
-  request: FastifyRequest,
+  { request, parts }: OperatorVisit,
 ): Promise<PageContent> {
   const { usage, reads, clock } = sources;
   const expiredOnly = (request.query as { state?: string }).state === 'expired';
   const nowMs = clock.now();
-  const [found, freshness] = await Promise.all([
-    reads.orNull(
-      usage.openReservations({
-        ...{ tenantId: null, expiredOnly, sinceMs: nowMs - listedMs, nowMs },
-        countMax: shownMax + 1,
-      }),
-    ),
-    readFreshness(sources),
-  ]);
+  const sorted = sortingOf(request.query as Record<string, string>, sortNames(columns), {
+    by: 'ends',
+    descending: false,
+  });
+  const list = await parts.render('reservations', 'Reservations', async () => {
+    const [found, freshness] = await Promise.all([
+      reads.orNull(
+        usage.openReservations({
+          ...{ tenantId: null, expiredOnly, sinceMs: nowMs - listedMs, nowMs },
+          countMax: shownMax + 1,
+        }),
+      ),
+      readFreshness(sources),
+    ]);
+    const rows = found?.slice(0, shownMax) ?? null;
+    return html`<section class="card">
+        ${table({
+          caption: 'Reservations',
+          columns,
+          rows: rows === null ? null : sortRows(rows, columns, sorted),
+          sorted,
+          address: addressOf(request),
+          empty: emptyState('None', 'Every call of this time has its settlement.'),
+        })}
+        ${(found?.length ?? 0) > shownMax ? html`<p class="soft small">There are more: the first ${String(shownMax)} to end are shown.</p>` : null}
+      </section>
+      <p>${freshnessLine(freshness)}</p>`;
+  });
   const body = html`<div class="page-head">
       <div>
         <h1>Reservations</h1>
@@ -59,16 +80,7 @@ export async function reservationsPage(
         )}
       </nav>
     </div>
-    <section class="card">
-      ${table({
-        caption: 'Reservations',
-        columns,
-        rows: found?.slice(0, shownMax) ?? null,
-        empty: emptyState('None', 'Every call of this time has its settlement.'),
-      })}
-      ${(found?.length ?? 0) > shownMax ? html`<p class="soft small">There are more: the first ${String(shownMax)} are shown.</p>` : null}
-    </section>
-    <p>${freshnessLine(freshness)}</p>`;
+    ${list}`;
   return { title: 'Reservations', body };
 }
 
@@ -78,14 +90,23 @@ const columns: readonly Column<OpenReservation>[] = [
     cell: ({ expired }) =>
       expired ? html`<span class="badge bad">expired</span>` : html`<span class="badge good">open</span>`,
   },
-  { title: 'Ends', kind: 'time', cell: ({ expires_at: end }) => formatTime(end) },
   {
-    title: 'Tenant',
-    kind: 'head',
+    ...{ title: 'Ends', kind: 'time', sort: 'ends' },
+    value: ({ expires_at: end }) => end,
+    cell: ({ expires_at: end }) => formatTime(end),
+  },
+  {
+    ...{ title: 'Tenant', kind: 'head', sort: 'tenant' },
+    value: ({ tenant_id: id }) => id,
     cell: ({ tenant_id: id }) => html`<a href="/operator/tenants/${encodeURIComponent(id)}">${id}</a>`,
   },
-  { title: 'Route', cell: ({ route }) => html`<code>${route}</code>` },
-  { title: 'Model', cell: ({ model }) => model },
+  {
+    title: 'Route',
+    sort: 'route',
+    value: ({ route }) => route,
+    cell: ({ route }) => html`<code>${route}</code>`,
+  },
+  { title: 'Model', sort: 'model', value: ({ model }) => model, cell: ({ model }) => model },
   { title: 'By', cell: ({ entrypoint, node }) => `${entrypoint}, ${node}` },
   {
     title: 'Reserved',

@@ -24,15 +24,27 @@ const nav: readonly NavItem[] = [
   { href: '/operator/audit', label: 'Audit' },
 ];
 
-/** Handler of a page for a signed-in operator. `makeContent` receives the operator's name. */
-export function forOperator(
-  here: string,
-  makeContent: (name: string, request: FastifyRequest, parts: Parts) => PageContent | Promise<PageContent>,
-) {
+/** A request for a page of an operator. */
+export interface OperatorVisit {
+  /** Name of the operator. */
+  readonly name: string;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly parts: Parts;
+}
+
+type ContentMaker = (visit: OperatorVisit) => PageContent | null | Promise<PageContent | null>;
+
+/**
+ * Handler of a page for a signed-in operator, and of the parts of the page. `makeContent` returns null if it has already
+ * sent another response.
+ */
+export function forOperator(here: string, makeContent: ContentMaker) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const name = guardedOperator(request);
     const parts = createParts(request);
-    const content = await makeContent(name, request, parts);
+    const content = await makeContent({ name, request, reply, parts });
+    if (content === null) return reply;
     if (parts.wanted !== null) return sendPart(reply, parts.wanted);
     return sendOperatorPage(reply, name, here, { notice: noticeOf(request), ...content });
   };

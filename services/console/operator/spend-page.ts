@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify';
 import type { TenantSpend } from '../../../shared/clickhouse/queries/spend/spend.ts';
 import type { Money } from '../../../shared/domain/money.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
@@ -6,6 +7,7 @@ import type { PeriodSpan } from '../../../shared/domain/time/calendar.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { projectedCost } from '../../../shared/tenants/list/margin.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { money, title } from '../components/format.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
@@ -13,7 +15,11 @@ import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
+import { addressOf } from '../components/links.ts';
+import { sortNames, sortRows, sortingOf } from '../components/sorting.ts';
+import type { OperatorVisit } from './signed-in.ts';
 import { table } from '../components/table.ts';
+import type { Column } from '../components/table.ts';
 
 export interface SpendSources {
   readonly usage: UsageReader;
@@ -24,9 +30,6 @@ export interface SpendSources {
 }
 
 const tenantsMax = 200;
-/** The first hour of a month is not extrapolated to the month. */
-const elapsedMsMin = 3_600_000;
-
 /** The cost of a tenant in this month, and its margin: the price of its plan minus the projected cost. */
 interface MarginRow extends TenantSpend {
   readonly price: Money | null;
@@ -35,31 +38,38 @@ interface MarginRow extends TenantSpend {
 }
 
 /** Page of what each tenant costs in this month (UTC) against the price of its plan; the lowest margin is first. */
-export async function spendPage(sources: SpendSources): Promise<PageContent> {
+export async function spendPage(
+  sources: SpendSources,
+  { request, parts }: OperatorVisit,
+): Promise<PageContent> {
   const { usage, reads, clock, policy, directory } = sources;
   const nowMs = clock.now();
   const month = periodAt('month', null, nowMs);
-  const [spent, freshness] = await Promise.all([
-    reads.orNull(usage.tenantSpend(month.startMs, tenantsMax)),
-    readFreshness(sources),
-  ]);
+  const figures = await parts.render('spend', 'Spend by tenant', async () => {
+    const [spent, freshness] = await Promise.all([
+      reads.orNull(usage.tenantSpend(month.startMs, tenantsMax)),
+      readFreshness(sources),
+    ]);
+    return html`<section class="card">
+        ${
+          spent === null
+            ? failedState('Spend by tenant')
+            : content(
+                spent.map((one) => marginOf(one, directory, policy(), month, nowMs)),
+                policy().currency,
+                request,
+              )
+        }
+      </section>
+      <p>${freshnessLine(freshness)}</p>`;
+  });
   const body = html`<div class="page-head">
       <div>
         <h1>Spend and margin</h1>
         <p class="lead">What each tenant costs in this month (UTC), against the price of its plan.</p>
       </div>
     </div>
-    <section class="card">
-      ${
-        spent === null
-          ? failedState('Spend by tenant')
-          : content(
-              spent.map((one) => marginOf(one, directory, policy(), month, nowMs)),
-              policy().currency,
-            )
-      }
-    </section>
-    <p>${freshnessLine(freshness)}</p>`;
+    ${figures}`;
   return { title: 'Spend and margin', body };
 }
 
@@ -67,17 +77,16 @@ function marginOf(
   one: TenantSpend,
   directory: SpendSources['directory'],
   { plans }: Policy,
-  { startMs, endMs }: PeriodSpan,
+  month: PeriodSpan,
   nowMs: number,
 ): MarginRow {
   const plan = directory.get(one.tenant_id)?.plan ?? one.plan;
   const price = plans.get(plan)?.price ?? null;
-  const elapsedMs = Math.max(nowMs - startMs, elapsedMsMin);
-  const projected = (one.cost * BigInt(endMs - startMs)) / BigInt(elapsedMs);
+  const projected = projectedCost(one.cost, month, nowMs);
   return { ...one, plan, price, projected, margin: price === null ? null : price - projected };
 }
 
-function content(rows: readonly MarginRow[], currency: string | null): Html {
+function content(rows: readonly MarginRow[], currency: string | null, request: FastifyRequest): Html {
   if (rows.length === 0)
     return emptyState('No usage this month', 'The cost of the first request shows here within seconds.');
   const sum = (pick: (one: MarginRow) => Money | null): string =>
@@ -86,6 +95,11 @@ function content(rows: readonly MarginRow[], currency: string | null): Html {
       currency,
     );
   const amount = (value: Money | null): string => (value === null ? 'no price' : money(value, currency));
+  const columns = columnsWith(currency, amount);
+  const sorted = sortingOf(request.query as Record<string, string>, sortNames(columns), {
+    by: 'margin',
+    descending: false,
+  });
   const tiles = [
     ['Spend on models', sum(({ spend }) => spend)],
     ['Cost', sum(({ cost }) => cost)],
@@ -108,31 +122,54 @@ function content(rows: readonly MarginRow[], currency: string | null): Html {
     </p>
     ${table({
       caption: 'Spend by tenant',
-      rows: rows.toSorted(byMargin),
+      rows: sortRows(rows, columns, sorted),
       empty: html``,
-      columns: [
-        { title: 'Tenant', kind: 'head', cell: ({ tenant_id: id }) => tenantLink(id) },
-        { title: 'Plan', cell: ({ plan }) => title(plan) },
-        { title: 'Spend on models', kind: 'number', cell: ({ spend }) => money(spend, currency) },
-        { title: 'Cost', kind: 'number', cell: ({ cost }) => money(cost, currency) },
-        { title: 'Projected', kind: 'number', cell: ({ projected }) => money(projected, currency) },
-        { title: 'Price', kind: 'number', cell: ({ price }) => amount(price) },
-        {
-          title: 'Margin',
-          kind: 'number',
-          cell: ({ margin }) =>
-            margin !== null && margin < 0n
-              ? html`<span class="badge bad">${amount(margin)}</span>`
-              : amount(margin),
-        },
-      ],
+      columns,
+      sorted,
+      address: addressOf(request),
     })}`;
 }
 
-/** Lowest margin first; tenants of plans without a price are last. */
-function byMargin(a: MarginRow, b: MarginRow): number {
-  if (a.margin === null || b.margin === null) return Number(a.margin === null) - Number(b.margin === null);
-  return a.margin < b.margin ? -1 : a.margin > b.margin ? 1 : 0;
+function columnsWith(
+  currency: string | null,
+  amount: (value: Money | null) => string,
+): readonly Column<MarginRow>[] {
+  return [
+    {
+      ...{ title: 'Tenant', kind: 'head', sort: 'tenant' },
+      value: ({ tenant_id: id }) => id,
+      cell: ({ tenant_id: id }) => tenantLink(id),
+    },
+    { title: 'Plan', sort: 'plan', value: ({ plan }) => plan, cell: ({ plan }) => title(plan) },
+    {
+      ...{ title: 'Spend on models', kind: 'number', sort: 'spend' },
+      value: ({ spend }) => spend,
+      cell: ({ spend }) => money(spend, currency),
+    },
+    {
+      ...{ title: 'Cost', kind: 'number', sort: 'cost' },
+      value: ({ cost }) => cost,
+      cell: ({ cost }) => money(cost, currency),
+    },
+    {
+      ...{ title: 'Projected', kind: 'number', sort: 'projected' },
+      value: ({ projected }) => projected,
+      cell: ({ projected }) => money(projected, currency),
+    },
+    {
+      ...{ title: 'Price', kind: 'number', sort: 'price' },
+      value: ({ price }) => price,
+      cell: ({ price }) => amount(price),
+    },
+    {
+      ...{ title: 'Margin', kind: 'number', sort: 'margin' },
+      value: ({ margin }) => margin,
+      cell: ({ margin }) =>
+        margin !== null && margin < 0n
+          ? html`<span class="badge bad">${amount(margin)}</span>`
+          : amount(margin),
+    },
+  ];
 }
 
 function tenantLink(id: string): Html {

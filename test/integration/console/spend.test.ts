@@ -1,4 +1,5 @@
-// Goal: the pages of spend show the figures of the stored calls and of Redis, with the policy's currency.
+// Goal: the pages of spend, and the lists of operators, show the figures of the stored calls and of Redis, with the
+// policy's currency.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
@@ -132,4 +133,55 @@ test('F1: an operator sees the calls that were never settled', async () => {
     'open 700 tokens, 0.02 usd',
   ]);
   expect(await states('/operator/reservations?state=expired')).toEqual(['expired 700 tokens, 0.02 usd']);
+});
+
+test('C7: an operator filters and orders the tenants in the address, and downloads the list', async () => {
+  const prefix = uniqueName('list');
+  const [growing, shrinking, blocked] = [`${prefix}-growing`, `${prefix}-shrinking`, `${prefix}-blocked`];
+  const daysAgo = (tenant: string, days: number, count: number): StoredEvent[] =>
+    Array.from({ length: count }, () => ({ tenant, plan: 'free', timeMs: nowMs - days * 86_400_000 }));
+  await storeUsage(fixture.clickhouse, [
+    ...[...daysAgo(growing, 3, 3), ...daysAgo(growing, 10, 2), ...daysAgo(growing, 0, 1)],
+    ...[...daysAgo(shrinking, 3, 1), ...daysAgo(shrinking, 10, 4), ...daysAgo(shrinking, 0, 2)],
+  ]);
+  await fixture.admin(`POST /admin/v1/tenants/${blocked}/block`, { reason: 'abuse' });
+  const list = async (query: string): Promise<string[]> => {
+    const { text } = await get(fixture, `/operator/tenants?search=${prefix}${query}`, operator);
+    return rowsOf(text, 'Tenants').map(([name = '', plan = '']) => `${name} ${plan}`.trim());
+  };
+  expect(await list('')).toEqual([
+    `${shrinking} Free no record`,
+    `${growing} Free no record`,
+    `${blocked} Free blocked`,
+  ]);
+  expect((await list('&sort=growth'))[0]).toBe(`${growing} Free no record`);
+  expect((await list('&sort=growth&order=asc'))[0]).toBe(`${shrinking} Free no record`);
+  expect(await list('&state=blocked')).toEqual([`${blocked} Free blocked`]);
+  const unknown = await get(fixture, '/operator/tenants?plan=gold', operator);
+  expect(unknown.text).toMatch(/The policy has no plan “gold”; it has: /);
+  const { text, headers } = await get(fixture, `/operator/tenants?search=${prefix}&format=csv`, operator);
+  expect(String(headers['content-type'])).toContain('text/csv');
+  const [head = '', ...lines] = text.trim().split('\r\n');
+  expect(head).toContain('tenant_id,name,plan');
+  expect(lines).toHaveLength(3);
+  const answer = await fixture.admin(`GET /admin/v1/tenants?search=${prefix}&sort=growth&limit=1`);
+  expect(answer.body['tenants']).toMatchObject([{ tenant_id: growing, growth: 0.5 }]);
+  const refused = await fixture.admin('GET /admin/v1/tenants?plan=gold');
+  expect(refused).toMatchObject({ status: 422, body: { title: 'No such plan' } });
+});
+
+test('C3: tenants are ordered by the used share of their fullest limit, in the console and in the admin API', async () => {
+  const prefix = uniqueName('share');
+  for (const [name, used] of [
+    ['low', 1],
+    ['full', 9],
+  ] as const) {
+    await fixture.admin(`PUT /admin/v1/tenants/${prefix}-${name}`, { plan: 'free' });
+    await fixture.spend(`${prefix}-${name}`, used);
+  }
+  const { text } = await get(fixture, `/operator/tenants?search=${prefix}&sort=share`, operator);
+  expect(rowsOf(text, 'Tenants').map(([name]) => name)).toEqual([`${prefix}-full`, `${prefix}-low`]);
+  const { body } = await fixture.admin(`GET /admin/v1/tenants?search=${prefix}&sort=share`);
+  const [first] = body['tenants'] as { tenant_id: string; fullest_limit: { used: number } }[];
+  expect(first).toMatchObject({ tenant_id: `${prefix}-full`, fullest_limit: { used: 9 } });
 });

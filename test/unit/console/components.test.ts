@@ -4,6 +4,7 @@ import { chart } from '../../../services/console/components/chart.ts';
 import { field, formError } from '../../../services/console/components/form.ts';
 import { html } from '../../../services/console/components/html.ts';
 import { addressOf, linkWith } from '../../../services/console/components/links.ts';
+import { sortNames, sortRows, sortingOf } from '../../../services/console/components/sorting.ts';
 import { csvOf, table } from '../../../services/console/components/table.ts';
 import type { Column, TableOptions } from '../../../services/console/components/table.ts';
 
@@ -41,6 +42,25 @@ describe('table', () => {
     expect(markup).toMatch(/aria-sort="descending"[^]*↓/);
     expect(markup).toContain('/list?user=ada+%26+co&amp;sort=size&amp;order=asc');
     expect(markup).toContain('/list?user=ada+%26+co&amp;sort=name&amp;order=desc');
+  });
+
+  test('rows are ordered by the column of the address; rows without a value are last', () => {
+    const valued: readonly Column<Row>[] = columns.map((column) => ({
+      ...column,
+      value: ({ name, size }: Row) => (column.sort === 'name' ? name : size === 1 ? null : size),
+    }));
+    const some = [...rows, { name: 'c', size: 3 }];
+    const order = (query: Record<string, string>): string => {
+      const sorted = sortingOf(query, sortNames(valued), { by: 'name', descending: false });
+      return sortRows(some, valued, sorted)
+        .map(({ name }) => name)
+        .join('');
+    };
+    expect(order({})).toBe('abc');
+    expect(order({ sort: 'name' })).toBe('cba');
+    expect(order({ sort: 'size' })).toBe('cba');
+    expect(order({ sort: 'size', order: 'asc' })).toBe('bca');
+    expect(order({ sort: 'none' })).toBe('abc');
   });
 
   test('pages link to the next and the previous rows', () => {

@@ -1,14 +1,14 @@
-import { boostPhase } from '../../shared/domain/boost.ts';
-import { block, unblock } from '../../shared/tenants/block.ts';
-import { addBoost, endBoost } from '../../shared/tenants/boosts.ts';
-import type { TenantRecords } from '../../shared/tenants/records.ts';
-import type { Resets } from '../../shared/tenants/reset.ts';
-import { tenantStatus } from '../../shared/tenants/status.ts';
-import type { StatusSources } from '../../shared/tenants/status.ts';
-import { asDocument, sendOutcome } from './answer.ts';
-import type { AdminApp } from './answer.ts';
-import { actorOf } from './authenticate.ts';
-import { operations } from './operations.ts';
+import { boostPhase } from '../../../shared/domain/boost.ts';
+import { block, unblock } from '../../../shared/tenants/block.ts';
+import { addBoost, endBoost } from '../../../shared/tenants/boosts.ts';
+import type { TenantRecords } from '../../../shared/tenants/records.ts';
+import type { Resets } from '../../../shared/tenants/reset.ts';
+import { tenantStatus } from '../../../shared/tenants/status.ts';
+import type { StatusSources } from '../../../shared/tenants/status.ts';
+import { asDocument, sendOutcome } from '../answer.ts';
+import type { AdminApp } from '../answer.ts';
+import { actorOf } from '../authenticate.ts';
+import { operations } from '../operations.ts';
 
 export interface ControlOptions extends StatusSources {
   readonly records: TenantRecords;

@@ -1,49 +1,27 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { jsonMoney } from '../../shared/domain/money.ts';
-import type { Policy } from '../../shared/domain/policy.ts';
-import type { TenantRecord } from '../../shared/domain/tenant.ts';
-import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
-import { sendProblem } from '../../shared/runtime/http/problem.ts';
-import type { StoreReads } from '../../shared/runtime/store-reads.ts';
-import type { Clock } from '../../shared/runtime/time/clock.ts';
-import { limitsOfTenant } from '../../shared/tenants/limits.ts';
-import { listTenants, readUseToday } from '../../shared/tenants/list.ts';
-import type { ListedTenant } from '../../shared/tenants/list.ts';
-import { rejection } from '../../shared/tenants/outcome.ts';
-import type { TenantRecords } from '../../shared/tenants/records.ts';
-import { patchSettings, replaceSettings } from '../../shared/tenants/settings.ts';
-import type { UsageReader } from '../../shared/tenants/usage-reader.ts';
-import { asDocument, sendOutcome } from './answer.ts';
-import type { AdminApp } from './answer.ts';
-import { actorOf } from './authenticate.ts';
-import { operations } from './operations.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { sendProblem } from '../../../shared/runtime/http/problem.ts';
+import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import { rejection } from '../../../shared/tenants/outcome.ts';
+import type { TenantRecords } from '../../../shared/tenants/records.ts';
+import { patchSettings, replaceSettings } from '../../../shared/tenants/settings.ts';
+import { asDocument, sendOutcome } from '../answer.ts';
+import type { AdminApp } from '../answer.ts';
+import { actorOf } from '../authenticate.ts';
+import { operations } from '../operations.ts';
+import { registerTenantList } from './tenant-list.ts';
+import type { TenantListOptions } from './tenant-list.ts';
 
-export interface TenantOptions {
-  readonly directory: Pick<TenantDirectory, 'all' | 'get'>;
+export interface TenantOptions extends TenantListOptions {
   readonly records: TenantRecords;
-  readonly policy: () => Policy;
-  readonly usage: UsageReader;
-  readonly reads: StoreReads;
-  readonly clock: Clock;
 }
 
 /** Lists, reads, writes and deletes tenants. */
 export function registerTenants(app: AdminApp, options: TenantOptions): void {
-  const { directory, records, policy, clock, usage } = options;
+  const { directory, records, clock, usage } = options;
 
-  app.get('/admin/v1/tenants', { schema: operations.listTenants }, async (request) => {
-    const { search = '', plan = '', offset = 0, limit = 50 } = request.query;
-    const use = await readUseToday(options);
-    const all = listTenants([...directory.all()], use, policy(), { search, plan }, clock.now());
-    return {
-      tenants: all.slice(offset, offset + limit).map(jsonTenant),
-      total: all.length,
-      offset,
-      limit,
-      usage_known: use !== null,
-    };
-  });
+  registerTenantList(app, options);
 
   app.get('/admin/v1/tenants/:id', { schema: operations.getTenant }, async (request, reply) => {
     const { id } = request.params;
@@ -79,12 +57,6 @@ export function registerTenants(app: AdminApp, options: TenantOptions): void {
       return sendProblem(reply, 404, 'No such record', 'This tenant has no record to delete.');
     return reply.code(204).send();
   });
-}
-
-/** The response with its money as JSON, because `JSON.stringify` throws for a bigint. */
-function jsonTenant(tenant: ListedTenant): object {
-  const { cost_today: cost } = tenant;
-  return { ...tenant, cost_today: cost === null ? null : jsonMoney(cost) };
 }
 
 /** The tenant's plan, and its limits after overrides and boosts. */
