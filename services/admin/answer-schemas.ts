@@ -150,11 +150,27 @@ export const boostsAnswer = answer({
 
 const expired = Type.Boolean();
 export const keysAnswer = answer({
-  api_keys: Type.Array(answer({ ...apiKeySchema.properties, expired })),
+  api_keys: Type.Array(
+    answer({
+      ...apiKeySchema.properties,
+      expired,
+      last_used_at: Type.Unsafe<string | null>({
+        ...timeOrNull,
+        description: 'Latest recorded request with the key; null: none, or not known.',
+      }),
+    }),
+  ),
+  last_use_known: Type.Boolean({ description: 'False when ClickHouse did not answer.' }),
 });
 export const newKeyAnswer = answer({
   api_key: Type.String({ description: 'The key. Only its hash is kept.' }),
   ...apiKeySchema.properties,
+});
+
+export const rolledKeyAnswer = answer({
+  api_key: Type.String({ description: 'The successor. Only its hash is kept.' }),
+  ...apiKeySchema.properties,
+  replaced: answer(apiKeySchema.properties, 'The old key, with its end.'),
 });
 
 export const linkAnswer = answer({

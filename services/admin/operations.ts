@@ -4,6 +4,7 @@ import { patchOf, settings } from '../../shared/tenants/record/schema.ts';
 import * as answers from './answer-schemas.ts';
 import {
   ApiKeyBody,
+  RollBody,
   AuditQuery,
   BlockBody,
   BoostBody,
@@ -175,7 +176,7 @@ export const operations = {
   listApiKeys: {
     operationId: 'listApiKeys',
     tags: ['Credentials'],
-    summary: 'List API keys of a tenant, by their hashes',
+    summary: 'List API keys of a tenant, by their hashes, with their last use',
     params: TenantParams,
     response: { 200: answers.keysAnswer as object },
   },
@@ -189,10 +190,20 @@ export const operations = {
     response: { 201: answers.newKeyAnswer as object },
     problems: [409, 422],
   },
+  rollApiKey: {
+    operationId: 'rollApiKey',
+    tags: ['Credentials'],
+    summary: 'Replace an API key by a successor of the same name and scope; shown once',
+    params: Type.Object({ id, hashPrefix: Type.String({ minLength: 1, maxLength: 64 }) }),
+    body: RollBody,
+    requestHeaders: actor,
+    response: { 201: answers.rolledKeyAnswer as object },
+    problems: [409, 422],
+  },
   deleteApiKey: {
     operationId: 'deleteApiKey',
     tags: ['Credentials'],
-    summary: 'Delete an API key by the first digits of its SHA-256',
+    summary: 'Revoke an API key at once, by the first digits of its SHA-256',
     params: Type.Object({ id, hashPrefix: Type.String({ minLength: 1, maxLength: 64 }) }),
     requestHeaders: actor,
     response: { 204: noBody },

@@ -87,9 +87,30 @@ export const BoostBody = Type.Object(
   },
 );
 
-export const ApiKeyBody = Type.Object(
-  { name: apiKeySchema.properties.name, expires_at: apiKeySchema.properties.expires_at },
-  { additionalProperties: false, examples: [{ name: 'build server', expires_at: '2099-01-31T12:00:00Z' }] },
+export const ApiKeyBody = closed(
+  Type.Object(
+    {
+      name: apiKeySchema.properties.name,
+      expires_at: apiKeySchema.properties.expires_at,
+      scope: apiKeySchema.properties.scope,
+    },
+    {
+      examples: [
+        { name: 'build server', expires_at: '2099-01-31T12:00:00Z' },
+        { name: 'reports', scope: { permissions: ['requests', 'usage'], routes: ['GET /v1/**'] } },
+      ],
+    },
+  ),
+);
+
+export const RollBody = Type.Object(
+  {
+    overlap: Type.String({
+      pattern: `^0s$|${spanPattern}`,
+      description: 'How long the old key stays valid, e.g. 24h; 0s ends it at once. At most 30d.',
+    }),
+  },
+  { additionalProperties: false, examples: [{ overlap: '24h' }] },
 );
 
 export const ResetAllBody = Type.Object(

@@ -10,6 +10,7 @@ import { printableAnswer, printableJson, printableLines } from './printable.ts';
 import type { Installation } from './installation.ts';
 import { auditCommands } from './commands/audit.ts';
 import { deadLetterCommands } from './commands/dead-letters.ts';
+import { keysCommand } from './commands/keys.ts';
 import { policyCommands } from './commands/policy.ts';
 import { settingsCommand } from './commands/settings.ts';
 import { portalCommands } from './commands/portal.ts';
@@ -26,6 +27,7 @@ const commands: readonly Command[] = [
   settingsCommand,
   ...tenantControls,
   ...requestCommands,
+  keysCommand,
   ...portalCommands,
   ...deadLetterCommands,
   reservationsCommand,

@@ -11,11 +11,11 @@ export const outcomes: readonly Outcome[] = ['allowed', 'limited', 'bypassed', '
 /**
  * Why a request was refused. `limit`: it exceeded a limit. `blocked`: an operator has blocked the tenant.
  * `unauthenticated`: it has no valid credential. `cost_too_high`: it costs more units than a limit can ever grant.
- * `invalid`: its cost is not a positive number. `unavailable`: Redis did not answer, and the application does not serve
+ * `out_of_scope`: its API key may not send it. `invalid`: its cost is not a positive number. `unavailable`: Redis did not answer, and the application does not serve
  * requests that are decided without it.
  */
 export type RefusalReason =
-  'limit' | 'blocked' | 'unauthenticated' | 'cost_too_high' | 'invalid' | 'unavailable';
+  'limit' | 'blocked' | 'unauthenticated' | 'out_of_scope' | 'cost_too_high' | 'invalid' | 'unavailable';
 
 export interface Decision {
   /** UUIDv7 of the decision. The usage event has the same id, so that a refused request can be found by it. */

@@ -1,4 +1,6 @@
 import type { Attributes } from './limit.ts';
+import type { Target } from './request/target.ts';
+import type { KeyScope } from './tenant.ts';
 import { anonymousTenant } from './usage-event.ts';
 
 /** The verified caller of a request. An anonymous caller has the `tenantId` null and is limited by address. */
@@ -25,6 +27,15 @@ export interface Identity {
 export interface IdentityKey {
   /** See `apiKeyId`. */
   readonly id: string;
+  /** Null: the key may do everything. */
+  readonly scope: RequestScope | null;
+}
+
+/** The scope of a key in the form that decisions use. */
+export interface RequestScope {
+  readonly stated: KeyScope;
+  /** Whether the key may send this request: in whichever way servers read its target, the scope must allow it. */
+  allowsRequest(method: string, target: Target): boolean;
 }
 
 /** Longest tenant or user id, in UTF-16 code units. A longer id is rejected, never truncated. */

@@ -53,6 +53,22 @@ export interface NotificationSettings {
   readonly emails?: readonly string[];
 }
 
+/**
+ * What an API key can be allowed to do. `requests`: call the API, check requests, reserve and hold sessions. `usage`:
+ * read usage, limits and decisions, and open the portal. `events`: publish usage events. `manage`: change settings and
+ * keys in the portal.
+ */
+export const keyPermissions = ['requests', 'usage', 'events', 'manage'] as const;
+
+export type KeyPermission = (typeof keyPermissions)[number];
+
+/** What an API key may do. Names that this version does not have grant nothing. */
+export interface KeyScope {
+  readonly permissions: readonly string[];
+  /** Patterns such as `GET /v1/**`, as in the policy: the only requests of the permission `requests`; absent: all. */
+  readonly routes?: readonly string[];
+}
+
 /** An API key, of which only the hash is stored. Times are ISO 8601. */
 export interface ApiKey {
   /** Lower-case hex SHA-256 of the key. */
@@ -62,6 +78,8 @@ export interface ApiKey {
   readonly created_at?: string;
   /** Time from which requests with the key are refused; absent: the key never expires. */
   readonly expires_at?: string;
+  /** Absent: the key may do everything. */
+  readonly scope?: KeyScope;
 }
 
 /** A change of the record by an operator or by the tenant. */
@@ -130,6 +148,7 @@ export interface TenantRecord {
  */
 export interface KeyHolder {
   readonly record: TenantRecord;
+  readonly key: ApiKey;
   readonly expiresAtMs: number;
 }
 
@@ -142,6 +161,20 @@ export function apiKeyId(sha256: string): string {
 }
 
 export const apiKeyIdLength = 12;
+
+/** Whether a key of this scope has the permission. Null or undefined: the scope of a key that may do everything. */
+export function isPermitted(scope: KeyScope | null | undefined, permission: KeyPermission): boolean {
+  return scope?.permissions.includes(permission) ?? true;
+}
+
+/** The scope in words: `requests (GET /v1/**), usage`. */
+export function scopeText(scope: KeyScope | null | undefined): string {
+  if (scope === null || scope === undefined) return 'everything';
+  const { permissions, routes } = scope;
+  return permissions
+    .map((name) => (name === 'requests' && routes !== undefined ? `${name} (${routes.join(', ')})` : name))
+    .join(', ');
+}
 
 /** All API keys of a tenant, including expired keys, without duplicates. */
 export function apiKeysOf({ api_keys: keys = [], api_keys_sha256: hashes = [] }: TenantRecord): ApiKey[] {

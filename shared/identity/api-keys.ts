@@ -4,6 +4,7 @@ import { apiKeyId } from '../domain/tenant.ts';
 import type { KeyHolder } from '../domain/tenant.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import type { CallerReading, CredentialRejection, RefusedReading } from './credential-reading.ts';
+import { compileScope } from './key-scope.ts';
 import { badCredential, undecidedCredential } from './credential-reading.ts';
 
 /** Prefix of every API key. */
@@ -60,9 +61,10 @@ export function createApiKeys(directory: KeyDirectory, clock: Clock): ApiKeys {
   }
 }
 
-function readingOf({ record, expiresAtMs }: KeyHolder, digest: string): CallerReading {
+function readingOf({ record, key, expiresAtMs }: KeyHolder, digest: string): CallerReading {
   const claims = { tenantId: record.tenant_id, userId: null, plan: null, attributes: { key: digest } };
-  const apiKey = { id: apiKeyId(digest) };
+  const { scope } = key;
+  const apiKey = { id: apiKeyId(digest), scope: scope === undefined ? null : compileScope(scope) };
   return { kind: 'caller', method: 'api_key', claims, apiKey, untilMs: expiresAtMs };
 }
 

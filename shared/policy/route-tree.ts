@@ -2,18 +2,18 @@ import type { Policy, Route } from '../domain/policy.ts';
 import type { Segments } from '../domain/request/target.ts';
 import { parsePattern } from './file/routes/pattern.ts';
 
-interface Node {
-  readonly literals: Map<string, Node>;
-  any: Node | null;
+interface Node<Item> {
+  readonly literals: Map<string, Node<Item>>;
+  any: Node<Item> | null;
   /** Routes whose pattern ends at this node, by method. */
-  readonly ends: Map<string, Route>;
+  readonly ends: Map<string, Item>;
   /** Routes whose pattern ends at this node with `**`, by method. */
-  readonly rest: Map<string, Route>;
+  readonly rest: Map<string, Item>;
 }
 
-/** The routes of a policy, arranged for the search by segments. */
-export interface Routes {
-  readonly root: Node;
+/** The routes of a policy, or other patterns, arranged for the search by segments. */
+export interface Routes<Item = Route> {
+  readonly root: Node<Item>;
   /** Whether literals and segments are compared in lower case. */
   readonly foldCase: boolean;
 }
@@ -38,7 +38,11 @@ export function routesOf(policy: Policy): PolicyRoutes {
 }
 
 /** The most specific route that matches the segments and the method; for HEAD also as GET. Null if none does. */
-export function routeIn({ root, foldCase }: Routes, segments: Segments, method: string): Route | null {
+export function routeIn<Item>(
+  { root, foldCase }: Routes<Item>,
+  segments: Segments,
+  method: string,
+): Item | null {
   const compared = foldCase ? segments.map((segment) => segment.toLowerCase()) : segments;
   return find(root, compared, 0, method) ?? (method === 'HEAD' ? find(root, compared, 0, 'GET') : null);
 }
@@ -54,9 +58,19 @@ function compileRoutes({ routes, requests }: Policy): PolicyRoutes {
   };
 }
 
+/** Patterns that are no routes of a policy, compared with their letter case. Invalid patterns match no request. */
+export function compilePatterns<Item extends HasPattern>(patterns: readonly Item[]): Routes<Item> {
+  return { root: treeOf(patterns, false).root, foldCase: false };
+}
+
+type HasPattern = Pick<Route, 'match'>;
+
 /** `distinct` is false if two routes have the same pattern. */
-function treeOf(routes: readonly Route[], foldCase: boolean): { root: Node; distinct: boolean } {
-  const root = emptyNode();
+function treeOf<Item extends HasPattern>(
+  routes: readonly Item[],
+  foldCase: boolean,
+): { root: Node<Item>; distinct: boolean } {
+  const root = emptyNode<Item>();
   let distinct = true;
   for (const route of routes) {
     const pattern = parsePattern(route.match);
@@ -75,12 +89,12 @@ function treeOf(routes: readonly Route[], foldCase: boolean): { root: Node; dist
   return { root, distinct };
 }
 
-function emptyNode(): Node {
+function emptyNode<Item>(): Node<Item> {
   return { literals: new Map(), any: null, ends: new Map(), rest: new Map() };
 }
 
-function added(literals: Map<string, Node>, segment: string): Node {
-  const node = emptyNode();
+function added<Item>(literals: Map<string, Node<Item>>, segment: string): Node<Item> {
+  const node = emptyNode<Item>();
   literals.set(segment, node);
   return node;
 }
@@ -89,7 +103,7 @@ function added(literals: Map<string, Node>, segment: string): Node {
  * Depth-first search that tries the most specific branch first. If a branch has no route for the method, the search
  * continues with the next branch.
  */
-function find(node: Node, segments: Segments, depth: number, method: string): Route | null {
+function find<Item>(node: Node<Item>, segments: Segments, depth: number, method: string): Item | null {
   const segment = segments[depth];
   if (segment === undefined) {
     const end = node.ends.get(method) ?? node.ends.get('*');

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { apiKeysOf, keyEndMs } from '../domain/tenant.ts';
-import type { ApiKey, TenantRecord } from '../domain/tenant.ts';
+import { apiKeyId, apiKeysOf, keyEndMs, keyPermissions, scopeText } from '../domain/tenant.ts';
+import type { ApiKey, KeyScope, TenantRecord } from '../domain/tenant.ts';
 import { instantExample, readInstant } from '../domain/time/instant.ts';
 import { formatTime } from '../domain/time/format-time.ts';
 import { apiKeyPrefix, hashApiKey } from '../identity/api-keys.ts';
+import { parsePattern } from '../policy/file/routes/pattern.ts';
 import { rejection, success } from './outcome.ts';
-import type { Outcome } from './outcome.ts';
+import type { ChangeRejection, Outcome } from './outcome.ts';
 import { apiKeysMax } from './record/schema.ts';
 import type { Edit } from './records.ts';
 
@@ -26,7 +27,12 @@ export interface KeyRequest {
   readonly name?: string;
   /** RFC 3339; absent: the key never expires. */
   readonly expires_at?: string;
+  /** Absent: the key may do everything. */
+  readonly scope?: KeyScope;
 }
+
+/** Longest time for which a key stays valid after it was rolled. */
+export const overlapMsMax = 30 * 86_400_000;
 
 export function newKey(): NewKey {
   const key = `${apiKeyPrefix}${randomBytes(24).toString('base64url')}`;
@@ -34,14 +40,14 @@ export function newKey(): NewKey {
 }
 
 /**
- * Adds a key. A key with a name or an expiry is added to `api_keys`; other keys are added to `api_keys_sha256`, which
- * gateways of earlier versions also read. If the record has the maximum of keys, the key that expired first is
+ * Adds a key. A key with a name, an expiry or a scope is added to `api_keys`; other keys are added to `api_keys_sha256`,
+ * which gateways of earlier versions also read. If the record has the maximum of keys, the key that expired first is
  * removed.
  */
 export function addKey(
   record: TenantRecord,
   sha256: string,
-  { name, expires_at: end }: KeyRequest,
+  { name, expires_at: end, scope }: KeyRequest,
   nowMs: number,
 ): Outcome<Edit> {
   const endMs = end === undefined ? Infinity : readInstant(end);
@@ -53,27 +59,103 @@ export function addKey(
       'expires_at',
     );
   if (endMs <= nowMs) return rejection(422, 'Key not created', 'expires_at is already past.', 'expires_at');
+  const wrongScope = scope === undefined ? null : violationOfScope(scope);
+  if (wrongScope !== null) return rejection(422, 'Key not created', wrongScope, 'scope');
   const kept = withRoom(record, nowMs);
-  if (kept === null)
-    return rejection(409, 'Key not created', `This tenant already has ${apiKeysMax} keys; delete one first.`);
-  const described = name !== undefined || end !== undefined;
+  if (kept === null) return noRoom('Key not created');
+  const described = name !== undefined || end !== undefined || scope !== undefined;
   const apiKey: ApiKey = {
     sha256,
     ...(name === undefined ? {} : { name }),
     created_at: new Date(nowMs).toISOString(),
     ...(end === undefined ? {} : { expires_at: new Date(endMs).toISOString() }),
+    ...(scope === undefined ? {} : { scope }),
   };
   const until = apiKey.expires_at === undefined ? '' : `, valid until ${formatTime(apiKey.expires_at)}`;
+  const may = scope === undefined ? '' : `, scope ${scopeText(scope)}`;
   return success({
     record: described
       ? { ...kept, api_keys: [...(kept.api_keys ?? []), apiKey] }
       : { ...kept, api_keys_sha256: [...(kept.api_keys_sha256 ?? []), sha256] },
     action: 'api-key',
-    detail: `API key ${sha256.slice(0, 12)}…${name === undefined ? '' : ` “${name}”`} created${until}`,
+    detail: `API key ${describe(apiKey)} created${until}${may}`,
   });
 }
 
+/** The part of a roll that the caller decides. */
+export interface Roll {
+  /** SHA-256 of the successor. */
+  readonly sha256: string;
+  /** How long the old key stays valid. 0: it ends at once. */
+  readonly overlapMs: number;
+}
+
+/**
+ * Replaces a key by a successor of the same name and scope. The old key stays in the record with an end, after which it
+ * is refused and the portal sessions that it opened have ended. A key with an end has a successor that is valid for as
+ * long as the key was when it was created.
+ */
+export function rollKey(
+  record: TenantRecord,
+  hashPrefix: string,
+  { sha256, overlapMs }: Roll,
+  nowMs: number,
+): Outcome<Edit> {
+  const found = findKey(record, hashPrefix);
+  if (!found.ok) return found;
+  const old = found.value;
+  if (isExpired(old, nowMs))
+    return rejection(409, 'Key not rolled', 'This key has ended; create a new one instead.');
+  if (!(overlapMs >= 0 && overlapMs <= overlapMsMax))
+    return rejection(422, 'Key not rolled', 'The overlap is at most 30 days.', 'overlap');
+  const kept = withRoom(record, nowMs);
+  if (kept === null) return noRoom('Key not rolled');
+  const endMs = Math.min(keyEndMs(old), nowMs + overlapMs);
+  const ending: ApiKey = { ...old, expires_at: new Date(endMs).toISOString() };
+  const successorEndMs = endOfSuccessor(old, nowMs);
+  const { name, scope } = old;
+  const successor: ApiKey = {
+    sha256,
+    ...(name === undefined ? {} : { name }),
+    created_at: new Date(nowMs).toISOString(),
+    ...(successorEndMs === Infinity ? {} : { expires_at: new Date(successorEndMs).toISOString() }),
+    ...(scope === undefined ? {} : { scope }),
+  };
+  return success({
+    record: withEnd(kept, ending, successor),
+    action: 'api-key-roll',
+    detail: `API key ${describe(old)} replaced by ${describe(successor)}; it ends at ${formatTime(endMs)}`,
+  });
+}
+
+/**
+ * Why a caller with the scope `own` may not create a key with the scope `wanted`; null if it may. Without this rule, a
+ * key could create another one that may do more than itself.
+ */
+export function violationOfGrant(wanted: KeyScope | undefined, own: KeyScope | null): string | null {
+  if (own === null) return null;
+  if (wanted === undefined) return `Your own key may do ${scopeText(own)} only: choose a scope within that.`;
+  const missing = wanted.permissions.filter((name) => !own.permissions.includes(name));
+  if (missing.length > 0) return `Your own key does not have the permission ${missing.join(', ')}.`;
+  if (own.routes === undefined || !wanted.permissions.includes('requests')) return null;
+  const further = wanted.routes?.filter((route) => own.routes?.includes(route) === false);
+  return further?.length === 0
+    ? null
+    : `Your own key may send ${own.routes.join(', ')} only: name these routes.`;
+}
+
 export function removeKey(record: TenantRecord, hashPrefix: string): Outcome<Edit> {
+  const found = findKey(record, hashPrefix);
+  if (!found.ok) return found;
+  return success({
+    record: withoutKey(record, found.value.sha256),
+    action: 'api-key-delete',
+    detail: `API key ${describe(found.value)} deleted`,
+  });
+}
+
+/** The key of the tenant whose hash begins with these digits. */
+export function findKey(record: TenantRecord, hashPrefix: string): Outcome<ApiKey> {
   const prefix = hashPrefix.toLowerCase();
   if (!/^[0-9a-f]+$/.test(prefix) || prefix.length < hashPrefixLengthMin)
     return rejection(
@@ -87,11 +169,49 @@ export function removeKey(record: TenantRecord, hashPrefix: string): Outcome<Edi
     return rejection(404, 'No such key', `No key of this tenant begins with ${prefix}.`);
   if (matching.length > 1)
     return rejection(409, 'Which key?', `Several keys begin with ${prefix}; give more digits.`);
-  return success({
-    record: withoutKey(record, found.sha256),
-    action: 'api-key-delete',
-    detail: `API key ${prefix.slice(0, 12)}… deleted`,
-  });
+  return success(found);
+}
+
+function violationOfScope({ permissions, routes }: KeyScope): string | null {
+  const known: readonly string[] = keyPermissions;
+  const unknown = permissions.find((name) => !known.includes(name));
+  if (unknown !== undefined || permissions.length === 0)
+    return `A scope has one or more of the permissions ${known.join(', ')}.`;
+  if (routes !== undefined && !permissions.includes('requests'))
+    return 'Routes narrow the permission requests, which this scope does not have.';
+  for (const route of routes ?? []) {
+    const pattern = parsePattern(route);
+    if (typeof pattern === 'string') return `The route “${route}” ${pattern}.`;
+  }
+  return null;
+}
+
+/** The record with the end of one key, and with another key after it. */
+function withEnd(record: TenantRecord, ending: ApiKey, successor: ApiKey): TenantRecord {
+  const { api_keys: keys = [], api_keys_sha256: hashes = [] } = record;
+  const isDescribed = keys.some(({ sha256 }) => sha256 === ending.sha256);
+  return {
+    ...record,
+    api_keys_sha256: hashes.filter((hash) => hash !== ending.sha256),
+    api_keys: isDescribed
+      ? [...keys.map((key) => (key.sha256 === ending.sha256 ? ending : key)), successor]
+      : [...keys, ending, successor],
+  };
+}
+
+/** Unix milliseconds; Infinity: the successor never expires. */
+function endOfSuccessor(old: ApiKey, nowMs: number): number {
+  const createdMs = old.created_at === undefined ? null : readInstant(old.created_at);
+  const endMs = keyEndMs(old);
+  return createdMs === null ? endMs : nowMs + (endMs - createdMs);
+}
+
+function describe({ sha256, name }: ApiKey): string {
+  return `${apiKeyId(sha256)}…${name === undefined ? '' : ` “${name}”`}`;
+}
+
+function noRoom(title: string): ChangeRejection {
+  return rejection(409, title, `This tenant already has ${apiKeysMax} keys; delete one first.`);
 }
 
 export function isExpired(key: ApiKey, nowMs: number): boolean {

@@ -54,7 +54,7 @@ const notRead = rejection(
 /** Actions of the changes that users of the API and the console make. */
 const changeActions = [
   ...['put', 'patch', 'delete', 'reset', 'block', 'unblock'],
-  ...['boost', 'boost-end', 'api-key', 'api-key-delete'],
+  ...['boost', 'boost-end', 'api-key', 'api-key-roll', 'api-key-delete', 'notifications'],
   ...['limit-request', 'limit-request-withdraw', 'limit-request-approve', 'limit-request-decline'],
 ];
 

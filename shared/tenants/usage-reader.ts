@@ -18,6 +18,7 @@ import { periodTotals } from '../clickhouse/queries/period-totals.ts';
 import type { TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
 import { served } from '../clickhouse/queries/predicates.ts';
 import { levelRange } from '../clickhouse/queries/usage-levels.ts';
+import { keyUses } from '../clickhouse/queries/portal/key-uses.ts';
 import { recentCallers } from '../clickhouse/queries/portal/recent-callers.ts';
 import type { RecentCaller } from '../clickhouse/queries/portal/recent-callers.ts';
 import { spendBy, tenantSpend } from '../clickhouse/queries/spend/spend.ts';
@@ -125,6 +126,8 @@ export interface UsageReader {
   history(tenantId: string, query: HistoryQuery): Promise<readonly HistoryRow[]>;
   /** Callers of the tenant since `sinceMs`, most requests first. */
   callers(tenantId: string, sinceMs: number, countMax: number): Promise<readonly RecentCaller[]>;
+  /** Times of the latest request with each API key of the tenant, by the id of the key. */
+  keyUses(tenantId: string): Promise<ReadonlyMap<string, string>>;
   /** Amounts of the tenant's open reservations, by quantity, in its own unit. */
   reserved(tenantId: string, nowMs: number): Promise<ExactAmounts>;
   /** Time up to which recorded usage is complete, ISO 8601; null before the first event. */
@@ -182,6 +185,7 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     counterContent: (tenantId, query, callsMax) => counterContent(clickhouse, tenantId, query, callsMax),
     history: (tenantId, query) => usageHistory(clickhouse, tenantId, query),
     callers: (tenantId, sinceMs, countMax) => recentCallers(clickhouse, tenantId, sinceMs, countMax),
+    keyUses: (tenantId) => keyUses(clickhouse, tenantId),
     reserved: (tenantId, nowMs) => reservedAmounts(clickhouse, tenantId, nowMs - reservedSpanMs),
     completeThrough: () => completeThrough(clickhouse),
   };

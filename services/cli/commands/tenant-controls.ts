@@ -76,47 +76,7 @@ export const tenantControls: readonly Command[] = [
       return { data: { tenant_id: id, blocked: false }, text: `Lifted the block of ${id}.` };
     },
   },
-  {
-    name: 'api-key',
-    synopsis: 'ID [--for 90d] [--name TEXT]',
-    summary: 'Create an API key. It is shown once.',
-    operands: [1, 1],
-    flags: {
-      for: { type: 'string', help: 'Validity: 30m, 12h, 90d (default: until deleted).' },
-      name: { type: 'string', help: 'What the key is for.' },
-    },
-    example: 'api-key acme --for 90d --name "CI"',
-    run: createKey,
-  },
-  {
-    name: 'api-key-delete',
-    synopsis: 'ID HASH',
-    summary: 'Delete an API key, named by the first digits of its hash.',
-    operands: [2, 2],
-    async run(invocation) {
-      const [id, hash] = [operand(invocation, 0), operand(invocation, 1)];
-      await invocation.call('DELETE', `${pathOf(id)}/api-keys/${encodeURIComponent(hash)}`);
-      return { data: { tenant_id: id, deleted: hash }, text: `Deleted key ${hash} of ${id}.` };
-    },
-  },
 ];
-
-async function createKey(invocation: Invocation): Promise<Report> {
-  const span = optional(invocation, 'for');
-  const name = optional(invocation, 'name');
-  const body = {
-    ...(name === undefined ? {} : { name }),
-    ...(span === undefined ? {} : { expires_at: endAfter(span, invocation.nowMs) }),
-  };
-  const data = await invocation.call<{ api_key: string; sha256: string; expires_at?: string }>(
-    'POST',
-    `${pathOf(operand(invocation, 0))}/api-keys`,
-    body,
-  );
-  const until = data.expires_at === undefined ? '' : ` It is valid until ${data.expires_at}.`;
-  const kept = `Only its hash is kept (${data.sha256.slice(0, 12)}…): copy it now.`;
-  return { data, text: `${data.api_key}\n${kept}${until}` };
-}
 
 async function resetOne(invocation: Invocation): Promise<Report> {
   const id = operand(invocation, 0);

@@ -51,14 +51,6 @@ interface StatusAnswer {
   }[];
 }
 
-interface ListedKey {
-  readonly sha256: string;
-  readonly name?: string;
-  readonly created_at?: string;
-  readonly expires_at?: string;
-  readonly expired: boolean;
-}
-
 /** Commands that only read. */
 export const tenantCommands: readonly Command[] = [
   {
@@ -99,28 +91,6 @@ export const tenantCommands: readonly Command[] = [
     async run(invocation) {
       const answer = await invocation.call<StatusAnswer>('GET', `${pathOf(operand(invocation, 0))}/status`);
       return { data: answer, text: statusText(answer) };
-    },
-  },
-  {
-    name: 'api-keys',
-    synopsis: 'ID',
-    summary: "List a tenant's API keys, by their hashes.",
-    operands: [1, 1],
-    async run(invocation) {
-      const data = await invocation.call<{ api_keys: readonly ListedKey[] }>(
-        'GET',
-        `${pathOf(operand(invocation, 0))}/api-keys`,
-      );
-      const rows = data.api_keys.map((key) => [
-        key.sha256.slice(0, 12),
-        key.name ?? '',
-        key.created_at ?? '',
-        key.expires_at === undefined ? 'never' : `${key.expires_at}${key.expired ? ' (expired)' : ''}`,
-      ]);
-      return {
-        data,
-        text: rows.length === 0 ? 'None.' : table(['HASH', 'NAME', 'CREATED', 'EXPIRES'], rows),
-      };
     },
   },
 ];

@@ -17,6 +17,7 @@ import {
   blockedVerdict,
   credentialRejectedVerdict,
   invalidVerdict,
+  scopeRejectedVerdict,
   unavailableVerdict,
 } from './rejections.ts';
 import type { Verdict } from './verdict.ts';
@@ -32,12 +33,14 @@ type OnVerdict = (verdict: Verdict) => void;
  * 3. A request from a service passes; no limit applies to it.
  * 4. An invalid credential is refused.
  * 5. A blocked tenant is refused.
- * 6. A request of an exempt route or address passes. Preflights and calls of the API listener are not exempt: their
+ * 6. A request outside the scope of its API key is refused. The scope does not apply to calls of the API listener that
+ *    are no decision about a request; the listener checks it for those.
+ * 7. A request of an exempt route or address passes. Preflights and calls of the API listener are not exempt: their
  *    limits are in `request.applicable`.
- * 7. The limits decide. If the request needs a permit, the concurrent limits decide first, then the limits that count
+ * 8. The limits decide. If the request needs a permit, the concurrent limits decide first, then the limits that count
  *    units. A request that must not be decided without Redis is refused if Redis does not answer.
  *
- * Rules 2, 4 and 5 read the limits without charging them, so that the response can state them.
+ * Rules 2, 4, 5 and 6 read the limits without charging them, so that the response can state them.
  *
  * `onVerdict` is called once, possibly before this function returns, and must not throw. The whole path to Redis uses
  * callbacks, because a promise for each step would cost more time than the decision.
@@ -69,9 +72,17 @@ export function decide(
   }
   const block = blockOf(inputs.record, inputs.atMs);
   if (block !== null) readLimits(inputs, (result) => onVerdict(blockedVerdict(inputs, result, block)));
+  else if (!isInScope(inputs))
+    readLimits(inputs, (result) => onVerdict(scopeRejectedVerdict(inputs, result)));
   else if (passesExempt(policy, inputs)) onVerdict(bypassedVerdict({ ...inputs, units: 0 }));
   else if (request.hold) acquirePermit(inputs, onVerdict);
   else checkLimits(inputs, request.peek, (result) => onVerdict(verdictOfLimits(inputs, result, null)));
+}
+
+function isInScope({ request, readings: { target } }: DecisionInputs): boolean {
+  const scope = request.caller.identity.apiKey?.scope ?? null;
+  if (scope === null || request.applicable !== undefined || request.exemptBy === 'nothing') return true;
+  return target !== null && scope.allowsRequest(request.method, target);
 }
 
 function passesExempt(policy: Policy, { request, readings: { route, target } }: DecisionInputs): boolean {

@@ -55,6 +55,11 @@ export function blockedVerdict(inputs: DecisionInputs, reading: LimitsReading, b
   return { ...rejectedVerdict(inputs, reading, 'blocked', retryAfterMs), block };
 }
 
+/** Builds the verdict of a request that its API key may not send. */
+export function scopeRejectedVerdict(inputs: DecisionInputs, reading: LimitsReading): Verdict {
+  return rejectedVerdict(inputs, reading, 'out_of_scope', null);
+}
+
 /** Returns the block that applies to a tenant at `nowMs`, or null. */
 export function blockOf(record: TenantRecord | null, nowMs: number): Block | null {
   const block = record?.block;

@@ -17,7 +17,7 @@ import {
 } from '../entrypoints/api/charging.ts';
 import { serverOptions } from './proxy-listener.ts';
 import { registerSchemas, schemaRoutes } from './published-schemas.ts';
-import { requireCredential } from '../entrypoints/api/caller.ts';
+import { refuseOutOfScope, requireCredential } from '../entrypoints/api/caller.ts';
 import { writeOwnCors } from '../responses/cors.ts';
 import { registerAuthz } from '../entrypoints/api/authz.ts';
 import { registerCheck } from '../entrypoints/api/check.ts';
@@ -90,6 +90,7 @@ export async function createApiServer(options: ApiOptions): Promise<ApiServer> {
   declareAccess(app, 'credential');
   chargeApiRequests(app, enforcer);
   chargeUndecided(app, enforcer);
+  refuseOutOfScope(app, enforcer);
   acceptBodies(app);
   addLimitHeaders(app, enforcer);
   app.setErrorHandler((error: FastifyError, request, reply) => {

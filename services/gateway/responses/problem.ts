@@ -1,6 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
+import { scopeText } from '../../../shared/domain/tenant.ts';
+import type { KeyScope } from '../../../shared/domain/tenant.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { amountText, decimalAmount } from '../../../shared/domain/usage/quantity.ts';
 import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
@@ -32,7 +34,7 @@ const registeredTypes = 'https://iana.org/assignments/http-problem-types#';
 /**
  * Returns the problem of a refused request. Its status is 429 if the address is over a limit of addresses; else the
  * status of the fault, if the request cannot be served; else 401 or 503, if the credential was not accepted; else 503, if
- * the limits cannot be checked; else 429, because a limit or a block refuses.
+ * the limits cannot be checked; else 403, if the API key may not send the request; else 429, because a limit or a block refuses.
  */
 export function problemOf(verdict: Verdict): Problem {
   const { decision, credentialRejection, addressRejection, unreadable, plan, policy } = verdict;
@@ -50,6 +52,11 @@ export function problemOf(verdict: Verdict): Problem {
   switch (decision.reason) {
     case 'blocked':
       return limitedProblem(verdict, 'abnormal-usage-detected', blockDetail(verdict.block));
+    case 'out_of_scope':
+      return {
+        ...scopeProblem(verdict.identity.apiKey?.scope?.stated ?? null, policy),
+        decision_id: decision.id,
+      };
     case 'unavailable':
       return {
         ...plainProblem(503, 'The limits cannot be checked now; try again.'),
@@ -82,6 +89,16 @@ export function credentialProblem(rejection: CredentialRejection, { links }: Pol
     reset: Math.ceil(resetAtMs / 1000),
     tenant_id: null,
     upgrade_url: links.upgrade,
+  };
+}
+
+/** Returns the problem of a call that the scope of its API key does not include. */
+export function scopeProblem(scope: KeyScope | null, { links }: Policy): Problem {
+  const detail = `The scope of this API key does not include this call; the key may do: ${scopeText(scope)}.`;
+  return {
+    ...plainProblem(403, detail),
+    ...(scope === null ? {} : { scope }),
+    documentation_url: links.documentation,
   };
 }
 

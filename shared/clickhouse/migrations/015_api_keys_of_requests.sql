@@ -57,3 +57,28 @@ ALTER TABLE {database}.usage_events {on_cluster}
     COMMENT COLUMN kafka_partition 'Partition of the usage topic',
     COMMENT COLUMN kafka_offset 'Kafka offset in the partition',
     MODIFY COMMENT 'One row for each event: a request, or an event of an API server. Always restrict time in a query';
+
+-- The last use of each key. A maximum stays correct if a row is inserted twice or in other blocks, so a materialized view may
+-- compute it. A query of the events would have to read all of them, because they are sorted by time.
+CREATE TABLE IF NOT EXISTS {database}.stored_key_uses {on_cluster}
+(
+    tenant_id    LowCardinality(String) COMMENT 'Tenant',
+    api_key      String COMMENT 'Name of the API key: the first 12 hex digits of its SHA-256',
+    last_used_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'Time of the latest request with the key (UTC, milliseconds)'
+)
+ENGINE = {replicated}AggregatingMergeTree
+ORDER BY (tenant_id, api_key)
+COMMENT 'Last use of each API key; several rows of a key until they are merged: take the maximum';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.key_uses_of_events {on_cluster}
+TO {database}.stored_key_uses
+(
+    tenant_id    LowCardinality(String) COMMENT 'Tenant',
+    api_key      String COMMENT 'Name of the API key',
+    last_used_at DateTime64(3, 'UTC') COMMENT 'Time of the latest request of the inserted block with the key'
+)
+AS SELECT tenant_id, toString(stored_events.api_key) AS api_key, max(time) AS last_used_at
+FROM {database}.stored_events
+WHERE stored_events.api_key != ''
+GROUP BY tenant_id, api_key
+COMMENT 'Writes the last use of each API key with every insert of events';

@@ -133,7 +133,7 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     }
     if (record !== null) {
       for (const key of apiKeysOf(record)) {
-        holderOfKey.set(key.sha256, { record, expiresAtMs: keyEndMs(key) });
+        holderOfKey.set(key.sha256, { record, key, expiresAtMs: keyEndMs(key) });
       }
     }
     for (const listener of listeners) listener(tenantId, record);

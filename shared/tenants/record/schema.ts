@@ -2,7 +2,7 @@ import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
 import { idLengthMax } from '../../domain/identity.ts';
 import { webAddressLengthMax, emailLengthMax } from '../../domain/notification-target.ts';
-import { historyEntriesMax } from '../../domain/tenant.ts';
+import { historyEntriesMax, keyPermissions } from '../../domain/tenant.ts';
 import { billingDayMax } from '../../domain/time/calendar-name.ts';
 import { versionMax } from '../../domain/topics/tenant-record.ts';
 
@@ -91,6 +91,25 @@ const sha256 = Type.String({
   description: 'Lower-case hexadecimal SHA-256 of the key.',
 });
 
+/** Names are not a closed set here: a reader of an earlier version must accept the record. Unknown names grant nothing. */
+const scopeSchema = Type.Object(
+  {
+    permissions: Type.Array(Type.String({ pattern: '^[a-z_]{1,40}$' }), {
+      minItems: 1,
+      maxItems: 20,
+      description: `${keyPermissions.join(', ')}. Other names grant nothing.`,
+    }),
+    routes: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 200 }), {
+        minItems: 1,
+        maxItems: 10,
+        description: 'The only requests of the permission requests, as patterns of the policy; absent: all.',
+      }),
+    ),
+  },
+  { description: 'What the key may do; absent: everything.' },
+);
+
 export const apiKeySchema = Type.Object({
   sha256,
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'What the key is for.' })),
@@ -99,6 +118,7 @@ export const apiKeySchema = Type.Object({
     ...timeSchema,
     description: 'From this time on the key is refused; absent: never.',
   }),
+  scope: Type.Optional(scopeSchema),
 });
 
 const overrides = Type.Unsafe<Record<string, number>>({

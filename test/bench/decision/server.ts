@@ -99,7 +99,7 @@ mode: enforce
   for (let index = 0; index < keys; index += 1) {
     const { createHash } = await import('node:crypto');
     const record = { tenant_id: `tenant-${index % tenants}`, updated_at: '', updated_by: '' };
-    const holder = { record, expiresAtMs: Infinity };
+    const holder = { record, key: { sha256: '' }, expiresAtMs: Infinity };
     holders.set(createHash('sha256').update(`tgk_${index}`).digest('hex'), holder);
   }
   const node = 'bench';

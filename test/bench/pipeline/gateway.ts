@@ -84,6 +84,7 @@ function recordsOf(count: number): EnforcerOptions['records'] {
       createHash('sha256').update(`tgk_${index}`).digest('hex'),
       {
         record: { tenant_id: `tenant-${index}`, updated_at: '', updated_by: '' },
+        key: { sha256: '' },
         expiresAtMs: Infinity,
       },
     ]),

@@ -77,6 +77,11 @@ export const adminSamples: Samples = {
     path: `${admin}/tenants/${tenant()}/api-keys`,
     status: 201,
   }),
+  'POST /admin/v1/tenants/:id/api-keys/:hashPrefix/roll': () => ({
+    path: `${admin}/tenants/${tenant()}/api-keys/0123456789/roll`,
+    body: json({ overlap: '24h' }),
+    status: 404,
+  }),
   'DELETE /admin/v1/tenants/:id/api-keys/:hashPrefix': () => ({
     path: `${admin}/tenants/${tenant()}/api-keys/0123456789`,
     status: 404,

@@ -70,6 +70,55 @@ describe('a key with a name and an end', () => {
   });
 });
 
+describe('a key with a scope', () => {
+  const scope = { permissions: ['requests', 'usage'], routes: ['GET /v1/**'] };
+
+  test('has its scope in the answer, in the list and in the history; a wrong scope is refused', async () => {
+    const id = uniqueName('key');
+    expect(await create(id, { name: 'CI', scope })).toMatchObject({ status: 201, body: { scope } });
+    expect(await listed(id)).toMatchObject([{ name: 'CI', scope, last_used_at: null }]);
+    expect(fixture.directory.get(id)?.history?.[0]?.detail).toContain('scope requests (GET /v1/**), usage');
+    for (const wrong of [
+      {},
+      { permissions: ['all'] },
+      { permissions: ['requests'], routes: ['/v1'] },
+      'usage',
+    ])
+      expect((await create(id, { scope: wrong })).status).toBe(422);
+  });
+
+  test('is rolled with an overlap: both keys are valid until the old one ends, and the history says so', async () => {
+    const id = uniqueName('key');
+    const old = await create(id, { name: 'CI', scope });
+    const path = `/admin/v1/tenants/${id}/api-keys/${String(old.body['sha256']).slice(0, 12)}`;
+    const rolled = await fixture.admin(`POST ${path}/roll`, { overlap: '1h' });
+    expect(rolled).toMatchObject({ status: 201, body: { name: 'CI', scope, replaced: { name: 'CI' } } });
+    const { expires_at: end } = rolled.body['replaced'] as { expires_at: string };
+    expect(Math.abs(Date.parse(end) - Date.now() - 3_600_000)).toBeLessThan(60_000);
+    expect(await listed(id)).toMatchObject([
+      { expires_at: end, expired: false },
+      { scope, expired: false },
+    ]);
+    expect(fixture.directory.get(id)?.history?.[0]).toMatchObject({ action: 'api-key-roll' });
+    for (const body of [{}, { overlap: '31d' }, { overlap: 'soon' }])
+      expect([400, 422]).toContain((await fixture.admin(`POST ${path}/roll`, body)).status);
+    expect((await fixture.admin(`POST ${path}/roll`, { overlap: '0s' })).status).toBe(201);
+    expect(await listed(id)).toMatchObject([{ expired: true }, {}, {}]);
+    expect((await fixture.admin(`POST ${path}/roll`, { overlap: '0s' })).status).toBe(409);
+  });
+
+  test('shows the time of its latest recorded request', async () => {
+    const id = uniqueName('key');
+    const { body } = await create(id, { name: 'CI' });
+    const api_key = String(body['sha256']).slice(0, 12);
+    const row = { tenant_id: id, id_a: 1, type: 'tollgate.request.v1', api_key };
+    const times = ['2026-11-20T10:00:00.000Z', '2026-11-21T10:00:00.000Z', '2026-11-19T10:00:00.000Z'];
+    for (const [index, time] of times.entries())
+      await fixture.clickhouse.insert('stored_events', [{ ...row, time, id_b: index }]);
+    expect(await listed(id)).toMatchObject([{ last_used_at: times[1] }]);
+  });
+});
+
 describe('records', () => {
   test('keys of both lists are accepted; for a key in both the end in api_keys counts', async () => {
     const id = uniqueName('key');

@@ -101,7 +101,7 @@ describe('tollgate', () => {
     expect((await tollgate(['set', id])).code).toBe(2);
   });
 
-  test('block, unblock, reset, portal-link, api-key and tenants change and show a tenant', async () => {
+  test('block, unblock, reset, portal-link, keys and tenants change and show a tenant', async () => {
     const id = uniqueName('cli');
     await fixture.spend(id, 50);
     expect((await tollgate(['block', id, '--for', '1h', '--reason', 'abuse'])).code).toBe(0);
@@ -110,13 +110,18 @@ describe('tollgate', () => {
     expect((await tollgate(['reset', id, '--reason', 'ticket'])).code).toBe(0);
     expect((await tollgate(['status', id])).out).toContain('0 requests this minute');
     expect((await tollgate(['portal-link', id])).out).toContain('/sign-in?token=');
-    expect((await tollgate(['api-key', id])).out).toMatch(/^tgk_/);
-    expect((await tollgate(['api-key', id, '--for', '90d', '--name', 'CI'])).out).toMatch(/valid until 2/);
-    const listed = (await tollgate(['api-keys', id])).out;
-    expect(listed).toMatch(/^HASH .*EXPIRES\n[0-9a-f]{12} +CI .*\n[0-9a-f]{12} +never\n$/);
+    expect((await tollgate(['keys', id, 'create'])).out).toMatch(/^tgk_/);
+    const scope = ['--permissions', 'requests,usage', '--routes', 'GET /v1/**'];
+    const made = (await tollgate(['keys', id, 'create', '--for', '90d', '--name', 'CI', ...scope])).out;
+    expect(made).toMatch(/valid until 2.* It may do: requests \(GET \/v1\/\*\*\), usage\./);
+    const listed = (await tollgate(['keys', id])).out;
+    expect(listed).toMatch(/^KEY .*ENDS\n[0-9a-f]{12} +CI +requests .*\n[0-9a-f]{12} +everything .*never\n$/);
     const hash = listed.split('\n')[1]?.slice(0, 12) ?? '';
-    expect((await tollgate(['api-key-delete', id, hash])).code).toBe(0);
-    expect((await tollgate(['api-keys', id])).out).not.toContain(hash);
+    expect((await tollgate(['keys', id, 'roll', hash, '--overlap', '1h'])).out).toMatch(/^tgk_[^]*ends at 2/);
+    expect((await tollgate(['keys', id, 'roll', hash])).code).toBe(2);
+    expect((await tollgate(['keys', id, 'revoke', hash])).code).toBe(0);
+    expect((await tollgate(['keys', id, 'burn', hash])).code).toBe(2);
+    expect((await tollgate(['keys', id])).out).not.toContain(hash);
     expect((await tollgate(['tenants', id])).out).toContain(id);
     expect((await tollgate(['tenant', id])).out).toContain('POST /agent/chat');
   });

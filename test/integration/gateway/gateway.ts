@@ -188,7 +188,7 @@ function directoryOf(
 export function holderOf(sha256: string, records: readonly TenantRecord[]): KeyHolder | undefined {
   for (const record of records) {
     const key = apiKeysOf(record).find((one) => one.sha256 === sha256);
-    if (key !== undefined) return { record, expiresAtMs: keyEndMs(key) };
+    if (key !== undefined) return { record, key, expiresAtMs: keyEndMs(key) };
   }
   return undefined;
 }

@@ -23,7 +23,8 @@ let ready = true;
 let keyEndMs = Infinity;
 const records: TenantRecords = {
   get: () => undefined,
-  byApiKeyHash: (hash) => (hash === sha256(key) ? { record, expiresAtMs: keyEndMs } : undefined),
+  byApiKeyHash: (hash) =>
+    hash === sha256(key) ? { record, key: { sha256: hash }, expiresAtMs: keyEndMs } : undefined,
   ready: () => ready,
 };
 

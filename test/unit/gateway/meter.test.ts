@@ -36,7 +36,7 @@ const verdicts = fc.record({
     userId: fc.option(id),
     ip: fc.oneof(fc.ipV6(), fc.constant(`fe80::1%${'a'.repeat(300)}`), fc.constant('')),
     service: fc.option(fc.constant('billing')),
-    apiKey: fc.option(fc.constant({ id: '0123456789ab' }), { nil: undefined }),
+    apiKey: fc.option(fc.constant({ id: '0123456789ab', scope: null }), { nil: undefined }),
   }),
   plan: fc.record({ name: fc.constant('free') }),
   route: fc.option(fc.record({ match: fc.string({ maxLength: 512 }), unitPrice: prices })),

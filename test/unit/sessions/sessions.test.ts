@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
+import type { KeyHolder } from '../../../shared/domain/tenant.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 
@@ -13,7 +14,7 @@ interface Known {
   readonly endsReady?: boolean;
   readonly recordsReady?: boolean;
   /** Holder of the only API key; if absent, the key is in no record. */
-  readonly holder?: { readonly record: typeof record; readonly expiresAtMs: number };
+  readonly holder?: KeyHolder;
 }
 
 function sessionsWith({ ended = [], endsReady = true, recordsReady = true, holder }: Known): Sessions {
@@ -31,7 +32,7 @@ function sessionsWith({ ended = [], endsReady = true, recordsReady = true, holde
   });
 }
 
-const live = { record, expiresAtMs: Infinity };
+const live = { record, key: { sha256: keySha256 }, expiresAtMs: Infinity };
 const table: readonly (readonly [string, Known, string])[] = [
   ['with its key', { holder: live }, 'valid'],
   ['without its key', {}, 'ended'],

@@ -29,6 +29,10 @@ export interface Explanation {
 const otherReasons: Readonly<Record<string, readonly [reason: string, advice: string]>> = {
   blocked: ['An operator had blocked this account.', 'Contact support.'],
   unauthenticated: ['The request carried no valid credential.', 'Check the API key or token that was sent.'],
+  out_of_scope: [
+    'The scope of the API key does not include this request.',
+    'Use a key whose scope includes it; the answer named the scope.',
+  ],
   unavailable: [
     'The limits could not be checked at this moment.',
     'Try again at once; nothing was consumed.',

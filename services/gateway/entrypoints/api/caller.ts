@@ -2,16 +2,23 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { problemOfTenantId } from '../../../../shared/domain/identity.ts';
 import type { Identity } from '../../../../shared/domain/identity.ts';
 import { badCredential } from '../../../../shared/identity/credential-reading.ts';
+import { isPermitted } from '../../../../shared/domain/tenant.ts';
+import type { KeyPermission } from '../../../../shared/domain/tenant.ts';
 import type { CredentialRejection } from '../../../../shared/identity/credential-reading.ts';
 import type { Guard } from '../../../../shared/runtime/http/access.ts';
 import type { Enforcer } from '../../enforcer/enforcer.ts';
 import { retryAfterSeconds } from '../../responses/limit-headers.ts';
+import type { ApiServer } from './api-server.ts';
 import type { Identified } from '../../enforcer/identify.ts';
-import { credentialProblem, plainProblem, sendProblem } from '../../responses/problem.ts';
+import { credentialProblem, plainProblem, scopeProblem, sendProblem } from '../../responses/problem.ts';
 import type { Problem } from '../../responses/problem.ts';
 import type { Verdict } from '../../enforcer/verdict.ts';
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Permission that an API key needs for the route. Absent: `usage` to read, `requests` for all other methods. */
+    permission?: KeyPermission;
+  }
   interface FastifyRequest {
     /** The caller of the API; set before a handler runs. */
     caller: Identified | null;
@@ -28,6 +35,26 @@ export function requireCredential(enforcer: Enforcer): Guard {
     if (caller.rejection !== null) return sendRejection(reply, caller.rejection, enforcer);
     return caller.identity.method === 'anonymous' ? refuseAnonymous(request, reply, enforcer) : undefined;
   };
+}
+
+/**
+ * Responds with a 403 to a call that the scope of its API key does not include. Register it after the hooks that charge
+ * calls, so that such calls are charged like all others.
+ */
+export function refuseOutOfScope(app: ApiServer, enforcer: Enforcer): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { caller, routeOptions } = request;
+    const scope = caller?.identity.apiKey?.scope?.stated ?? null;
+    if (scope === null || caller?.identity.service !== null || routeOptions.config.access !== 'credential')
+      return undefined;
+    if (isPermitted(scope, neededPermission(request))) return undefined;
+    sendProblem(reply, scopeProblem(scope, enforcer.policy()));
+    return reply;
+  });
+}
+
+function neededPermission({ method, routeOptions: { config } }: FastifyRequest): KeyPermission {
+  return config.permission ?? (method === 'GET' || method === 'HEAD' ? 'usage' : 'requests');
 }
 
 async function refuseAnonymous(

@@ -147,7 +147,7 @@ function rulesBehind(
   return (names.length === 0 ? limits : all.filter(({ name }) => names.includes(name))).map(limitRule);
 }
 
-const reasons = new Set(['blocked', 'unauthenticated', 'invalid', 'unavailable']);
+const reasons = new Set(['blocked', 'unauthenticated', 'out_of_scope', 'invalid', 'unavailable']);
 
 function reasonOf(limitedBy: readonly string[]): string {
   return limitedBy.find((name) => reasons.has(name)) ?? 'limit';

@@ -57,7 +57,7 @@ function registerCloudEvents(scope: ApiServer, options: ApiOptions): void {
   scope.post(
     '/v1/events',
     {
-      config: { access: 'credential', work: 'events' },
+      config: { access: 'credential', work: 'events', permission: 'events' },
       schema: {
         operationId: 'publishEvents',
         tags: ['Events'],
@@ -108,7 +108,7 @@ function registerOpenMeter(scope: ApiServer, options: ApiOptions): void {
   scope.post(
     '/api/v1/events',
     {
-      config: { access: 'credential', work: 'events' },
+      config: { access: 'credential', work: 'events', permission: 'events' },
       schema: {
         operationId: 'publishEventsOpenMeter',
         tags: ['Events'],

@@ -25,6 +25,7 @@ export interface Definitions {
 const reservedNames = new Set([
   'blocked',
   'unauthenticated',
+  'out_of_scope',
   'unavailable',
   'invalid',
   'cost_too_high',

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hashApiKey } from '../../../../shared/identity/api-keys.ts';
 import { uniqueName } from '../../../support/servers.ts';
 import { as, serviceToken } from '../gateway.ts';
 import { addresses, openEntrypoints } from './entrypoints.ts';
@@ -94,6 +95,74 @@ describe('one enforcer behind every entrypoint', () => {
     for (const entrypoint of Object.keys(opened.send))
       expect(outcomes(entrypoint)).toEqual(outcomes('proxy'));
     expect(outcomes('proxy').length).toBeGreaterThan(90);
+  });
+});
+
+describe('the scope of an API key', () => {
+  test('F2: a request outside of it is a 403 that names the scope, and consumes nothing', async () => {
+    const tenant = uniqueName('scoped');
+    const key = `tgk_${tenant}`;
+    const scope = { permissions: ['requests'], routes: ['GET /open/**'] };
+    opened.gateway.records.set(tenant, {
+      tenant_id: tenant,
+      api_keys: [{ sha256: hashApiKey(key), scope }],
+      updated_at: '',
+      updated_by: '',
+    });
+    const { proxyUrl, apiUrl } = opened.gateway;
+    const headers = { 'x-api-key': key };
+    const authz = (path: string): string => `${apiUrl}/v1/ext-authz${path}`;
+    for (const url of [(path: string) => proxyUrl + path, authz]) {
+      expect((await fetch(url('/open/a'), { headers })).status).toBe(200);
+      const refused = await fetch(url('/chat'), { method: 'POST', headers });
+      expect(refused.status).toBe(403);
+      expect(refused.headers.get('x-ratelimit-limit')).not.toBeNull();
+      expect(await refused.json()).toMatchObject({
+        scope,
+        detail: expect.stringContaining('the key may do: requests (GET /open/**)') as string,
+      });
+    }
+    const check = await fetch(`${apiUrl}/v1/check`, {
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body: JSON.stringify({ method: 'POST', path: '/chat' }),
+    });
+    expect(await check.json()).toMatchObject({ allowed: false, problem: { status: 403, scope } });
+    const events = opened.gateway.requests().filter(({ subject }) => subject === tenant);
+    const refusal = '403 limited out_of_scope';
+    expect(
+      events.map(({ data }) => `${data.status} ${data.decision} ${data.limited_by.join()}`.trim()),
+    ).toEqual(['200 allowed', refusal, '200 allowed', refusal, refusal]);
+    for (const { data } of events) expect(data.api_key).toBe(hashApiKey(key).slice(0, 12));
+    const left = await fetch(`${proxyUrl}/open/a`, { headers });
+    expect(left.headers.get('x-ratelimit-remaining')).toBe('3');
+  });
+
+  test('each call of the API listener needs its permission, and a service acts for the tenant without one', async () => {
+    const tenant = uniqueName('scoped');
+    const calls = {
+      usage: ['GET', '/v1/usage'],
+      requests: ['POST', '/v1/sessions'],
+      events: ['POST', '/v1/events'],
+    } as const;
+    const permissions = ['usage', 'requests', 'events', 'manage'];
+    opened.gateway.records.set(tenant, {
+      tenant_id: tenant,
+      api_keys: permissions.map((name) => ({
+        sha256: hashApiKey(`tgk_${tenant}${name}`),
+        scope: { permissions: [name] },
+      })),
+      updated_at: '',
+      updated_by: '',
+    });
+    for (const name of permissions)
+      for (const [needed, [method, path]] of Object.entries(calls)) {
+        const headers = { 'x-api-key': `tgk_${tenant}${name}` };
+        const status = async (more: Record<string, string>): Promise<number> =>
+          (await fetch(opened.gateway.apiUrl + path, { method, headers: { ...headers, ...more } })).status;
+        expect([name, needed, (await status({})) === 403]).toEqual([name, needed, name !== needed]);
+        expect(await status({ 'x-service-token': serviceToken })).not.toBe(403);
+      }
   });
 });
 
