@@ -197,7 +197,6 @@ export function createLimiter(options: LimiterOptions): Limiter {
 
   async function reset(tenantId: string): Promise<void> {
     const tenant = subjects.tenant(tenantId);
-    unitLeases?.drop(tenant);
     await replyWithin(
       runScript(redis, resetScript, [tenant.key], [timeArgument(), nodes.epochMs()]),
       operatorTimeoutMs,

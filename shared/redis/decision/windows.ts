@@ -13,7 +13,7 @@ export const exactUnitsMax = 1000;
  * Approximate number of entries to which the units of a larger limit are merged: a refusal lasts at most window ÷ 64 too long.
  */
 const entriesPerWindow = 64;
-/** Longest life of a lease: so long may another node use units after a reset or a change of limits. `clock.lua` has the same number. */
+/** Longest life of a lease: so long may another node use units after a reset or a change of limits. `clock.lua` has this number plus 1. */
 const leaseMsMax = 250;
 /** A shorter lease would end before it has saved a call. */
 const leaseMsMin = 10;

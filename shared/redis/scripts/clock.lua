@@ -11,8 +11,9 @@ local TTL_SLACK_MS = 60000
 -- corrected. If it is ahead by less, the decision uses the stored timestamp as its time, so that a failover to a server whose
 -- clock is a little behind changes no stored value.
 local AHEAD_MS_MAX = 1000
--- Longest life of a lease of units. Its units are stored with the time of its end, so timestamps may be ahead of the clock by this.
-local LEASE_MS_MAX = 250
+-- Timestamps are ahead of the clock by at most this after a lease of units, which are stored with the time of its end: the longest
+-- life of a lease, and a millisecond because stored timestamps are rounded up.
+local AHEAD_MS_OF_LEASE = 251
 local correctedWindows, position = 0, 0
 
 local function text()
@@ -33,8 +34,8 @@ local function beginCall()
   correctedWindows, position = 0, 0
   local testTime = text()
   if testTime ~= '' then
-    nowMs = tonumber(testTime)
-    timestampMs = nowMs
+    nowMs = floor(testTime)
+    timestampMs = ceil(testTime)
   else
     local time = call('TIME')
     local micros = time[1] * 1000000 + time[2]

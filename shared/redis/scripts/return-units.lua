@@ -9,36 +9,46 @@ beginCall()
 local timestamp, epochThen = number(), number()
 local cost
 
--- Takes the units from the list. They are in the first entry with this timestamp or a later one, which was written a moment ago, so
--- it is near the end of the list. Returns how many units the entry had.
-local function returnFromList(list)
+-- Removes `left` units from the entries of the list that are not older than `timestamp`, first entry first. They were written a
+-- moment ago, so they are near the end of the list. Returns how many units these entries did not have; nil without a change if
+-- there are too many entries.
+local function returnFromList(list, left)
   local tail = call('LRANGE', list, -128, -1)
+  if #tail == 128 and tonumber(tail[1]) >= timestamp then
+    return nil
+  end
   for i = 1, #tail, 2 do
-    if tonumber(tail[i]) >= timestamp then
-      if i == 1 and #tail == 128 then
-        return 0
-      end
-      local returned = min(cost, tonumber(tail[i + 1]))
+    local returned = tonumber(tail[i]) >= timestamp and min(left, tonumber(tail[i + 1])) or 0
+    if returned > 0 then
       call('LSET', list, i - #tail, tail[i + 1] - returned)
-      return returned
+      left = left - returned
     end
   end
-  return 0
+  return left
 end
 
+-- The units are in the entry with this timestamp, or in a later one: after a lease, units are stored with the timestamp of its end.
+-- Units of an earlier entry may be removed instead of them: all windows then have no more room than with the right entry.
 local function returnSliding(key, field, span, packed)
   local sum, oldest, first, last, units, debt, debtAt, epoch, ttlAt = unpackFrom(SLIDING, packed)
-  local returned = cost
-  -- Units that have left the window may not be in the list any more: the first entry with a later timestamp would have others.
-  if timestamp + span <= nowMs or (epochThen >= 0 and epoch ~= epochThen) then
+  -- Units that have left the window may not be in the list any more: the next entry would have others.
+  if timestamp + span <= max(nowMs, last - AHEAD_MS_OF_LEASE) or (epochThen >= 0 and epoch ~= epochThen) then
     return
-  elseif timestamp >= first and timestamp <= last and units >= cost then
-    units = units - cost
-  else
-    returned = returnFromList(key .. ':' .. field)
   end
-  if returned > 0 then
-    call('HSET', key, field, pack(SLIDING, max(0, sum - returned), oldest, first, last, units, debt, debtAt, epoch, ttlAt))
+  local before = sum
+  if timestamp < first and oldest ~= 0 then
+    local left = returnFromList(key .. ':' .. field, cost)
+    if not left then
+      return
+    end
+    sum = sum - (cost - left)
+    cost = left
+  end
+  if timestamp <= last and units >= cost then
+    sum, units = sum - cost, units - cost
+  end
+  if sum < before then
+    call('HSET', key, field, pack(SLIDING, max(0, sum), oldest, first, last, units, debt, debtAt, epoch, ttlAt))
   end
 end
 

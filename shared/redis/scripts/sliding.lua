@@ -80,10 +80,10 @@ local function loadSliding(state, key, field, packed, span, epoch)
     sum, oldest, first, last, units, debt, debtAt, seen, ttlAt = unpackFrom(SLIDING, packed)
   end
   -- The newest timestamp is ahead of the clock after a lease, or after the clock was set back (by a failover). New units are then
-  -- stored with it, so that timestamps only grow. The true time is at least the newest timestamp minus the life of a lease.
+  -- stored with it, so that timestamps only grow. The true time is at least the newest timestamp minus that lead.
   local now, timestamp = nowMs, timestampMs
   if last > timestampMs then
-    now, timestamp = max(nowMs, last - LEASE_MS_MAX), last
+    now, timestamp = max(nowMs, last - AHEAD_MS_OF_LEASE), last
   end
   local cleared = not packed
   if seen < epoch then

@@ -32,6 +32,11 @@ export interface UnspentUnits {
   readonly epoch: number;
 }
 
+interface Interval {
+  checks: number;
+  units: number;
+}
+
 interface CurrentLease {
   left: number;
   /** Monotonic time of this process. */
@@ -46,6 +51,8 @@ interface CurrentLease {
 
 /** The least number of units that a node leases: a smaller lease saves too few calls. `lease.lua` has the same number. */
 export const leaseUnitsMin = 16;
+/** The least number of checks in an interval: a lease of the size of one large check would save no call for the next one. */
+export const leaseChecksMin = 4;
 const leaseUnitsMax = 1_000_000_000;
 
 /** The units that one node has leased for the calls of one caller to one shape, and the caller's recent rate. Times are monotonic. */
@@ -54,9 +61,9 @@ export class UnitLease {
   readonly shape: Shape;
   #current: CurrentLease | null = null;
   #isRequested = false;
-  /** Units that passed in this interval of the length of a lease, and in the interval before. */
-  #passing = 0;
-  #passedBefore = 0;
+  /** Checks in this interval of the length of a lease, and in the interval before. */
+  readonly #interval: Interval = { checks: 0, units: 0 };
+  readonly #intervalBefore: Interval = { checks: 0, units: 0 };
   #intervalAtMs = -Infinity;
 
   constructor(subject: LeasedSubject, shape: Shape) {
@@ -78,12 +85,13 @@ export class UnitLease {
     return statesWith(lease.states, lease.left);
   }
 
-  /** Returns the lease to request beside the next check; null if the caller is too slow or a request is on its way. */
-  request(nowMs: number): LeaseRequest | null {
-    if (this.#isRequested || (this.#current !== null && !this.#isOver(nowMs) && this.#current.left > 0)) {
-      return null;
-    }
-    const units = Math.min(Math.max(this.#passing, this.#passedBefore), leaseUnitsMax);
+  /**
+   * Returns the lease to request beside a check that could not be spent; null if the caller is too slow or a request is on its way.
+   * A lease with fewer units than the check costs stays until the next one is granted, for smaller checks.
+   */
+  request(): LeaseRequest | null {
+    if (this.#isRequested) return null;
+    const units = Math.min(Math.max(unitsOf(this.#interval), unitsOf(this.#intervalBefore)), leaseUnitsMax);
     if (units < leaseUnitsMin) return null;
     this.#isRequested = true;
     return { units, lifeMs: this.shape.leaseMs };
@@ -133,12 +141,21 @@ export class UnitLease {
   #countUnits(cost: number, nowMs: number): void {
     const sinceMs = nowMs - this.#intervalAtMs;
     if (sinceMs >= this.shape.leaseMs) {
-      this.#passedBefore = sinceMs < 2 * this.shape.leaseMs ? this.#passing : 0;
-      this.#passing = 0;
+      const { checks, units } = this.#interval;
+      const isAdjacent = sinceMs < 2 * this.shape.leaseMs;
+      this.#intervalBefore.checks = isAdjacent ? checks : 0;
+      this.#intervalBefore.units = isAdjacent ? units : 0;
+      this.#interval.checks = this.#interval.units = 0;
       this.#intervalAtMs = nowMs;
     }
-    this.#passing += cost;
+    this.#interval.checks += 1;
+    this.#interval.units += cost;
   }
+}
+
+/** Units of an interval that count for the size of a lease. */
+function unitsOf({ checks, units }: Interval): number {
+  return checks < leaseChecksMin ? 0 : units;
 }
 
 /** Units of a lease that are not spent are left to this node. */

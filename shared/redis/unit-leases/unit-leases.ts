@@ -17,8 +17,6 @@ export interface UnitLeases {
   spend(subject: Subject, shape: Shape, cost: number): LimitState[] | null;
   /** Returns the check to send instead of `check`: if the caller is fast enough, with the request of a lease. */
   withRequest(check: QueuedCheck, subject: Subject): QueuedCheck;
-  /** Ends the leases of a subject, whose windows were reset. */
-  drop(subject: Subject): void;
   /** Ends the leases whose time is over; with `always`, all of them. Resolves when their unspent units are returned. */
   sweep(always?: boolean): Promise<void>;
 }
@@ -64,7 +62,7 @@ export function startUnitLeases(
 function createUnitLeases(options: UnitLeasesOptions): UnitLeases {
   const { nowMs, epochMs, metrics } = options;
   const active = new Set<UnitLease>();
-  return { spend, withRequest, drop, sweep };
+  return { spend, withRequest, sweep };
 
   function spend(subject: Subject, shape: Shape, cost: number): LimitState[] | null {
     const states = leaseOf(subject, shape).spend(cost, nowMs(), epochMs());
@@ -75,7 +73,7 @@ function createUnitLeases(options: UnitLeasesOptions): UnitLeases {
   function withRequest(check: QueuedCheck, subject: Subject): QueuedCheck {
     const lease = leaseOf(subject, check.shape);
     const sentAtMs = nowMs();
-    const request = lease.request(sentAtMs);
+    const request = lease.request();
     if (request === null) return check;
     const epochOfAll = epochMs();
     const onDecided = (decided: DecidedCheck): void => {
@@ -93,10 +91,6 @@ function createUnitLeases(options: UnitLeasesOptions): UnitLeases {
       check.onDecided({ ...decided, states });
     };
     return { ...check, lease: request, onDecided };
-  }
-
-  function drop(subject: Subject): void {
-    for (const lease of subject.leases?.values() ?? []) void end(lease, true);
   }
 
   async function sweep(always = false): Promise<void> {

@@ -108,6 +108,56 @@ test('resets, restoration of quotas, permits and sessions work on a cluster', as
   await Promise.all([concurrency.close(), limiter.close()]);
 });
 
+describe('leases', () => {
+  const large = [limitOf({ limit: 100_000 })];
+  let nowMs: number;
+  const options = { redisTime: { now: () => nowMs }, clock: { now: () => nowMs } };
+  beforeEach(() => void (nowMs = Date.UTC(2026, 0, 1)));
+
+  test('serve busy tenants in all slots, and their unspent units are returned', async () => {
+    const registry = new Registry();
+    const limiter = limiterOn(redis, prefix, { ...options, registry, leaseUnits: true });
+    const tenants = Array.from({ length: 12 }, (_, index) => `busy-${index}`);
+    for (let round = 0; round < 200; round += 1) {
+      nowMs += 1;
+      const checks = tenants.map((tenantId) => limiter.check(requestOf(large, { tenantId })));
+      for (const { passed, degraded } of await Promise.all(checks))
+        expect({ passed, degraded }).toEqual({ passed: true, degraded: false });
+    }
+    const units = await registry.getSingleMetric('tollgate_lease_units_total')?.get();
+    const spent = units?.values.find(({ labels }) => labels['result'] === 'spent')?.value;
+    expect(spent).toBeGreaterThan(12 * 100);
+    await limiter.close();
+    const plain = limiterOn(redis, prefix, options);
+    for (const tenantId of tenants) {
+      const { states } = await plain.check(requestOf(large, { tenantId, peek: true }));
+      expect(states[0]?.remaining).toBe(100_000 - 200);
+    }
+    await plain.close();
+  });
+
+  test('that have an entry of their own let the units of a check be returned that another slot refused', async () => {
+    const [leasing, plain] = [
+      limiterOn(redis, prefix, { ...options, leaseUnits: true }),
+      limiterOn(redis, prefix, options),
+    ];
+    await leasing.check(requestOf(large));
+    // The lease ends more than a grain after this check, so its units begin an entry, whose timestamp is ahead of the clock.
+    nowMs += 700;
+    for (let check = 0; check < 17; check += 1) await leasing.check(requestOf(large));
+    await leasing.close();
+    const limits = [...large, limitOf({ name: 'ip', per: ['ip'], limit: 3 })];
+    const checks = Array.from({ length: 30 }, () => plain.check(requestOf(limits)));
+    expect((await Promise.all(checks)).filter(({ passed }) => passed)).toHaveLength(3);
+    await eventually(async () => {
+      const { states } = await plain.check(requestOf(limits, { peek: true }));
+      expect(states.map(({ remaining }) => remaining)).toEqual([100_000 - 18 - 3, 0]);
+      return true;
+    });
+    await plain.close();
+  });
+});
+
 test('a slot that moves to another master keeps its counters', async () => {
   const limiter = limiterOn(redis, prefix);
   const limits = [limitOf({ limit: 10 })];

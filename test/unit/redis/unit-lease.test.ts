@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { stateOf } from '../../../shared/redis/decision/check.ts';
 import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
 import { shapeOf } from '../../../shared/redis/decision/windows.ts';
-import { UnitLease, leaseUnitsMin } from '../../../shared/redis/unit-leases/unit-lease.ts';
+import { UnitLease, leaseChecksMin, leaseUnitsMin } from '../../../shared/redis/unit-leases/unit-lease.ts';
 import { limitOf } from '../../integration/redis/limiters.ts';
 
 const limit = limitOf({ limit: 1_000_000 });
@@ -18,7 +18,7 @@ beforeEach(() => void (lease = new UnitLease(subject, shape)));
 /** Lets `units` pass one by one through Redis, and requests a lease. */
 function requestAfter(units: number, atMs: number): number {
   for (let unit = 0; unit < units; unit += 1) expect(lease.spend(1, atMs, 0)).toBeNull();
-  return lease.request(atMs)?.units ?? 0;
+  return lease.request()?.units ?? 0;
 }
 
 function begin(units: number, sentAtMs: number, epochOfAll = 0) {
@@ -50,6 +50,18 @@ describe('the size of a lease', () => {
     expect(requestAfter(1, 3 * lifeMs)).toBe(0);
   });
 
+  test('a lone check with a large cost leases nothing, however often it comes', () => {
+    for (let check = 0; check < 10; check += 1) {
+      expect(lease.spend(1_000, check * lifeMs, 0)).toBeNull();
+      expect(lease.request()).toBeNull();
+    }
+    for (let check = 1; check < leaseChecksMin; check += 1) {
+      expect(lease.request()).toBeNull();
+      expect(lease.spend(1_000, 9 * lifeMs, 0)).toBeNull();
+    }
+    expect(lease.request()?.units).toBe(leaseChecksMin * 1_000);
+  });
+
   test('one lease is requested at a time', () => {
     expect(requestAfter(100, 0)).toBe(100);
     expect(requestAfter(100, 1)).toBe(0);
@@ -66,6 +78,16 @@ describe('spending', () => {
     expect(lease.spend(71, 1, 0)).toBeNull();
     expect(lease.spend(70, 1, 0)?.[0]?.remaining).toBe(900_000);
     expect(lease.spend(1, 1, 0)).toBeNull();
+  });
+
+  test('units that are fewer than a cost do not delay the next lease, which returns them', () => {
+    requestAfter(100, 0);
+    begin(100, 0);
+    expect(lease.spend(90, 1, 0)).not.toBeNull();
+    expect(lease.spend(20, 1, 0)).toBeNull();
+    expect(lease.request()?.units).toBe(210);
+    expect(lease.spend(4, 1, 0), 'smaller checks spend them meanwhile').not.toBeNull();
+    expect(begin(210, 1).unspent?.units).toBe(6);
   });
 
   test('ends one life after the request was sent, and the unspent units are stated once', () => {
@@ -113,7 +135,7 @@ test('whatever happens, the units of all leases are spent or unspent, and none i
           spent += cost;
           continue;
         }
-        const request = lease.request(nowMs);
+        const request = lease.request();
         if (request === null) continue;
         const sentAtMs = nowMs;
         nowMs += delay;
