@@ -35,9 +35,13 @@ const namePrefix = 'tollgate_';
 /** Least time between two attempts to load the library into a server that did not accept it. */
 const reloadIntervalMs = 1_000;
 
-/** Errors of servers that have no functions (or do not permit them), and of servers without this library. Nothing ran. */
-const unsupported = /unknown (sub)?command|NOPERM|not (allowed|supported)|disabled/i;
-const notRun = /^ERR Function not found|unknown (sub)?command|^NOPERM/i;
+/**
+ * Errors of servers that have no functions, or do not permit them. Errors of a state that passes have other codes and similar texts
+ * (`OOM command not allowed …`, `MISCONF … are disabled`): they do not match.
+ */
+const unsupported = /unknown (sub)?command|^NOPERM|^ERR .*(not (allowed|supported)|disabled)/i;
+const lost = /^ERR Function not found/i;
+const notCallable = /unknown (sub)?command|^NOPERM/i;
 
 /** Reads a library from files of `scripts/`. The last file defines the function `main`, which returns the reply of a call. */
 export function readLibrary(title: string, ...parts: readonly string[]): LibrarySource {
@@ -79,7 +83,10 @@ export function createScriptLibrary(options: ScriptLibraryOptions): ScriptLibrar
     return runScriptForBytes(redis, library.script, keys, args);
   }
 
-  /** If the server lost the library (FUNCTION FLUSH, a failover to a server without it), the same call runs the script. */
+  /**
+   * If the server lost the library (FUNCTION FLUSH, a failover to a server without it), or does not permit FCALL, nothing ran, and
+   * the same call runs the script.
+   */
   async function runFunction(
     name: string,
     state: LoadState,
@@ -89,9 +96,13 @@ export function createScriptLibrary(options: ScriptLibraryOptions): ScriptLibrar
     try {
       return await redis.callBuffer('FCALL', library.name, keys.length, ...keys, ...args);
     } catch (error) {
-      if (!notRun.test(messageOf(error))) throw error;
+      const message = messageOf(error);
+      const isLost = lost.test(message);
+      if (!isLost && !notCallable.test(message)) throw error;
       state.loaded = false;
-      reload(name, state);
+      // A server that permits FUNCTION LOAD but not FCALL is not tried again before the next connection.
+      state.supported = isLost;
+      if (isLost) reload(name, state);
       return await runScriptForBytes(redis, library.script, keys, args);
     }
   }

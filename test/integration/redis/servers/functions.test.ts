@@ -85,6 +85,23 @@ describe('a server with functions', () => {
     await limiter.close();
   });
 
+  test('without memory when a node connects, the function is loaded later', async () => {
+    await limiter.close();
+    await operator.call('FUNCTION', 'FLUSH');
+    await operator.config('SET', 'maxmemory', 1);
+    const own = limiterOn(redis, uniqueName('memory'));
+    await eventually(async () => /^errorstat_OOM:/m.test(await operator.info('errorstats')));
+    await operator.config('SET', 'maxmemory', 0);
+    await eventually(async () => {
+      await own.check(requestOf(limits));
+      return (await librariesOf(operator)).length === 1;
+    });
+    await operator.config('RESETSTAT');
+    expect(await own.check(requestOf(limits))).toMatchObject({ passed: true, degraded: false });
+    expect(await callsOf(operator)).toMatchObject({ fcall: 1 });
+    await own.close();
+  });
+
   test('an error in the function leaves nothing behind for the next checks', async () => {
     const prefix = uniqueName('broken');
     const own = limiterOn(redis, prefix);
@@ -117,6 +134,7 @@ describe('a server with functions', () => {
 
 describe.each([
   ['has no functions', ['--rename-command', 'FUNCTION', '', '--rename-command', 'FCALL', '']],
+  ['permits FUNCTION, but not FCALL', ['--user', 'default', 'on', 'nopass', '~*', '&*', '+@all', '-fcall']],
   [
     'does not permit functions',
     ['--user', 'default', 'on', 'nopass', '~*', '&*', '+@all', '-function', '-fcall'],
