@@ -1,8 +1,8 @@
 import type { Amount } from '../../../shared/domain/amount.ts';
 import { approximateMoney } from '../../../shared/domain/money.ts';
 import type { Money } from '../../../shared/domain/money.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
 import { requestsName } from '../../../shared/domain/usage/quantity.ts';
-import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 
 /** Formats of numbers, money and names for display. Formats of times and durations are in `shared/domain/time`. */
 
@@ -18,16 +18,26 @@ export function counted(value: Amount, singular: string, plural = `${singular}s`
   return `${count(value)} ${value === 1 ? singular : plural}`;
 }
 
+/** What amounts are counted in: the quantities of the policy, and the currency of its prices. */
+export type AmountUnits = Pick<Policy, 'quantities' | 'currency'>;
+
 const decimalFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 6 });
 
-/** An amount of what a limit counts, from its smallest units: `85`, or with the name of another quantity `1.25 usd`. */
-export function quantityText(quantities: ReadonlyMap<string, Quantity>, of: string, minor: number): string {
-  if (of === requestsName) return count(minor);
-  return `${decimalFormat.format(minor / 10 ** (quantities.get(of)?.decimals ?? 0))} ${of}`;
+/** An amount of what a limit counts, in its own unit: `85`, `1,200 tokens`, `USD 1.25`. */
+export function amountText({ quantities, currency }: AmountUnits, of: string, amount: number): string {
+  if (of === requestsName) return count(amount);
+  if (quantities.get(of)?.kind === 'cost') return money(amount, currency ?? of);
+  return `${decimalFormat.format(amount)} ${of}`;
+}
+
+/** The same for an amount in the smallest units of the quantity; null: unknown. */
+export function minorAmountText(units: AmountUnits, of: string, minor: number | null): string {
+  if (minor === null) return 'unknown';
+  return amountText(units, of, minor / 10 ** (units.quantities.get(of)?.decimals ?? 0));
 }
 
 /**
- * Money with the currency of the policy: `12.35 EUR`. Small amounts have more decimals, so that they are not displayed
+ * Money with the currency of the policy: `EUR 12.35`. Small amounts have more decimals, so that they are not displayed
  * as zero.
  */
 export function money(amount: Money | number, currency: string | null): string {
@@ -38,7 +48,7 @@ export function money(amount: Money | number, currency: string | null): string {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
-  return currency === null ? text : `${text} ${currency}`;
+  return currency === null ? text : `${currency} ${text}`;
 }
 
 /** A part divided by its total. If the total is 0, the result is 1 for a part above 0, otherwise 0. */

@@ -2,9 +2,9 @@ import { windowName } from '../../../shared/domain/time/format-duration.ts';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
-import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 import type { TenantLimit } from '../../../shared/tenants/limits.ts';
-import { quantityText, title } from './format.ts';
+import { minorAmountText, title } from './format.ts';
+import type { AmountUnits } from './format.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { emptyState } from './layout.ts';
@@ -15,7 +15,9 @@ import type { Column } from './table.ts';
 export function limitTable(
   limits: readonly TenantLimit[],
   none: string,
-  quantities: ReadonlyMap<string, Quantity>,
+  units: AmountUnits,
+  /** Further columns, such as links. */
+  further: readonly Column<TenantLimit>[] = [],
 ): Html {
   const columns: readonly Column<TenantLimit>[] = [
     { title: 'Limit', kind: 'head', cell: ({ limit }) => title(limit.name) },
@@ -28,14 +30,15 @@ export function limitTable(
       title: 'Allows',
       kind: 'number',
       cell: ({ limit: { of, limit, burst } }) =>
-        html`${quantityText(quantities, of, limit)}
-        ${burst > 0 ? html`<span class="soft">+ ${quantityText(quantities, of, burst)} burst</span>` : null}`,
+        html`${minorAmountText(units, of, limit)}
+        ${burst > 0 ? html`<span class="soft">+ ${minorAmountText(units, of, burst)} burst</span>` : null}`,
     },
     {
       title: 'In',
       cell: ({ limit }) => (limit.period === null ? windowName(limit.windowMs) : `calendar ${limit.period}`),
     },
     { title: 'Kind', cell: kindOf },
+    ...further,
   ];
   return table({ caption: 'Limits', columns, rows: limits, empty: emptyState('Nothing here', none) });
 }

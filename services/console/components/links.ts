@@ -26,3 +26,8 @@ export function linkWith({ path, query }: Address, changes: Readonly<Record<stri
   const text = fields.toString();
   return text === '' ? path : `${path}?${text}`;
 }
+
+/** Address at which a tenant requests a higher value of this limit. */
+export function requestPath(limit: string): string {
+  return `/requests?limit=${encodeURIComponent(limit)}`;
+}

@@ -5,24 +5,30 @@ import { durationForReading, windowName } from '../../../shared/domain/time/form
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { requestsName } from '../../../shared/domain/usage/quantity.ts';
 import { bar } from '../components/bars.ts';
-import { counted, quantityText, title } from '../components/format.ts';
+import { counted, minorAmountText, title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
+import { requestPath } from '../components/links.ts';
 import type { CounterReading, LimitReading, NowReading } from './readings.ts';
 
 /** Usage that leads to a refusal later than this is not announced. */
 const announcedMs = 24 * 3_600_000;
 
+export interface CardLinks {
+  /** True: each card has a link to the page on which the tenant requests a higher limit. */
+  readonly requests?: boolean;
+}
+
 /** All limits that can refuse a request, with their counters. The server sends this part again when it changes. */
-export function limitCards(reading: NowReading): Html {
+export function limitCards(reading: NowReading, links: CardLinks = {}): Html {
   const { limits } = reading;
   if (limits === null) return html`<div class="card">${failedState('Live usage')}</div>`;
   if (limits.length === 0)
     return html`<div class="card">${emptyState('No limits', 'No limit of your plan counts requests.')}</div>`;
   return html`${refusingNow(limits)}
     <div class="limits">
-      ${limits.map((one) => (one.individual ? individualCard(one, reading) : sharedCard(one, reading)))}
+      ${limits.map((one) => (one.individual ? individualCard(one, reading, links) : sharedCard(one, reading, links)))}
     </div>`;
 }
 
@@ -50,12 +56,12 @@ function isRefusing({ state }: CounterReading): boolean {
   return state.mode === 'enforce' && state.retryAfterMs !== 0;
 }
 
-function sharedCard(one: LimitReading, reading: NowReading): Html | null {
+function sharedCard(one: LimitReading, reading: NowReading, links: CardLinks): Html | null {
   const { limit } = one.held;
   const [counter] = one.counters;
   if (counter === undefined) return null;
   const { state, used } = counter;
-  const text = (minor: number): string => quantityText(reading.quantities, limit.of, minor);
+  const text = (minor: number): string => minorAmountText(reading.units, limit.of, minor);
   const name = nameOf(limit);
   return html`<section
     class="card"
@@ -77,13 +83,17 @@ function sharedCard(one: LimitReading, reading: NowReading): Html | null {
       <span data-slot="reset">${resetText(limit, counter, reading.asOfMs)}</span>
     </div>
     ${exhaustionText(limit, counter, reading.asOfMs)} ${reservedText(limit, used, reading)}
-    ${notesOf(one, text)}
+    ${notesOf(one, text, links)}
   </section>`;
 }
 
-function individualCard({ held, counters, listed }: LimitReading, reading: NowReading): Html {
+function individualCard(
+  { held, counters, listed }: LimitReading,
+  reading: NowReading,
+  links: CardLinks,
+): Html {
   const { limit } = held;
-  const text = (minor: number): string => quantityText(reading.quantities, limit.of, minor);
+  const text = (minor: number): string => minorAmountText(reading.units, limit.of, minor);
   const name = `${title(limit.name)}: ${text(limit.limit)} a ${limit.period ?? windowName(limit.windowMs)} for ${countedWords(limit)}`;
   return html`<section
     class="card"
@@ -99,7 +109,7 @@ function individualCard({ held, counters, listed }: LimitReading, reading: NowRe
             ${counters.map((counter) => counterItem(limit, counter, reading.asOfMs, text))}
           </ul>`
     }
-    ${notesOf({ held }, text)}
+    ${notesOf({ held }, text, links)}
   </section>`;
 }
 
@@ -167,24 +177,28 @@ function exhaustionText(limit: Limit, { state, exhaustedInMs }: CounterReading, 
 }
 
 /** The part of a budget that running calls have reserved, and the part that is settled. */
-function reservedText({ of }: Limit, usedMinor: number, { reserved, quantities }: NowReading): Html | null {
+function reservedText({ of }: Limit, usedMinor: number, { reserved, units }: NowReading): Html | null {
   if (of === requestsName) return null;
-  const scale = 10 ** (quantities.get(of)?.decimals ?? 0);
+  const scale = 10 ** (units.quantities.get(of)?.decimals ?? 0);
   const open = Math.min(usedMinor, Math.round(approximateMoney(reserved[of] ?? 0n) * scale));
   return html`<p class="soft small number" data-slot="reserved">
-    ${quantityText(quantities, of, open)} reserved by running calls,
-    ${quantityText(quantities, of, usedMinor - open)} settled
+    ${minorAmountText(units, of, open)} reserved by running calls,
+    ${minorAmountText(units, of, usedMinor - open)} settled
   </p>`;
 }
 
 function notesOf(
   { held: { limit, boost } }: Pick<LimitReading, 'held'>,
   text: (minor: number) => string,
+  { requests = false }: CardLinks,
 ): Html | null {
   const notes = [
     ...(limit.route === null ? [] : [html`Counts <code>${limit.route}</code> only.`]),
     ...(limit.burst > 0 ? [html`Bursts up to ${text(limit.limit + limit.burst)} now and then.`] : []),
     ...(boost === null ? [] : [html`Raised for a time, until ${formatTime(boost.ends_at)}.`]),
+    ...(requests && !limit.per.includes('group')
+      ? [html`<a href="${requestPath(limit.name)}">Request more</a>`]
+      : []),
   ];
   return notes.length === 0 ? null : html`<p class="soft small">${notes.map((note) => html`${note} `)}</p>`;
 }

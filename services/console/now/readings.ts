@@ -49,8 +49,8 @@ export interface NowReading {
   readonly callersKnown: boolean;
   /** Amounts of open reservations by quantity, in its own unit. */
   readonly reserved: ExactAmounts;
-  /** Quantities of the policy, for the names and decimals of amounts. */
-  readonly quantities: Policy['quantities'];
+  /** For the names and decimals of amounts. */
+  readonly units: Pick<Policy, 'quantities' | 'currency'>;
   readonly asOfMs: number;
 }
 
@@ -143,7 +143,7 @@ async function readOnce(sources: NowSources, tenantId: string, tenant: Watched):
     block: block === null ? null : { until: block.until, reason: block.reason },
     callersKnown: tenant.known,
     reserved: tenant.reserved,
-    quantities: policy().quantities,
+    units: policy(),
     asOfMs: nowMs,
   };
 }

@@ -10,6 +10,8 @@ import { growthPage } from './growth-page.ts';
 import type { GrowthSources } from './growth-page.ts';
 import { pipelinePage } from './pipeline-page.ts';
 import type { PipelineSources } from './pipeline-page.ts';
+import { registerRequests } from './requests/requests-page.ts';
+import type { RequestSources } from './requests/requests-page.ts';
 import { reservationsPage } from './reservations-page.ts';
 import type { ReservationSources } from './reservations-page.ts';
 import { registerShownOnce } from './tenant/shown-once.ts';
@@ -30,6 +32,7 @@ export type OperatorOptions = ActionOptions &
   GrowthSources &
   OperatorSignInOptions &
   PipelineSources &
+  RequestSources &
   ReservationSources &
   ShownOnceOptions &
   SpendSources &
@@ -48,6 +51,7 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   registerShownOnce(app, options);
   registerTenantStream(app, options);
   registerReplay(app, options);
+  registerRequests(app, options);
   app.get(
     '/operator/tenants',
     forOperator('/operator/tenants', (visit) => tenantsPage(options, visit)),

@@ -16,6 +16,7 @@ declare module 'fastify' {
 
 const nav: readonly NavItem[] = [
   { href: '/operator/tenants', label: 'Tenants' },
+  { href: '/operator/requests', label: 'Requests' },
   { href: '/operator/growth', label: 'Growth and cost' },
   { href: '/operator/spend', label: 'Spend' },
   { href: '/operator/reservations', label: 'Reservations' },
@@ -95,6 +96,8 @@ const notices = new Map<unknown, string>(
     saved: 'Saved. Gateways follow within seconds.',
     boosted: 'Limit raised. Gateways follow within seconds.',
     'boost-ended': 'Boost ended.',
+    'request-approved': 'Request approved. Gateways follow within seconds.',
+    'request-declined': 'Request declined. The tenant reads the answer.',
     blocked: 'Tenant blocked.',
     unblocked: 'Block lifted.',
     reset: 'Counters reset.',

@@ -11,6 +11,8 @@ import type { NotificationSources } from './notifications-page.ts';
 import { refusalPage } from './refusals/decision-page.ts';
 import { refusalsPage } from './refusals/refusals-page.ts';
 import type { RefusalSources } from './refusals/refusals-page.ts';
+import { registerRequests } from './requests/requests-page.ts';
+import type { RequestSources } from './requests/requests-page.ts';
 import { registerSignIn } from './sign-in.ts';
 import type { SignInOptions } from './sign-in.ts';
 import { spendPage } from './spend-page.ts';
@@ -25,6 +27,7 @@ export type PortalOptions = GuideSources &
   LimitsSources &
   NotificationSources &
   RefusalSources &
+  RequestSources &
   SignInOptions &
   SpendSources &
   UsageSources &
@@ -40,6 +43,7 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
   declareAccess(app, 'portal-session');
   registerUsageStream(app, options);
   registerNotifications(app, options);
+  registerRequests(app, options);
   app.get(
     '/usage',
     forTenant('/usage', (visitor, visit) => usagePage(options, visitor, visit)),

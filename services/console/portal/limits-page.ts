@@ -7,11 +7,14 @@ import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { boostSize } from '../../../shared/tenants/boosts.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import type { TenantLimit } from '../../../shared/tenants/limits.ts';
 import { boostBadge } from '../components/boost-badge.ts';
-import { title } from '../components/format.ts';
+import { counted, title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import type { PageContent } from '../components/layout.ts';
+import type { Column } from '../components/table.ts';
+import { requestPath } from '../components/links.ts';
 import { limitTable } from '../components/limit-table.ts';
 import type { Visit, Visitor } from './visitor.ts';
 
@@ -36,7 +39,10 @@ export async function limitsPage(
   );
   const body = html`<div class="page-head">
       <h1>Limits and plan</h1>
-      <a class="button" href="${sources.policy().links.upgrade}" rel="noreferrer">Compare plans</a>
+      <p class="actions">
+        <a class="button second" href="/requests">Request more</a>
+        <a class="button" href="${sources.policy().links.upgrade}" rel="noreferrer">Compare plans</a>
+      </p>
     </div>
     ${content}`;
   return { title: 'Limits and plan', body };
@@ -53,9 +59,10 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
       You are on the <strong>${title(limits.plan)}</strong> plan. A request must have room in every limit that
       applies to it.
     </p>
+    ${record === null ? null : openRequestsText(record)}
     <section class="card" aria-labelledby="all">
       <h2 class="card-head" id="all">Your whole account</h2>
-      ${limitTable(limits.shared, 'Your plan has no limit for the whole account.', policy.quantities)}
+      ${limitTable(limits.shared, 'Your plan has no limit for the whole account.', policy, requestColumn)}
       ${
         plan === undefined || plan.slowDown === null
           ? null
@@ -68,7 +75,7 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
     </section>
     <section class="card" aria-labelledby="each">
       <h2 class="card-head" id="each">Each user or address</h2>
-      ${limitTable(limits.individual, 'No route has a limit of its own.', policy.quantities)}
+      ${limitTable(limits.individual, 'No route has a limit of its own.', policy, requestColumn)}
     </section>
     ${
       boosts.length === 0
@@ -99,6 +106,23 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
       </ul>
       <p><a href="${policy.links.documentation}" rel="noreferrer">Documentation</a></p>
     </section>`;
+}
+
+const requestColumn: readonly Column<TenantLimit>[] = [
+  {
+    title: '',
+    cell: ({ limit }) =>
+      limit.per.includes('group') ? null : html`<a href="${requestPath(limit.name)}">Request more</a>`,
+  },
+];
+
+function openRequestsText({ limit_requests: requests = [] }: TenantRecord): Html | null {
+  const open = requests.filter(({ state }) => state === 'open').length;
+  if (open === 0) return null;
+  return html`<p>
+    <a href="/requests">${counted(open, 'request')} for higher limits</a> ${open === 1 ? 'waits' : 'wait'} for
+    an answer.
+  </p>`;
 }
 
 function boostItem(boost: Boost, nowMs: number, limitNamesOfPlan: ReadonlySet<string>): Html {

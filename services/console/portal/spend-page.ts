@@ -11,7 +11,7 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
 import { readLimitStates } from '../../../shared/tenants/live-usage.ts';
 import { bar } from '../components/bars.ts';
-import { count, money, title } from '../components/format.ts';
+import { count, minorAmountText, money, title } from '../components/format.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
@@ -126,7 +126,7 @@ async function budgets(sources: SpendSources, { tenantId, record, usage }: Visit
     reads.countFailure('redis');
     return html`${head} ${failedState('Live usage')}`;
   }
-  const amount = (one: LimitState, minor: number | null): string => amountText(policy(), one.of, minor);
+  const amount = (one: LimitState, minor: number | null): string => minorAmountText(policy(), one.of, minor);
   return html`${head}
   ${table({
     caption: 'Budgets',
@@ -150,12 +150,4 @@ async function budgets(sources: SpendSources, { tenantId, record, usage }: Visit
       { title: 'Complete again', kind: 'time', cell: (one) => formatTime(one.resetAtMs) },
     ],
   })}`;
-}
-
-/** An amount from its smallest units: money with its currency, another quantity with its name. */
-function amountText({ quantities, currency }: Policy, of: string, minor: number | null): string {
-  if (minor === null) return 'unknown';
-  const quantity = quantities.get(of);
-  const value = minor / 10 ** (quantity?.decimals ?? 0);
-  return quantity?.kind === 'cost' ? money(value, currency) : `${count(value)} ${of}`;
 }

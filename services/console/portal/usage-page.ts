@@ -97,7 +97,7 @@ function nowPart(now: NowReading, brand: Brand): Html {
       <span class="badge">${title(now.plan)} plan</span>
       ${now.planKnown ? null : html`<span class="soft small">(the usage log, which has your plan, does not answer)</span>`}
     </p>
-    ${blockNotice(now, brand)} ${limitCards(now)}`;
+    ${blockNotice(now, brand)} ${limitCards(now, { requests: true })}`;
 }
 
 function blockNotice({ block }: NowReading, brand: Brand): Html | null {

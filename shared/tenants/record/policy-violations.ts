@@ -1,11 +1,17 @@
 import type { Limit } from '../../domain/limit.ts';
 import type { Policy } from '../../domain/policy.ts';
+import { requestsName } from '../../domain/usage/quantity.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
 import type { Violation } from '../../runtime/http/schema-violations.ts';
 
 /** Names of limits to which an override or a boost may refer. */
 export function limitNames(policy: Policy): readonly string[] {
   return [...new Set(limitsOf(policy).map((limit) => limit.name))];
+}
+
+/** What the limits of this name count: `requests` or a quantity of the policy. */
+export function quantityOfLimit(policy: Policy, name: string): string {
+  return limitsOf(policy).find((limit) => limit.name === name)?.of ?? requestsName;
 }
 
 /**

@@ -36,8 +36,8 @@ describe('history and refusals', () => {
         );
     };
     expect(await table('span=24h&by=user')).toEqual([
-      ['=ada', '2', '1', '0', '1', '0.00 USD'],
-      ['ada', '1', '0', '0', '1', '0.500 USD'],
+      ['=ada', '2', '1', '0', '1', 'USD 0.00'],
+      ['ada', '1', '0', '0', '1', 'USD 0.500'],
     ]);
     expect((await table('span=24h&by=route&user=ada')).map((row) => row.slice(0, 2))).toEqual([
       ['GET /audit/logs', '1'],

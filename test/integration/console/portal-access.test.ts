@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => fixture.dispose());
 
-const pages = ['/usage', '/history', '/refusals', '/limits', '/notifications', '/guide'];
+const pages = ['/usage', '/history', '/refusals', '/limits', '/requests', '/notifications', '/guide'];
 
 describe('signing in', () => {
   test('B10: a link signs in, with a cookie that scripts and other sites cannot use', async () => {

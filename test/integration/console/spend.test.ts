@@ -61,14 +61,14 @@ test('F1: a tenant sees its spend of the month by model and route, with currency
     { tenant: id, timeMs: nowMs, cost: 3 },
   ]);
   const { text } = await get(fixture, '/spend', await visit(fixture, id));
-  expect(text).toMatch(/data-slot="spend">1\.75 USD</);
+  expect(text).toMatch(/data-slot="spend">USD 1\.75</);
   expect(rowsOf(text, 'Spend by model')).toEqual([
-    ['gpt-4o', '2', '2,000', '1.75 USD'],
-    ['gpt-4o-mini', '1', '1,000', '0.00000100 USD'],
+    ['gpt-4o', '2', '2,000', 'USD 1.75'],
+    ['gpt-4o-mini', '1', '1,000', 'USD 0.00000100'],
   ]);
   expect(rowsOf(text, 'Spend by route')).toEqual([
-    ['POST /v1/chat/completions', '2', '2,000', '1.50 USD'],
-    ['POST /v1/messages', '1', '1,000', '0.250 USD'],
+    ['POST /v1/chat/completions', '2', '2,000', 'USD 1.50'],
+    ['POST /v1/messages', '1', '1,000', 'USD 0.250'],
   ]);
 });
 
@@ -85,7 +85,7 @@ test('F1: a budget shows what is used, reserved and left', async () => {
   });
   const { text } = await get(fixture, '/spend', await visit(fixture, id));
   const spend = rowsOf(text, 'Budgets').find(([name]) => name === 'Spend');
-  expect(spend?.slice(0, 5)).toEqual(['Spend', '2.00 USD', '0.500 USD', '2.50 USD', '5.00 USD']);
+  expect(spend?.slice(0, 5)).toEqual(['Spend', 'USD 2.00', 'USD 0.500', 'USD 2.50', 'USD 5.00']);
 });
 
 test('F1: a budget of a tenant with a billing day ends with the month of the tenant', async () => {
@@ -108,9 +108,9 @@ test('C7: an operator sees spend, price and margin of each tenant, the lowest ma
   const { text } = await get(fixture, '/operator/spend', operator);
   const rows = rowsOf(text, 'Spend by tenant').filter(([name = '']) => [pro, free, unknown].includes(name));
   expect(rows.map((row) => row.filter((_, column) => column !== 4))).toEqual([
-    [free, 'Free', '4.00 USD', '4.00 USD', '0.00 USD', expect.stringMatching(/^-[\d.,]+ USD$/)],
-    [pro, 'Pro', '2.00 USD', '3.00 USD', '249.00 USD', expect.stringMatching(/ USD$/)],
-    [unknown, 'Gone', '1.00 USD', '1.00 USD', 'no price', 'no price'],
+    [free, 'Free', 'USD 4.00', 'USD 4.00', 'USD 0.00', expect.stringMatching(/^USD -[\d.,]+$/)],
+    [pro, 'Pro', 'USD 2.00', 'USD 3.00', 'USD 249.00', expect.stringMatching(/^USD /)],
+    [unknown, 'Gone', 'USD 1.00', 'USD 1.00', 'no price', 'no price'],
   ]);
   const elapsedMs = Math.max(nowMs - month.startMs, 3_600_000);
   const projected = Number(rows[1]?.[4]?.replaceAll(/[^\d.]/g, ''));

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bar } from '../../../services/console/components/bars.ts';
-import { counted, money, percent, quantityText } from '../../../services/console/components/format.ts';
+import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
+import { counted, money, minorAmountText, percent } from '../../../services/console/components/format.ts';
 import { html } from '../../../services/console/components/html.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import {
@@ -55,7 +56,7 @@ describe('figures', () => {
   });
 
   test('money names the currency of the policy, and one request is not “1 requests”', () => {
-    expect([1234.5, 0].map((amount) => money(amount, 'EUR'))).toEqual(['1,234.50 EUR', '0.00 EUR']);
+    expect([1234.5, 0].map((amount) => money(amount, 'EUR'))).toEqual(['EUR 1,234.50', 'EUR 0.00']);
     expect([0, 1, 2].map((value) => counted(value, 'request'))).toEqual([
       '0 requests',
       '1 request',
@@ -74,10 +75,20 @@ describe('figures', () => {
     expect(formatTime('2026-11-27T23:30:00Z')).toBe('27 Nov 2026, 23:30:00 UTC');
   });
 
-  test('amounts of another quantity have its decimals and its name', () => {
+  test('amounts are money with its currency, or have the name of their quantity', () => {
     const usd = { name: 'usd', decimals: 6, kind: 'cost', measures: [] } as const;
-    expect(quantityText(new Map([['usd', usd]]), 'usd', 5_250_000)).toBe('5.25 usd');
-    expect(quantityText(new Map(), 'requests', 1500)).toBe('1,500');
+    const tokens = { name: 'tokens', decimals: 0, kind: 'sum', measures: ['output_tokens'] } as const;
+    const units = {
+      quantities: new Map<string, Quantity>([
+        ['usd', usd],
+        ['tokens', tokens],
+      ]),
+      currency: 'USD',
+    };
+    expect(minorAmountText(units, 'usd', 5_250_000)).toBe('USD 5.25');
+    expect(minorAmountText(units, 'tokens', 1500)).toBe('1,500 tokens');
+    expect(minorAmountText(units, 'requests', 1500)).toBe('1,500');
+    expect(minorAmountText({ ...units, currency: null }, 'usd', 5_250_000)).toBe('usd 5.25');
   });
 
   test('windows have the names of their units', () => {

@@ -88,7 +88,7 @@ export async function tenantPage(
         ${boostSection(forms)}
         <section class="card">
           <h2 class="card-head">Limits as they hold now</h2>
-          ${limitTable([...limits.shared, ...limits.individual], 'The policy has no limits for this plan.', policy().quantities)}
+          ${limitTable([...limits.shared, ...limits.individual], 'The policy has no limits for this plan.', policy())}
         </section>
         <section class="card">
           <h2 class="card-head">Latest refusals</h2>
