@@ -30,7 +30,7 @@ describe('a request for a higher limit', () => {
   const wanted = { limit: 'minute', wanted: '500', for: '7d', reason: 'launch week' };
 
   test('B3, B12: it is approved by an operator; the tenant reads state, answer and end; its limit is higher', async () => {
-    const { id, cookie } = await tenantOnFree('ask');
+    const { id, cookie } = await tenantOnFree('launch');
     expect((await get(fixture, '/usage', cookie)).text).toContain('href="/requests?limit=minute"');
     const limits = await get(fixture, '/limits', cookie);
     expect(limits.text).toContain('href="/requests?limit=minute"');
