@@ -121,7 +121,7 @@ export async function appendShared<Result>(
 ): Promise<Result> {
   let last = 0;
   const result = await write({
-    append: (eventAt) => (last = events.append(eventAt)),
+    append: (eventAt, textOf) => (last = events.append(eventAt, textOf)),
     flushed: () => events.flushed(),
   });
   if (last > 0) ingestShare.appended(publisher, bytes, last);

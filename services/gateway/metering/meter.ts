@@ -3,22 +3,32 @@ import { eventBounds } from '../../../shared/domain/events/bounds.ts';
 import { costOf, noPrice } from '../../../shared/domain/money.ts';
 import type { Price } from '../../../shared/domain/money.ts';
 import { anonymousTenant, refundEventType, requestEventType } from '../../../shared/domain/usage-event.ts';
-import type { RefundData, RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import type {
+  RefundData,
+  RequestData,
+  RequestEvent,
+  UsageCloudEvent,
+} from '../../../shared/domain/usage-event.ts';
+import type { EventText } from '../spool/folder/run-id.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import { reservedFields, usageFields } from './call-events.ts';
 import type { ReportedUsage } from './call-events.ts';
 import type { EventSampling } from './event-sampling.ts';
 import type { GatewayMetrics } from '../metrics.ts';
+import { requestEventText } from './request-event-text.ts';
 import type { Verdict } from '../enforcer/verdict.ts';
 
 /** The methods of the spool that entrypoints need; see `Spool`. */
 export interface EventLog {
   /**
    * Calls `eventAt` with the next sequence number and appends the event that it returns. The event is durable when
-   * `flushed()` resolves.
+   * `flushed()` resolves. `textOf` writes the event in place of `JSON.stringify`.
    */
-  append(eventAt: (sequence: number) => UsageCloudEvent): number;
+  append<Event extends UsageCloudEvent>(
+    eventAt: (sequence: number) => Event,
+    textOf?: EventText<Event>,
+  ): number;
   flushed(): Promise<void>;
 }
 
@@ -78,7 +88,10 @@ export class Meter {
     }
     const source = this.#source;
     try {
-      events.append((sequence) => requestEvent(verdict, response, { source, node, sequence, weight }));
+      events.append(
+        (sequence) => requestEvent(verdict, response, { source, node, sequence, weight }),
+        requestEventText,
+      );
       return events.flushed();
     } catch (error) {
       return this.#reportLost(verdict.decision.id, error, 'usage event');
@@ -141,47 +154,60 @@ function requestEvent(
 ): RequestEvent {
   const { decision, identity, plan, route, units, method, path, atMs, reservation, policy } = verdict;
   const cost = clampedCost(units, route?.unitPrice ?? noPrice);
+  const data: Draft<RequestData> = {
+    user_id: identity.userId ?? '',
+    plan: plan.name,
+    // An invalid request may have a method of any length. Cutting it may leave half a surrogate pair, which
+    // `toWellFormed` replaces.
+    method: method.slice(0, methodLengthMax).toWellFormed(),
+    route: route?.match ?? '*',
+    path: path.slice(0, pathLengthMax).toWellFormed(),
+    status,
+    decision: decision.outcome,
+    limited_by:
+      decision.limitedBy.length > limitsMax ? decision.limitedBy.slice(0, limitsMax) : decision.limitedBy,
+    units: clamp(units, unitsMax),
+    cost,
+    latency_ms: Math.round(clamp(latencyMs, latencyMsMax) * 1000) / 1000,
+    check_us: decision.checkMicros,
+    node,
+    sequence,
+    degraded: decision.degraded,
+    client_ip: identity.ip.slice(0, addressLengthMax),
+    service: identity.service ?? '',
+    entrypoint,
+  };
+  if (identity.apiKey !== undefined) data.api_key = identity.apiKey.id;
+  if (weight !== 1) data.sample_weight = weight;
+  if (reservation !== null) Object.assign(data, reservedFields(reservation, cost));
+  if (usage !== undefined) Object.assign(data, usageFields(usage, policy, cost));
   const event: RequestEvent = {
     specversion: '1.0',
     id: decision.id,
     source,
     type: requestEventType,
-    time: new Date(atMs).toISOString(),
+    time: timeText(atMs),
     subject: identity.tenantId ?? anonymousTenant,
     datacontenttype: 'application/json',
-    data: {
-      user_id: identity.userId ?? '',
-      plan: plan.name,
-      // An invalid request may have a method of any length. Cutting it may leave half a surrogate pair, which
-      // `toWellFormed` replaces.
-      method: method.slice(0, methodLengthMax).toWellFormed(),
-      route: route?.match ?? '*',
-      path: path.slice(0, pathLengthMax).toWellFormed(),
-      status,
-      decision: decision.outcome,
-      limited_by:
-        decision.limitedBy.length > limitsMax ? decision.limitedBy.slice(0, limitsMax) : decision.limitedBy,
-      units: clamp(units, unitsMax),
-      cost,
-      latency_ms: Math.round(clamp(latencyMs, latencyMsMax) * 1000) / 1000,
-      check_us: decision.checkMicros,
-      node,
-      sequence,
-      degraded: decision.degraded,
-      client_ip: identity.ip.slice(0, addressLengthMax),
-      service: identity.service ?? '',
-      entrypoint,
-      ...(identity.apiKey === undefined ? noFields : { api_key: identity.apiKey.id }),
-      ...(weight === 1 ? noFields : { sample_weight: weight }),
-      ...(reservation === null ? noFields : reservedFields(reservation, cost)),
-      ...(usage === undefined ? noFields : usageFields(usage, policy, cost)),
-    },
+    data,
   };
   const traceparent = verdict.trace?.traceparent ?? null;
   return traceparent === null ? event : { ...event, traceparent };
 }
 
-const noFields = {};
+type Draft<Data> = { -readonly [Name in keyof Data]: Data[Name] };
+
+let lastTimeMs = NaN;
+let lastTimeText = '';
+
+/** Returns the time as ISO 8601. Many requests of a busy node have the same millisecond. */
+function timeText(ms: number): string {
+  if (ms !== lastTimeMs) {
+    lastTimeText = new Date(ms).toISOString();
+    lastTimeMs = ms;
+  }
+  return lastTimeText;
+}
 
 function refundEvent(
   { decision, identity, plan, route, atMs }: Verdict,

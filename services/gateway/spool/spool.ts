@@ -14,7 +14,7 @@ import { createSpoolReader } from './segments/reader.ts';
 import type { SpoolReader } from './segments/reader.ts';
 import type { SpoolRecord } from './segments/record.ts';
 import { createEventEncoder } from './folder/run-id.ts';
-import type { EventEncoder } from './folder/run-id.ts';
+import type { EventEncoder, EventText } from './folder/run-id.ts';
 import { createStore } from './store.ts';
 
 /**
@@ -35,10 +35,13 @@ import { createStore } from './store.ts';
 export interface Spool {
   /**
    * Calls `eventAt` with the next sequence number, appends the event that it returns, and returns the sequence number. All
-   * appends of one event-loop iteration share one write and become durable together. Throws only what `eventAt` throws,
-   * and SPOOL_CLOSED.
+   * appends of one event-loop iteration share one write and become durable together. Throws only what `eventAt` and `textOf`
+   * throw, and SPOOL_CLOSED. `textOf` writes the event in place of `JSON.stringify`.
    */
-  append(eventAt: (sequence: number) => UsageCloudEvent): number;
+  append<Event extends UsageCloudEvent>(
+    eventAt: (sequence: number) => Event,
+    textOf?: EventText<Event>,
+  ): number;
   /** Resolves when all events appended so far are durable. Never rejects. */
   flushed(): Promise<void>;
   /**
@@ -105,12 +108,14 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { bytesMax = 1024 * mebibyte, memoryBytesMax = 64 * mebibyte } = options;
   const { segmentBytes = Math.min(16 * mebibyte, Math.ceil(bytesMax / 8)) } = options;
   let next = 0;
+  let appended = 0;
   let encode = closedEncoder;
   let found = null as FoundFolder | null;
   let reader: SpoolReader | null = null;
   let listener: () => void = () => undefined;
 
   const metrics: SpoolMetrics = spoolMetrics(registry, {
+    appended: () => appended,
     bytes: () => found?.segments.bytesTotal ?? 0,
     memoryBytes: () => pending.bytes,
     isMemoryOnly: () => store.state() !== 'healthy',
@@ -152,12 +157,15 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     close,
   };
 
-  function append(eventAt: (sequence: number) => UsageCloudEvent): number {
+  function append<Event extends UsageCloudEvent>(
+    eventAt: (sequence: number) => Event,
+    textOf?: EventText<Event>,
+  ): number {
     const sequence = next;
     const event = eventAt(sequence);
-    const text = encode(event, sequence);
+    const text = encode(event, sequence, textOf);
     next += 1;
-    metrics.appended.inc();
+    appended += 1;
     store.append(sequence, event.subject, text);
     return sequence;
   }

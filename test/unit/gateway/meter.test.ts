@@ -6,11 +6,13 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { Meter } from '../../../services/gateway/metering/meter.ts';
+import { requestEventText } from '../../../services/gateway/metering/request-event-text.ts';
+import type { EventText } from '../../../services/gateway/spool/folder/run-id.ts';
 import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import type { Verdict } from '../../../services/gateway/enforcer/verdict.ts';
 import { outcomes } from '../../../shared/domain/decision.ts';
 import { problemOfId } from '../../../shared/domain/identity.ts';
-import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 
 const nowMs = Date.UTC(2026, 10, 21, 12);
 const seed = Number(process.env['SEED'] ?? 1);
@@ -51,17 +53,24 @@ const verdicts = fc.record({
 });
 
 let event: UsageCloudEvent | null = null;
+let text = '';
 const log = {
-  append: (eventAt: (n: number) => UsageCloudEvent) => ((event = eventAt(7)), 7),
+  append: <Event extends UsageCloudEvent>(eventAt: (n: number) => Event, textOf?: EventText<Event>) => {
+    const appended = eventAt(7);
+    event = appended;
+    text = textOf === undefined ? JSON.stringify(appended) : textOf(appended, '');
+    return 7;
+  },
   flushed: () => Promise.resolve(),
 };
 const metrics = createGatewayMetrics(new Registry());
 const logger = pino({ level: 'silent' });
-const sampling = { weigh: () => 1 };
+let weight = 1;
+const sampling = { weigh: () => weight };
 const meter = new Meter({ events: log, node: 'node-1', metrics, logger, sampling });
 
 function stored(): ReturnType<typeof decode> {
-  const value = Buffer.from(JSON.stringify(event));
+  const value = Buffer.from(text);
   return decode(
     { partition: 0, offset: 0, headers: {}, timestampMs: nowMs, value },
     nowMs,
@@ -76,6 +85,46 @@ test('the event of every request is one that the aggregator stores', () => {
       expect(stored()).toMatchObject({ kind: 'request' });
     }),
     { numRuns: 1_000, seed },
+  );
+});
+
+const hostileText = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc.constantFrom('', '"', '\\', '\u2028', '\u007f', '\n', 'é', '\ud83d\ude00'),
+);
+const rareFields = fc.record(
+  {
+    weight: fc.constant(100),
+    trace: fc.record({ traceparent: fc.option(hostileText) }),
+    reservation: fc.constant({
+      call: { model: 'a-model', timeMs: nowMs },
+      reserve: { cost: null, amounts: { tokens: 5 }, expiresMs: 1_000 },
+      pricing: { quantities: new Map() },
+    }),
+  },
+  { requiredKeys: [] },
+);
+
+test(`the text of every event equals that of JSON.stringify (SEED=${seed})`, () => {
+  fc.assert(
+    fc.property(
+      verdicts,
+      rareFields,
+      hostileText,
+      amount,
+      fc.boolean(),
+      (verdict, rare, odd, latencyMs, odds) => {
+        const identity = odds
+          ? { ...verdict.identity, tenantId: odd, userId: odd, ip: odd }
+          : verdict.identity;
+        const hostile = { ...verdict, ...rare, identity, path: `${verdict.path}${odd}` };
+        weight = rare.weight ?? 1;
+        void meter.writeRequest(hostile as unknown as Verdict, { status: 200, latencyMs, entrypoint: odd });
+        expect(text).toBe(JSON.stringify(event));
+        expect(requestEventText(event as RequestEvent, '"a":1,')).toBe(`{"a":1,${text.slice(1)}`);
+      },
+    ),
+    { numRuns: 2_000, seed },
   );
 });
 

@@ -50,8 +50,20 @@ function nameFile(directory: string): string {
   return join(directory, 'name');
 }
 
-/** Returns the JSON text of an event, with the run id and the sequence number as its first two attributes. */
-export type EventEncoder = (event: object, sequence: number) => string;
+/**
+ * Returns the JSON text of an event that begins with the attributes `first`, the JSON text of attributes with a comma after each.
+ */
+export type EventText<Event> = (event: Event, first: string) => string;
+
+/**
+ * Returns the JSON text of an event, with the run id and the sequence number as its first two attributes. If `textOf` is absent,
+ * `JSON.stringify` writes the event.
+ */
+export type EventEncoder = <Event extends object>(
+  event: Event,
+  sequence: number,
+  textOf?: EventText<Event>,
+) => string;
 
 /**
  * Creates the function that encodes the events of a run. The run id contains the name of the folder, which is stored in
@@ -66,6 +78,10 @@ export function createEventEncoder(
   const run = spoolRunName({ folder, openedAtMs, salt: randomBytes(2).toString('hex'), first, follows });
   // Both attributes are at the beginning of the text, so that they identify the event in a dead letter that
   // was cut.
-  const head = `{"spool":"${run}","spoolsequence":`;
-  return (event, sequence) => `${head}${sequence},${JSON.stringify(event).slice(1)}`;
+  const head = `"spool":"${run}","spoolsequence":`;
+  return (event, sequence, textOf = jsonText) => textOf(event, `${head}${sequence},`);
+}
+
+function jsonText(event: object, first: string): string {
+  return `{${first}${JSON.stringify(event).slice(1)}`;
 }

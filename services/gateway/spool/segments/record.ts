@@ -22,6 +22,7 @@ export interface SpoolRecord {
 }
 
 const marker = Buffer.from('TGR1');
+const markerNumber = marker.readUInt32LE();
 const lengthAt = 4;
 const crcAt = 8;
 const sequenceAt = 12;
@@ -50,7 +51,7 @@ export function writeRecord(
   buffer.writeUInt16LE(keyBytes, bodyAt);
   const valueAt = bodyAt + keyLengthBytes + keyBytes;
   const end = valueAt + buffer.write(value, valueAt);
-  marker.copy(buffer, at);
+  buffer.writeUInt32LE(markerNumber, at);
   buffer.writeUInt32LE(end - bodyAt, at + lengthAt);
   buffer.writeUIntLE(sequence, at + sequenceAt, 6);
   buffer.writeUIntLE(nowMs, at + timeAt, 6);
@@ -87,9 +88,8 @@ const damaged: ReadOutcome = { kind: 'damaged' };
 
 /** Reads the record at `at`. Its value points into `buffer`. */
 export function readRecord(buffer: Buffer, at: number): ReadOutcome {
-  const here = buffer.subarray(at, at + marker.length);
-  if (!marker.subarray(0, here.length).equals(here)) return damaged;
-  if (buffer.length - at < headerBytes) return { kind: 'more', bytes: headerBytes };
+  if (buffer.length - at < headerBytes) return readShort(buffer, at);
+  if (buffer.readUInt32LE(at) !== markerNumber) return damaged;
   const bodyBytes = buffer.readUInt32LE(at + lengthAt);
   if (bodyBytes < keyLengthBytes || bodyBytes > bodyBytesMax) return damaged;
   const end = at + headerBytes + bodyBytes;
@@ -105,6 +105,12 @@ export function readRecord(buffer: Buffer, at: number): ReadOutcome {
     value: buffer.subarray(valueAt, end),
   };
   return { kind: 'record', record, end };
+}
+
+/** Reads at most the beginning of a header. */
+function readShort(buffer: Buffer, at: number): ReadOutcome {
+  const here = buffer.subarray(at, at + marker.length);
+  return marker.subarray(0, here.length).equals(here) ? { kind: 'more', bytes: headerBytes } : damaged;
 }
 
 /** Offset of the next complete record that begins after `at`; -1 if there is none. */
