@@ -1,6 +1,6 @@
 /** The Castagnoli polynomial with reversed bits. */
 const polynomial = 0x82f63b78;
-const stride = 8;
+const stride = 16;
 const bytes256 = 256;
 
 /** `tables[k * 256 + byte]`: the effect of a byte on the checksum k bytes later. */
@@ -16,31 +16,34 @@ for (let at = bytes256; at < tables.length; at += 1) {
 }
 
 /**
- * CRC-32C of the bytes from `start` to `end`, unsigned. Eight bytes a step: Kounavis and Berry, “A Systematic Approach to
+ * CRC-32C of the bytes from `start` to `end`, unsigned. Sixteen bytes a step: Kounavis and Berry, “A Systematic Approach to
  * Building High Performance, Software-based, CRC Generators” (2005).
  */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let crc = -1;
   let at = start;
   for (; at + stride <= end; at += stride) {
     crc =
-      entry(7, (crc ^ byteAt(bytes, at)) & 0xff) ^
-      entry(6, ((crc >>> 8) ^ byteAt(bytes, at + 1)) & 0xff) ^
-      entry(5, ((crc >>> 16) ^ byteAt(bytes, at + 2)) & 0xff) ^
-      entry(4, (crc >>> 24) ^ byteAt(bytes, at + 3)) ^
-      entry(3, byteAt(bytes, at + 4)) ^
-      entry(2, byteAt(bytes, at + 5)) ^
-      entry(1, byteAt(bytes, at + 6)) ^
-      entry(0, byteAt(bytes, at + 7));
+      effect(12, crc ^ view.getInt32(at, true)) ^
+      effect(8, view.getInt32(at + 4, true)) ^
+      effect(4, view.getInt32(at + 8, true)) ^
+      effect(0, view.getInt32(at + 12, true));
   }
-  for (; at < end; at += 1) crc = entry(0, (crc ^ byteAt(bytes, at)) & 0xff) ^ (crc >>> 8);
+  for (; at < end; at += 1) crc = entry(0, (crc ^ (bytes[at] ?? 0)) & 0xff) ^ (crc >>> 8);
   return ~crc >>> 0;
+}
+
+/** The effect of four bytes on the checksum, the last of which is followed by `later` bytes of the step. */
+function effect(later: number, word: number): number {
+  return (
+    entry(later + 3, word & 0xff) ^
+    entry(later + 2, (word >>> 8) & 0xff) ^
+    entry(later + 1, (word >>> 16) & 0xff) ^
+    entry(later, word >>> 24)
+  );
 }
 
 function entry(table: number, byte: number): number {
   return tables[table * bytes256 + byte] ?? 0;
-}
-
-function byteAt(bytes: Uint8Array, at: number): number {
-  return bytes[at] ?? 0;
 }

@@ -40,7 +40,7 @@ const lostSequence = new Set([
 ]);
 
 export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
-  const selectPartition = createPartitioner();
+  const partitioner = createPartitioner();
   let connection: KafkaConnection | null = null;
   let producer: KafkaJsProducer | null = null;
 
@@ -57,7 +57,7 @@ export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
     }
     const sending = producer.send({
       topic,
-      messages: LinearlyGrouped.from(messages as Message[]),
+      messages: LinearlyGrouped.group(messages as Message[], partitioner.partitionOf),
       acks: -1,
       timeout: Math.ceil(kafka.requestTimeoutMs / 2),
     });
@@ -84,7 +84,7 @@ export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
       retry: { retries: 1 },
       allowAutoTopicCreation: false,
       metadataMaxAge: 60_000,
-      createPartitioner: () => selectPartition,
+      createPartitioner: () => partitioner.select,
     });
     try {
       await within(opened.connect(), timeoutMs, 'KAFKA_UNAVAILABLE', 'connecting');
@@ -107,26 +107,47 @@ export function createIdempotentProducer(kafka: Kafka): IdempotentProducer {
   }
 }
 
+/** Largest number of keys whose partition is kept in memory. */
+const keysMax = 10_000;
+
 /**
- * kafkajs calls this function at every attempt, also for records that have a partition already. A record keeps the
+ * Selects the partitions of records, at every attempt and also for records that have a partition already. A record keeps the
  * partition of its first attempt.
  */
 function createPartitioner() {
   let keyless = 0;
-  return ({
+  let partitions = 1;
+  let ofKeys = new Map<string, number>();
+  return { select, partitionOf: partitionOfMessage };
+
+  /** The function that kafkajs calls. */
+  function select({
     message,
     partitionMetadata,
   }: {
     message: Message;
     partitionMetadata: readonly unknown[];
-  }): number => {
+  }): number {
+    if (partitionMetadata.length !== partitions) ofKeys = new Map();
+    partitions = partitionMetadata.length;
+    return partitionOfMessage(message);
+  }
+
+  /** The same with the number of partitions of the latest call of `select`. */
+  function partitionOfMessage(message: Message): number {
     const outgoing = message as OutgoingMessage;
-    outgoing.partition ??=
-      outgoing.key === null
-        ? keyless++ % partitionMetadata.length
-        : partitionOf(outgoing.key, partitionMetadata.length);
+    outgoing.partition ??= outgoing.key === null ? keyless++ % partitions : partitionOfKey(outgoing.key);
     return outgoing.partition;
-  };
+  }
+
+  function partitionOfKey(key: Buffer | string): number {
+    if (typeof key !== 'string') return partitionOf(key, partitions);
+    let partition = ofKeys.get(key);
+    if (partition !== undefined) return partition;
+    if (ofKeys.size >= keysMax) ofKeys = new Map();
+    ofKeys.set(key, (partition = partitionOf(key, partitions)));
+    return partition;
+  }
 }
 
 function isTimeout(error: unknown): boolean {

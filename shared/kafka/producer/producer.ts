@@ -88,14 +88,14 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     if (!topics.has(topic)) startFailures(metrics, topic);
     topics.add(topic);
     const stopTimer = metrics.seconds.startTimer();
-    const messages: OutgoingMessage[] = records.map((record) => ({
-      ...record,
-      partition: record.partition ?? null,
-    }));
+    const messages = records.map(outgoingMessage);
     const baseOffsets = new Map<number, number>();
     const deadlineMs = performance.now() + deliveryTimeoutMs;
     for (let attempt = 0; ; attempt += 1) {
-      const missing = messages.filter(({ partition }) => partition === null || !baseOffsets.has(partition));
+      const missing =
+        attempt === 0
+          ? messages
+          : messages.filter(({ partition }) => partition === null || !baseOffsets.has(partition));
       const remainingMs = Math.max(1, deadlineMs - performance.now());
       const failure = await attemptOnce(topic, missing, baseOffsets, Math.min(attemptTimeoutMs, remainingMs));
       if (failure === null) break;
@@ -126,9 +126,10 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
       metrics.failures.inc({ topic, kind: failure.code === 'KAFKA_RECORD_REFUSED' ? 'refused' : 'error' });
       return failure;
     }
-    const skipped = new Set(
-      missing.map(({ partition }) => partition).filter((p) => p === null || !baseOffsets.has(p)),
-    );
+    const skipped = new Set<number | null>();
+    for (const { partition } of missing) {
+      if (partition === null || !baseOffsets.has(partition)) skipped.add(partition);
+    }
     if (skipped.size === 0) return null;
     metrics.failures.inc({ topic, kind: 'unverified' });
     kafka.logger.warn({ topic, partitions: [...skipped] }, 'partitions were sent and not acknowledged');
@@ -148,6 +149,11 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     closing.abort();
     await connection.close();
   }
+}
+
+function outgoingMessage({ key, value, headers, partition: own }: ProducerRecord): OutgoingMessage {
+  const partition = own ?? null;
+  return headers === undefined ? { key, value, partition } : { key, value, headers, partition };
 }
 
 /** Errors of the broker that the records themselves cause, so that no retry can succeed. */

@@ -137,7 +137,7 @@ function writeField(out: Buffer, from: number, bytes: Buffer | string | null, le
   const at = writeVarint(out, from, length);
   if (bytes === null) return at;
   if (typeof bytes === 'string') out.write(bytes, at, length);
-  else bytes.copy(out, at);
+  else out.set(bytes, at);
   return at + length;
 }
 
