@@ -4,10 +4,10 @@ import type { ValidateFunction } from 'ajv';
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
+import { roles } from '../../shared/domain/operators/operator.ts';
 import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
 import { messageOf } from '../../shared/runtime/errors.ts';
-import { declareAccess, guardRoutes } from '../../shared/runtime/http/access.ts';
-import type { Guard } from '../../shared/runtime/http/access.ts';
+import { guardRoutes, guardsOfRoles } from '../../shared/runtime/http/access.ts';
 import { answerClientError } from '../../shared/runtime/http/client-error.ts';
 import { isCrossSiteChange } from '../../shared/runtime/http/cross-site.ts';
 import { acceptJson } from '../../shared/runtime/http/json-body.ts';
@@ -25,7 +25,9 @@ import { storeOf } from '../../shared/runtime/store-reads.ts';
 import type { StoreReads } from '../../shared/runtime/store-reads.ts';
 import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import type { EndedSessions } from '../../shared/sessions/ended-sessions.ts';
+import type { Operators } from '../../shared/sessions/operators.ts';
 import { recordFormats } from '../../shared/tenants/record/violations.ts';
+import { declareRoles } from './answer.ts';
 import type { AdminApp } from './answer.ts';
 import { registerApiKeys } from './api-keys.ts';
 import { requireToken } from './authenticate.ts';
@@ -44,7 +46,7 @@ export interface AdminOptions
   extends TenantOptions, ControlOptions, InstallationOptions, PortalAccessOptions, ErrorOptions {
   readonly directory: Pick<TenantDirectory, 'all' | 'get' | 'ready'>;
   readonly ended: Pick<EndedSessions, 'ready'>;
-  readonly adminToken: string;
+  readonly operators: Operators;
   readonly registry: Registry;
   /** Absent: no traces. */
   readonly tracing?: Tracing | null;
@@ -64,17 +66,18 @@ const openRoutes = [...opsRoutes, 'GET /admin/openapi.json'];
 
 /**
  * The admin API, and the metrics and health of its process. It listens on a private address and requires a token: a
- * request without the token gets 401 on every route outside `openRoutes`, and also if no route matches it.
+ * request without a valid token gets 401 on every route outside `openRoutes`, and also if no route matches it. A request
+ * of an operator whose role is too low gets 403.
  */
 export async function createAdminApp(options: AdminOptions): Promise<FastifyInstance> {
-  const { adminToken, registry, directory, ended, notes = () => [] } = options;
+  const { operators, registry, directory, ended, notes = () => [] } = options;
   const app = fastify({
     bodyLimit: bodyBytesMax,
     routerOptions: { maxParamLength: 2000 },
     clientErrorHandler: answerClientError,
     // Hooks do not run for errors of the router, so the token is checked here.
     frameworkErrors: (error, request, reply) => {
-      if (requireToken(adminToken, request, reply) === undefined)
+      if (requireToken(operators, 'viewer', request, reply) === undefined)
         void sendProblem(reply, error.statusCode ?? 400, 'Request not understood', error.message);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
@@ -88,8 +91,11 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   answerWithProblems(app, options);
   refuseForeignHosts(app);
   refuseCrossSiteChanges(app);
-  const admin: Guard = (request, reply) => requireToken(adminToken, request, reply);
-  guardRoutes(app, { listener: 'admin', openRoutes, guards: { admin }, unmatched: admin });
+  app.decorateRequest('operator', null);
+  const guards = guardsOfRoles('operator-token', (needed, request, reply) =>
+    requireToken(operators, needed, request, reply),
+  );
+  guardRoutes(app, { listener: 'admin', openRoutes, guards, unmatched: guards['operator-token:viewer'] });
   registerOps(app, {
     registry,
     unready: () => [
@@ -102,7 +108,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
   await app.register((scope) => {
     const api = scope.withTypeProvider<TypeBoxTypeProvider>();
-    declareAccess(api, 'admin');
+    declareRoles(api);
     registerTenants(api, options);
     registerControls(api, options);
     registerLimitRequests(api, options);
@@ -129,9 +135,14 @@ const apiDescription: ApiDescription = {
     { name: 'Installation', description: 'Operations on all tenants: history, dead letters, losses.' },
   ],
   securitySchemes: {
-    admin: { type: 'http', scheme: 'bearer', description: 'The admin token (TOLLGATE_ADMIN_TOKEN).' },
+    admin: {
+      type: 'http',
+      scheme: 'bearer',
+      description: 'The token of an operator, or the shared admin token (TOLLGATE_ADMIN_TOKEN).',
+    },
   },
-  security: { admin: [{ admin: [] }] },
+  // An operation names the role that its operator needs.
+  security: Object.fromEntries(roles.map((role) => [`operator-token:${role}`, [{ admin: [role] }]])),
   problems: [400, 401, 403, 408, 421, 431, 503],
   responseHeaders: {},
 };

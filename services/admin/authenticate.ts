@@ -1,19 +1,43 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { hasRole } from '../../shared/domain/operators/operator.ts';
+import type { Operator, Role } from '../../shared/domain/operators/operator.ts';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
-import { isSameSecret } from '../../shared/sessions/secrets.ts';
+import { operatorOf } from '../../shared/sessions/operators.ts';
+import type { Operators } from '../../shared/sessions/operators.ts';
 
-/** Guard of the admin API. Returns undefined if the token is valid. Otherwise sends a 401 and returns the reply. */
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The authenticated operator. The guard of the admin API sets it. */
+    operator: Operator | null;
+  }
+}
+
+/**
+ * Guard of the admin API. Returns undefined if the token is valid and its operator has the needed role. Otherwise sends
+ * a 401 or a 403 and returns the reply.
+ */
 export function requireToken(
-  adminToken: string,
-  { headers }: FastifyRequest,
+  operators: Operators,
+  needed: Role,
+  request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply | undefined {
-  if (isSameSecret(bearerOf(headers.authorization), adminToken)) return undefined;
+  const holder = operators.byToken(bearerOf(request.headers.authorization));
+  if (holder === null)
+    return sendProblem(
+      reply.header('www-authenticate', 'Bearer realm="tollgate admin"'),
+      401,
+      'Not signed in',
+      'Send your token, or the admin token, as “Authorization: Bearer …”.',
+    );
+  const operator = operatorOf(operators, holder, statedActor(request));
+  request.operator = operator;
+  if (hasRole(operator.role, needed)) return undefined;
   return sendProblem(
-    reply.header('www-authenticate', 'Bearer realm="tollgate admin"'),
-    401,
-    'Not signed in',
-    'Send the admin token as “Authorization: Bearer …”.',
+    reply,
+    403,
+    'Your role does not allow this',
+    `${operator.name} has the role ${operator.role}; this needs the role ${needed}.`,
   );
 }
 
@@ -23,11 +47,15 @@ export function bearerOf(authorization: string | undefined): string {
 }
 
 /**
- * The actor for the audit trail: the name that the client sends in `X-Actor`. The token cannot identify it, because
- * all clients use the same token.
+ * The actor for the audit trail: the operator whom the token identifies. The shared admin token identifies no person,
+ * so its holder may state a name in `X-Actor`.
  */
-export function actorOf({ headers }: Pick<FastifyRequest, 'headers'>): string {
+export function actorOf({ operator }: Pick<FastifyRequest, 'operator'>): string {
+  if (operator === null) throw new Error('a route of the admin API was reached without its guard');
+  return operator.name;
+}
+
+function statedActor({ headers }: FastifyRequest): string {
   const header = headers['x-actor'];
-  const name = typeof header === 'string' ? header.trim() : '';
-  return /^[\x20-\x7e]{1,100}$/.test(name) ? name : 'admin';
+  return typeof header === 'string' ? header : '';
 }

@@ -5,6 +5,7 @@ import { createLogger } from '../../shared/runtime/logger.ts';
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
+import { createOperators, readOperatorsFile } from '../../shared/sessions/operators.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
 import { openTenantStores } from '../../shared/tenants/open-stores.ts';
 import { createAdminApp } from './app.ts';
@@ -19,6 +20,10 @@ await runService(logger, async (lifecycle) => {
   const { registry, clock, policy, limiter, clickhouse, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
   lifecycle.onClose('ended sessions', () => ended.close());
+  const operators = createOperators(
+    await readOperatorsFile(config.TOLLGATE_OPERATORS_FILE),
+    config.TOLLGATE_ADMIN_TOKEN,
+  );
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const consoleUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
   const app = await createAdminApp({
@@ -34,7 +39,7 @@ await runService(logger, async (lifecycle) => {
       records: () => directory.all(),
     },
     portalLinks: createPortalLinks({ tokens, ended, consoleUrl: () => consoleUrl, clock, logger }),
-    adminToken: config.TOLLGATE_ADMIN_TOKEN,
+    operators,
     notes: () => clock.notes(),
   });
   lifecycle.onClose('listener', () => app.close());

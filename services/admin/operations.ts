@@ -1,62 +1,40 @@
 import { Type } from 'typebox';
 import { idLengthMax } from '../../shared/domain/identity.ts';
-import { patchOf, settings } from '../../shared/tenants/record/schema.ts';
+import type { Operations } from './answer.ts';
 import * as answers from './answer-schemas.ts';
+import { installationOperations } from './installation-operations.ts';
 import {
   ApiKeyBody,
   RollBody,
-  AuditQuery,
   BlockBody,
   BoostBody,
-  LetterParams,
   LinkParams,
-  LettersQuery,
   ListQuery,
-  LossQuery,
   PortalLinkBody,
   ReasonBody,
-  ReplayBody,
-  ReservationsQuery,
-  ResetAllBody,
   TenantBody,
   TenantParams,
   TenantPatch,
+  actor,
+  entityTag,
+  ifMatch,
+  patchSchema,
 } from './request-schemas.ts';
 
 /** Media type of JSON merge patches. */
 export const mergePatchType = 'application/merge-patch+json';
 
-const entityTag = {
-  ETag: { description: 'Tag of the record, for If-Match.', schema: { type: 'string' } },
-};
-const ifMatch = {
-  'If-Match': {
-    description: 'Tags of the record that the change is meant for, or *; else 412.',
-    schema: { type: 'string' },
-  },
-};
-const actor = {
-  'X-Actor': {
-    description: 'Actor for the history: up to 100 printable ASCII characters.',
-    schema: { type: 'string' },
-  },
-};
 const id = Type.String({ minLength: 1, maxLength: idLengthMax });
 const noBody = Type.Null({ description: 'Done.' }) as object;
 
-const patchSchema = {
-  ...patchOf(Type.Object(settings)),
-  description: 'Settings to change; null removes one.',
-  examples: [{ plan: 'pro', display_name: null, overrides: { minute: 500 } }],
-};
-
 /**
  * All operations, as the OpenAPI document describes them. The same schemas of parameters and bodies validate
- * requests.
+ * requests. `role` is the role that an operator needs for the operation.
  */
 export const operations = {
   listTenants: {
     operationId: 'listTenants',
+    role: 'viewer',
     tags: ['Tenants'],
     summary: 'List tenants',
     description:
@@ -67,6 +45,7 @@ export const operations = {
   },
   getTenant: {
     operationId: 'getTenant',
+    role: 'viewer',
     tags: ['Tenants'],
     summary: 'Get the record of a tenant and its limits',
     params: TenantParams,
@@ -75,6 +54,7 @@ export const operations = {
   },
   replaceTenant: {
     operationId: 'replaceTenant',
+    role: 'admin',
     tags: ['Tenants'],
     summary: 'Replace the settings of a tenant',
     description:
@@ -89,6 +69,7 @@ export const operations = {
   },
   patchTenant: {
     operationId: 'patchTenant',
+    role: 'admin',
     tags: ['Tenants'],
     summary: 'Change settings of a tenant',
     description:
@@ -105,6 +86,7 @@ export const operations = {
   },
   deleteTenant: {
     operationId: 'deleteTenant',
+    role: 'admin',
     tags: ['Tenants'],
     summary: "Delete a tenant's record",
     params: TenantParams,
@@ -113,6 +95,7 @@ export const operations = {
   },
   getTenantStatus: {
     operationId: 'getTenantStatus',
+    role: 'viewer',
     tags: ['Tenants'],
     summary: 'Get requests, resets and blocks of a tenant now',
     params: TenantParams,
@@ -120,6 +103,7 @@ export const operations = {
   },
   resetTenant: {
     operationId: 'resetTenant',
+    role: 'support',
     tags: ['Controls'],
     summary: "Reset a tenant's counters",
     params: TenantParams,
@@ -130,6 +114,7 @@ export const operations = {
   },
   blockTenant: {
     operationId: 'blockTenant',
+    role: 'support',
     tags: ['Controls'],
     summary: 'Block a tenant',
     params: TenantParams,
@@ -140,6 +125,7 @@ export const operations = {
   },
   unblockTenant: {
     operationId: 'unblockTenant',
+    role: 'support',
     tags: ['Controls'],
     summary: 'Lift a block',
     params: TenantParams,
@@ -149,6 +135,7 @@ export const operations = {
   },
   listBoosts: {
     operationId: 'listBoosts',
+    role: 'viewer',
     tags: ['Controls'],
     summary: 'List boosts: running, planned, and ended in the last 30 days',
     params: TenantParams,
@@ -156,6 +143,7 @@ export const operations = {
   },
   addBoost: {
     operationId: 'addBoost',
+    role: 'support',
     tags: ['Controls'],
     summary: 'Raise a limit for a time',
     params: TenantParams,
@@ -166,6 +154,7 @@ export const operations = {
   },
   endBoost: {
     operationId: 'endBoost',
+    role: 'support',
     tags: ['Controls'],
     summary: 'End a boost now',
     params: Type.Object({ id, boostId: Type.String({ minLength: 1, maxLength: 100 }) }),
@@ -175,6 +164,7 @@ export const operations = {
   },
   listApiKeys: {
     operationId: 'listApiKeys',
+    role: 'viewer',
     tags: ['Credentials'],
     summary: 'List API keys of a tenant, by their hashes, with their last use',
     params: TenantParams,
@@ -182,6 +172,7 @@ export const operations = {
   },
   createApiKey: {
     operationId: 'createApiKey',
+    role: 'admin',
     tags: ['Credentials'],
     summary: 'Create an API key; shown once',
     params: TenantParams,
@@ -192,6 +183,7 @@ export const operations = {
   },
   rollApiKey: {
     operationId: 'rollApiKey',
+    role: 'admin',
     tags: ['Credentials'],
     summary: 'Replace an API key by a successor of the same name and scope; shown once',
     params: Type.Object({ id, hashPrefix: Type.String({ minLength: 1, maxLength: 64 }) }),
@@ -202,6 +194,7 @@ export const operations = {
   },
   deleteApiKey: {
     operationId: 'deleteApiKey',
+    role: 'admin',
     tags: ['Credentials'],
     summary: 'Revoke an API key at once, by the first digits of its SHA-256',
     params: Type.Object({ id, hashPrefix: Type.String({ minLength: 1, maxLength: 64 }) }),
@@ -211,6 +204,7 @@ export const operations = {
   },
   createPortalLink: {
     operationId: 'createPortalLink',
+    role: 'support',
     tags: ['Credentials'],
     summary: 'Issue a signed link that opens the portal for one tenant',
     body: PortalLinkBody,
@@ -220,6 +214,7 @@ export const operations = {
   },
   endPortalLink: {
     operationId: 'endPortalLink',
+    role: 'support',
     tags: ['Credentials'],
     summary: 'End a portal link and the sessions that it opened',
     params: LinkParams,
@@ -228,71 +223,12 @@ export const operations = {
   },
   endPortalSessions: {
     operationId: 'endPortalSessions',
+    role: 'support',
     tags: ['Credentials'],
     summary: "End all of a tenant's portal links and sessions",
     params: TenantParams,
     requestHeaders: actor,
     response: { 204: noBody },
   },
-  resetAllTenants: {
-    operationId: 'resetAllTenants',
-    tags: ['Installation'],
-    summary: 'Emergency: reset the counters of all tenants',
-    body: ResetAllBody,
-    requestHeaders: actor,
-    response: { 200: answers.resetAllAnswer as object },
-  },
-  listChanges: {
-    operationId: 'listChanges',
-    tags: ['Installation'],
-    summary: 'List changes with their actors, newest first',
-    querystring: AuditQuery,
-    response: { 200: answers.changesAnswer as object },
-  },
-  listDeadLetters: {
-    operationId: 'listDeadLetters',
-    tags: ['Installation'],
-    summary: 'List dead letters, newest first',
-    querystring: LettersQuery,
-    response: { 200: answers.lettersAnswer as object },
-  },
-  getDeadLetter: {
-    operationId: 'getDeadLetter',
-    tags: ['Installation'],
-    summary: 'Get a dead letter',
-    params: LetterParams,
-    response: { 200: answers.letterAnswer as object },
-  },
-  replayDeadLetters: {
-    operationId: 'replayDeadLetters',
-    tags: ['Installation'],
-    summary: 'Replay all selected dead letters; only counts them unless dry_run is false',
-    body: ReplayBody,
-    requestHeaders: actor,
-    response: { 200: answers.replaysAnswer as object },
-    problems: [422],
-  },
-  replayDeadLetter: {
-    operationId: 'replayDeadLetter',
-    tags: ['Installation'],
-    summary: 'Replay a dead letter',
-    params: LetterParams,
-    requestHeaders: actor,
-    response: { 200: answers.replayAnswer as object },
-    problems: [409],
-  },
-  listReservations: {
-    operationId: 'listReservations',
-    tags: ['Installation'],
-    summary: 'List reservations of calls in progress, and expired ones that were never settled',
-    querystring: ReservationsQuery,
-    response: { 200: answers.reservationsAnswer as object },
-  },
-  auditLosses: {
-    operationId: 'auditLosses',
-    tags: ['Installation'],
-    summary: 'Look for lost events',
-    querystring: LossQuery,
-    response: { 200: answers.lossAnswer as object },
-  },
-};
+  ...installationOperations,
+} satisfies Operations;

@@ -8,6 +8,7 @@ import {
   boostSizes,
   closed,
   limitNameSchema,
+  patchOf,
   reasonSchema,
   settings,
   timeSchema,
@@ -205,3 +206,30 @@ export const LinkParams = Type.Object({
     description: '`link_id` of the answer that issued the link.',
   }),
 });
+
+/** Headers of responses with a record. */
+export const entityTag = {
+  ETag: { description: 'Tag of the record, for If-Match.', schema: { type: 'string' } },
+};
+/** Headers of requests that replace a record or change it. */
+export const ifMatch = {
+  'If-Match': {
+    description: 'Tags of the record that the change is meant for, or *; else 412.',
+    schema: { type: 'string' },
+  },
+};
+/** Headers of requests that change something. */
+export const actor = {
+  'X-Actor': {
+    description:
+      'Actor for the audit trail, up to 100 printable ASCII characters. Read from holders of the shared admin token only.',
+    schema: { type: 'string' },
+  },
+};
+
+/** Schema of a merge patch of a record, for the document. */
+export const patchSchema = {
+  ...patchOf(Type.Object(settings)),
+  description: 'Settings to change; null removes one.',
+  examples: [{ plan: 'pro', display_name: null, overrides: { minute: 500 } }],
+};

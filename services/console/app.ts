@@ -5,7 +5,7 @@ import helmet from '@fastify/helmet';
 import { fastify } from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { messageOf } from '../../shared/runtime/errors.ts';
-import { guardRoutes } from '../../shared/runtime/http/access.ts';
+import { guardRoutes, guardsOfRoles } from '../../shared/runtime/http/access.ts';
 import { answerClientError } from '../../shared/runtime/http/client-error.ts';
 import { isCrossSiteChange } from '../../shared/runtime/http/cross-site.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
@@ -158,7 +158,9 @@ function guardSessions(app: FastifyInstance, options: ConsoleOptions): void {
     openRoutes,
     guards: {
       'portal-session': (request, reply) => requireVisitor(options, request, reply),
-      'operator-session': (request, reply) => requireOperator(options, request, reply),
+      ...guardsOfRoles('operator-session', (needed, request, reply) =>
+        requireOperator(options, needed, request, reply),
+      ),
     },
   });
 }

@@ -8,6 +8,7 @@ import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { createSessions } from '../../shared/sessions/sessions.ts';
+import { createOperators, readOperatorsFile } from '../../shared/sessions/operators.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
 import { openTenantStores } from '../../shared/tenants/open-stores.ts';
 import { readBrand } from './read-brand.ts';
@@ -32,6 +33,10 @@ await runService(logger, async (lifecycle) => {
   });
 
   let publicUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
+  const operators = createOperators(
+    await readOperatorsFile(config.TOLLGATE_OPERATORS_FILE),
+    config.TOLLGATE_ADMIN_TOKEN,
+  );
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const app = await createConsoleApp({
     ...{ policy, directory, limiter, credentials, clock, logger, registry, tracing },
@@ -41,10 +46,10 @@ await runService(logger, async (lifecycle) => {
     reads: stores.reads,
     deadLetters: stores.deadLetters,
     testMessages: createTestMessages(producer, topics.alerts),
-    sessions: createSessions({ tokens, ended, directory, clock }),
+    sessions: createSessions({ tokens, operators, ended, directory, clock }),
     portalLinks: createPortalLinks({ tokens, ended, consoleUrl: () => publicUrl, clock, logger }),
     signIns: createSignInCounter(registry),
-    adminToken: config.TOLLGATE_ADMIN_TOKEN,
+    operators,
     publicUrl: () => publicUrl,
     brand: await readBrand(config),
   });

@@ -1,3 +1,6 @@
+import { isRole } from '../domain/operators/operator.ts';
+import type { Role } from '../domain/operators/operator.ts';
+
 /** A portal link or a session: the content of its signed token. */
 export interface Signed {
   readonly id: string;
@@ -25,9 +28,22 @@ export interface TenantSession extends Signed {
   readonly source: SessionSource;
 }
 
+/**
+ * How an operator's session was opened: with the shared admin token, with the operator's own token, or by an OpenID
+ * provider, which determined the role.
+ */
+export type OperatorSource =
+  | { readonly via: 'admin_token' }
+  | { readonly via: 'token'; readonly tokenSha256: string }
+  | { readonly via: 'oidc'; readonly role: Role };
+
 export interface OperatorSession extends Signed {
-  /** Name that the operator entered at the sign-in. The history shows it as the actor. */
+  /**
+   * The actor in the audit trail: the name of the operator's token, the name that the OpenID provider states, or, with
+   * the shared admin token, the name that the operator entered.
+   */
   readonly name: string;
+  readonly source: OperatorSource;
 }
 
 /**
@@ -64,7 +80,10 @@ export function tenantSessionOf(claims: Claims): TenantSession | null {
 export function operatorSessionOf(claims: Claims): OperatorSession | null {
   const { sub } = claims;
   const signed = signedOf(claims, operatorsOwner);
-  return signed === null || typeof sub !== 'string' ? null : { ...signed, name: sub };
+  const source = operatorSourceOf(claims);
+  return signed === null || source === null || typeof sub !== 'string'
+    ? null
+    : { ...signed, name: sub, source };
 }
 
 function signedOf({ jti, start_ms: startedAtMs, end_ms: expiresAtMs }: Claims, owner: string): Signed | null {
@@ -73,8 +92,14 @@ function signedOf({ jti, start_ms: startedAtMs, end_ms: expiresAtMs }: Claims, o
   return { id: jti, owner, startedAtMs, expiresAtMs };
 }
 
-export function claimsOf(source: SessionSource): Claims {
+export function claimsOf(source: SessionSource | OperatorSource): Claims {
   switch (source.via) {
+    case 'admin_token':
+      return { via: source.via };
+    case 'token':
+      return { via: source.via, token: source.tokenSha256 };
+    case 'oidc':
+      return { via: source.via, role: source.role };
     case 'api_key':
       return { via: source.via, key: source.keySha256 };
     case 'link':
@@ -88,4 +113,10 @@ function sourceOf({ via, key, link }: Claims): SessionSource | null {
   if (via === 'api_key' && typeof key === 'string') return { via, keySha256: key };
   if (via === 'link' && typeof link === 'string') return { via, linkId: link };
   return via === 'jwt' ? { via } : null;
+}
+
+function operatorSourceOf({ via, token, role }: Claims): OperatorSource | null {
+  if (via === 'token' && typeof token === 'string') return { via, tokenSha256: token };
+  if (via === 'oidc' && isRole(role)) return { via, role };
+  return via === 'admin_token' ? { via } : null;
 }

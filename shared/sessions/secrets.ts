@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { Type } from 'typebox';
 import { secretVariable } from '../runtime/config.ts';
 
 /**
@@ -12,6 +13,12 @@ export const sessionVariables = {
     'Token that opens the admin API and the operator console.',
     secretLengthMax,
   ),
+  TOLLGATE_OPERATORS_FILE: Type.String({
+    default: '',
+    description:
+      'Path of a YAML or JSON file with the operators who have tokens of their own: `operators`, each with `name`, `role` ' +
+      '(`viewer`, `support` or `admin`) and `token_sha256`. Read at the start.',
+  }),
   TOLLGATE_PORTAL_SECRET: secretVariable('Signs portal links and sessions.'),
 };
 

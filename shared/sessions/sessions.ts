@@ -1,7 +1,10 @@
 import type { KeyHolder } from '../domain/tenant.ts';
 import type { Clock } from '../runtime/time/clock.ts';
-import type { Link, OperatorSession, SessionSource, Signed, TenantSession } from './claims.ts';
+import type { Role } from '../domain/operators/operator.ts';
+import type { Link, OperatorSession, OperatorSource, SessionSource } from './claims.ts';
+import type { Signed, TenantSession } from './claims.ts';
 import type { EndedSessions } from './ended-sessions.ts';
+import type { Operators } from './operators.ts';
 import type { SignedToken, TokenReading, Tokens } from './tokens.ts';
 
 /** `unknown`: this process has not yet read the ended sessions from Kafka, so the session may have ended. */
@@ -20,19 +23,29 @@ export interface Sessions {
   ): Promise<SignedToken<TenantSession>>;
   /**
    * Reads a session from its cookie. The session is valid only while its source is valid: its API key must be in the
-   * record and not expired, and its link must not have been ended.
+   * record and not expired, and its link must not have been ended. So the deletion of a key, its expiry and the end of a
+   * link end the sessions that they opened, in every process, without a further call.
    */
   readTenant(token: string): Promise<SessionReading<TenantSession>>;
-  openOperator(name: string): Promise<SignedToken<OperatorSession>>;
-  readOperator(token: string): Promise<SessionReading<OperatorSession>>;
+  openOperator(name: string, source: OperatorSource): Promise<SignedToken<OperatorSession>>;
+  /**
+   * Reads a session with the present role of its operator. A session that an operator's token opened has ended when
+   * the operators' file no longer has the token.
+   */
+  readOperator(token: string): Promise<SessionReading<SignedInOperator>>;
   readLink(token: string): Promise<SessionReading<Link>>;
   /** Ends the session of this cookie in every process. Rejects if Kafka does not store the change. */
   signOutTenant(token: string): Promise<void>;
   signOutOperator(token: string): Promise<void>;
 }
 
+export interface SignedInOperator extends OperatorSession {
+  readonly role: Role;
+}
+
 export interface SessionsOptions {
   readonly tokens: Tokens;
+  readonly operators: Pick<Operators, 'roleOf'>;
   readonly ended: EndedSessions;
   readonly directory: {
     byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
@@ -43,13 +56,13 @@ export interface SessionsOptions {
 
 export const sessionTtlMsMax = 8 * 3_600_000;
 
-export function createSessions({ tokens, ended, directory, clock }: SessionsOptions): Sessions {
+export function createSessions({ tokens, operators, ended, directory, clock }: SessionsOptions): Sessions {
   return {
     openTenant: (tenantId, source, sourceEndsAtMs) =>
       tokens.signTenant(tenantId, source, Math.min(sessionTtlMsMax, sourceEndsAtMs - clock.now())),
     readTenant: async (token) => withState(await tokens.readTenant(token), stateOfTenant),
-    openOperator: (name) => tokens.signOperator(name, sessionTtlMsMax),
-    readOperator: async (token) => withState(await tokens.readOperator(token), stateOf),
+    openOperator: (name, source) => tokens.signOperator(name, source, sessionTtlMsMax),
+    readOperator: async (token) => withRole(withState(await tokens.readOperator(token), stateOf)),
     readLink: async (token) => withState(await tokens.readLink(token), stateOf),
     signOutTenant: async (token) => signOut(await tokens.readTenant(token)),
     signOutOperator: async (token) => signOut(await tokens.readOperator(token)),
@@ -61,6 +74,12 @@ export function createSessions({ tokens, ended, directory, clock }: SessionsOpti
   ): SessionReading<Value> {
     const state = reading.kind === 'valid' ? stateOfValue(reading.value) : null;
     return state === null ? reading : { kind: state };
+  }
+
+  function withRole(reading: SessionReading<OperatorSession>): SessionReading<SignedInOperator> {
+    if (reading.kind !== 'valid') return reading;
+    const role = operators.roleOf(reading.value.source, reading.value.name);
+    return role === null ? { kind: 'ended' } : { kind: 'valid', value: { ...reading.value, role } };
   }
 
   function stateOf(signed: Signed): 'ended' | 'unknown' | null {

@@ -2,7 +2,8 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { SignJWT, jwtVerify } from 'jose';
 import type { Clock } from '../runtime/time/clock.ts';
 import { claimsOf, linkOf, operatorSessionOf, tenantSessionOf } from './claims.ts';
-import type { Claims, Link, OperatorSession, SessionSource, Signed, TenantSession } from './claims.ts';
+import type { Claims, Link, OperatorSession, OperatorSource } from './claims.ts';
+import type { SessionSource, Signed, TenantSession } from './claims.ts';
 
 /**
  * Result of reading a token. `expired`: the token was valid, but its end has passed. `invalid`: the token is unusable
@@ -29,7 +30,7 @@ export interface Tokens {
   readLink(token: string): Promise<TokenReading<Link>>;
   signTenant(tenantId: string, source: SessionSource, ttlMs: number): Promise<SignedToken<TenantSession>>;
   readTenant(token: string): Promise<TokenReading<TenantSession>>;
-  signOperator(name: string, ttlMs: number): Promise<SignedToken<OperatorSession>>;
+  signOperator(name: string, source: OperatorSource, ttlMs: number): Promise<SignedToken<OperatorSession>>;
   readOperator(token: string): Promise<TokenReading<OperatorSession>>;
 }
 
@@ -43,7 +44,7 @@ export function createTokens(portalSecret: string, adminToken: string, clock: Cl
     readLink: link.read,
     signTenant: (tenantId, source, ttlMs) => tenant.sign(tenantId, ttlMs, claimsOf(source)),
     readTenant: tenant.read,
-    signOperator: (name, ttlMs) => operator.sign(name, ttlMs, {}),
+    signOperator: (name, source, ttlMs) => operator.sign(name, ttlMs, claimsOf(source)),
     readOperator: operator.read,
   };
 }

@@ -1,5 +1,7 @@
 import { Type } from 'typebox';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
+import type { Operations } from '../answer.ts';
+import { actor } from '../request-schemas.ts';
 import { answerSchema, limitRequestSchema, timeSchema } from '../../../shared/tenants/record/schema.ts';
 
 const RequestParams = Type.Object({
@@ -44,13 +46,6 @@ const DeclineBody = Type.Object(
   { additionalProperties: false, examples: [{ answer: 'The pro plan has this limit' }] },
 );
 
-const actor = {
-  'X-Actor': {
-    description: 'Actor for the history: up to 100 printable ASCII characters.',
-    schema: { type: 'string' },
-  },
-};
-
 const listed = Type.Object(
   {
     tenant_id: Type.String(),
@@ -64,6 +59,7 @@ const listed = Type.Object(
 export const requestOperations = {
   list: {
     operationId: 'listLimitRequests',
+    role: 'viewer',
     tags: ['Controls'],
     summary: 'List requests of tenants for higher limits',
     description: 'Open requests come first, the longest open one first; then the latest answers.',
@@ -81,6 +77,7 @@ export const requestOperations = {
   },
   approve: {
     operationId: 'approveLimitRequest',
+    role: 'support',
     tags: ['Controls'],
     summary: 'Approve a request, as requested or with another value or end',
     description: 'With an end, the limit gets a boost, which ends by itself; without an end, an override.',
@@ -92,6 +89,7 @@ export const requestOperations = {
   },
   decline: {
     operationId: 'declineLimitRequest',
+    role: 'support',
     tags: ['Controls'],
     summary: 'Decline a request with an answer that the tenant reads',
     params: RequestParams,
@@ -100,4 +98,4 @@ export const requestOperations = {
     response: { 200: limitRequestSchema as object },
     problems: [409, 422],
   },
-};
+} satisfies Operations;

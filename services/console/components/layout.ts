@@ -59,9 +59,9 @@ export function sendPage(reply: FastifyReply, frame: PageFrame): FastifyReply {
 }
 
 /** Sends a part of a page. Undefined: the page has no such part. */
-export function sendPart(reply: FastifyReply, part: Html | undefined): FastifyReply {
+export function sendPart(reply: FastifyReply, part: Html | undefined, status = 200): FastifyReply {
   return reply
-    .code(part === undefined ? 404 : 200)
+    .code(part === undefined ? 404 : status)
     .header('cache-control', 'no-store')
     .type('text/html')
     .send(part?.markup ?? '');

@@ -46,7 +46,8 @@ export function registerOperator(app: FastifyInstance, options: OperatorOptions)
 }
 
 function registerPages(app: FastifyInstance, options: OperatorOptions): void {
-  declareAccess(app, 'operator-session');
+  // A route that changes something declares the role that it needs.
+  declareAccess(app, 'operator-session:viewer', 'reads');
   registerActions(app, options);
   registerShownOnce(app, options);
   registerTenantStream(app, options);
@@ -78,7 +79,7 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   );
   app.get(
     '/operator/dead-letters',
-    forOperator('/operator/dead-letters', () => deadLettersPage(options)),
+    forOperator('/operator/dead-letters', ({ request }) => deadLettersPage(options, request)),
   );
   app.get(
     '/operator/audit',

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type {
   DeadLetterService,
   ShownDeadLetter,
@@ -11,7 +11,7 @@ import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
-import { actionForOperator } from './signed-in.ts';
+import { actionForOperator, mayUse } from './signed-in.ts';
 
 export interface DeadLetterOptions {
   readonly deadLetters: DeadLetterService;
@@ -26,7 +26,10 @@ const notices = { sent: 'replayed', missing: 'letter-gone', incomplete: 'letter-
  * Page of the messages that could not be read: it shows the reason for each, and a button that sends the message
  * again after the cause is removed.
  */
-export async function deadLettersPage({ deadLetters, reads }: DeadLetterOptions): Promise<PageContent> {
+export async function deadLettersPage(
+  { deadLetters, reads }: DeadLetterOptions,
+  request: FastifyRequest,
+): Promise<PageContent> {
   const letters = await reads.orNull(deadLetters.list(shownMax));
   const body = html`<div class="page-head">
       <div>
@@ -38,21 +41,25 @@ export async function deadLettersPage({ deadLetters, reads }: DeadLetterOptions)
       </div>
     </div>
     <section class="card">
-      ${letters === null ? failedState('The list of dead letters') : list(letters)}
+      ${letters === null ? failedState('The list of dead letters') : list(letters, mayUse(request, 'admin'))}
     </section>`;
   return { title: 'Dead letters', body };
 }
 
-function list(letters: readonly ShownDeadLetter[]): Html {
+function list(letters: readonly ShownDeadLetter[], mayReplay: boolean): Html {
   if (letters.length === 0) return emptyState('None', 'Every message could be read.');
   return html`<ul class="list">
     ${letters.map(
       (letter) =>
         html`<li>
           <strong>${letter.reason}</strong>
-          <form class="plain" method="post" action="/operator/dead-letters/${letter.id}/replay">
-            <button class="quiet" type="submit">Send again</button>
-          </form>
+          ${
+            mayReplay
+              ? html`<form class="plain" method="post" action="/operator/dead-letters/${letter.id}/replay">
+                  <button class="quiet" type="submit">Send again</button>
+                </form>`
+              : null
+          }
           <br /><span class="soft small"
             >${formatTime(letter.at)} · from ${letter.from} · ${count(letter.bytes)} bytes ·
             ${letter.id}</span
@@ -69,7 +76,7 @@ function list(letters: readonly ShownDeadLetter[]): Html {
 export function registerReplay(app: FastifyInstance, { deadLetters, logger }: DeadLetterOptions): void {
   app.post(
     '/operator/dead-letters/:letterId/replay',
-    actionForOperator(async (name, request, reply) => {
+    actionForOperator('admin', async (name, request, reply) => {
       const { letterId } = request.params as { letterId: string };
       const replay = await deadLetters.replay(letterId);
       logger.info(

@@ -1,8 +1,10 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { isOperatorName } from '../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import { isSameSecret } from '../../../shared/sessions/secrets.ts';
+import { operatorOf } from '../../../shared/sessions/operators.ts';
+import type { Operators } from '../../../shared/sessions/operators.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
 import { formOf } from '../components/form-body.ts';
 import { html } from '../components/html.ts';
@@ -14,7 +16,7 @@ import type { SignInCounter } from '../sessions/sign-in-throttle.ts';
 
 export interface OperatorSignInOptions {
   readonly sessions: Sessions;
-  readonly adminToken: string;
+  readonly operators: Operators;
   readonly policy: () => Policy;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -23,11 +25,11 @@ export interface OperatorSignInOptions {
 }
 
 /**
- * Sign-in of operators. The operator enters the admin token and a name. The history shows the name as the actor of
- * changes.
+ * Sign-in of operators, with their own token or with the shared admin token. A holder of the shared token also enters a
+ * name, which the history shows as the actor of changes.
  */
 export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSignInOptions): void {
-  const { sessions, adminToken, policy, clock, logger, signIns, publicUrl } = options;
+  const { sessions, operators, policy, clock, logger, signIns, publicUrl } = options;
   const throttle = createSignInThrottle(policy, clock);
   const config = { access: 'public' } as const;
 
@@ -40,20 +42,24 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
 
   app.post('/operator/sign-in', { config }, async (request, reply) => {
     const form = formOf(request);
-    const name = (form.get('name') ?? '').trim();
-    if (!isSameSecret((form.get('token') ?? '').trim(), adminToken)) {
+    const stated = (form.get('name') ?? '').trim();
+    const holder = operators.byToken((form.get('token') ?? '').trim());
+    if (holder === null) {
       const waitSeconds = throttle.failed(request);
       const result = waitSeconds === null ? 'refused' : 'throttled';
       signIns.inc({ method: 'operator', result });
       if (waitSeconds !== null)
         return sendSignIn(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
-      return sendSignIn(reply, 401, { tone: 'bad', text: 'This is not the admin token.' });
+      return sendSignIn(reply, 401, { tone: 'bad', text: 'This is not the token of an operator.' });
     }
-    if (!/^[\x20-\x7e]{1,100}$/.test(name))
-      return sendSignIn(reply, 422, { tone: 'bad', text: 'Give your name: the history says who did what.' });
+    if (holder.name === null && !isOperatorName(stated)) {
+      const text = 'Enter your name: the admin token is shared, and the history says who did what.';
+      return sendSignIn(reply, 422, { tone: 'bad', text });
+    }
+    const { name, role } = operatorOf(operators, holder, stated);
     signIns.inc({ method: 'operator', result: 'accepted' });
-    logger.info({ audit: true, actor: name, action: 'operator-sign-in' }, 'operator signed in');
-    setSession(reply, 'tollgate_operator', await sessions.openOperator(name), publicUrl());
+    logger.info({ audit: true, actor: name, role, action: 'operator-sign-in' }, 'operator signed in');
+    setSession(reply, 'tollgate_operator', await sessions.openOperator(name, holder.source), publicUrl());
     return reply.redirect('/operator/tenants', 303);
   });
 
@@ -73,18 +79,11 @@ function sendSignIn(reply: FastifyReply, status: number, notice: Notice | null):
     <form method="post" action="/operator/sign-in">
       <div class="field">
         <label for="name">Your name</label>
-        <input
-          id="name"
-          name="name"
-          autocomplete="username"
-          required
-          maxlength="100"
-          aria-describedby="name-hint"
-        />
-        <p class="hint" id="name-hint">Every change is kept with the name of who made it.</p>
+        <input id="name" name="name" autocomplete="username" maxlength="100" aria-describedby="name-hint" />
+        <p class="hint" id="name-hint">Required with the shared admin token, which says not who you are.</p>
       </div>
       <div class="field">
-        <label for="token">Admin token</label>
+        <label for="token">Your token, or the admin token</label>
         <input
           class="mono"
           id="token"

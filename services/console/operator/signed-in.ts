@@ -1,16 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { hasRole } from '../../../shared/domain/operators/operator.ts';
+import type { Operator, Role } from '../../../shared/domain/operators/operator.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
-import { redirectBrowser } from '../browser/fragments.ts';
+import { isFragmentRequest, redirectBrowser } from '../browser/fragments.ts';
 import { createParts } from '../browser/parts.ts';
 import type { Parts } from '../browser/parts.ts';
-import { sendPage, sendPart } from '../components/layout.ts';
+import { html } from '../components/html.ts';
+import { emptyState, sendPage, sendPart } from '../components/layout.ts';
 import type { NavItem, Notice, PageContent } from '../components/layout.ts';
 import { sessionToken, sessionsUnread } from '../sessions/cookies.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the signed-in operator. The guard of routes with the access `operator-session` sets it. */
-    operator: string | null;
+    /** The signed-in operator. The guard of routes with the access `operator-session` sets it. */
+    operator: Operator | null;
   }
 }
 
@@ -51,13 +54,19 @@ export function forOperator(here: string, makeContent: ContentMaker) {
   };
 }
 
-/** Handler of a form's action. It redirects to the page of the form, which shows a notice. */
+/**
+ * Route of a form's action, for operators with this role or a higher one. The handler redirects to the page of the form,
+ * which shows a notice.
+ */
 export function actionForOperator(
+  role: Role,
   act: (name: string, request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
 ) {
-  return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    return act(guardedOperator(request), request, reply);
-  };
+  return {
+    config: { access: `operator-session:${role}` },
+    handler: (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
+      act(guardedOperator(request), request, reply),
+  } as const;
 }
 
 export function sendOperatorPage(
@@ -66,26 +75,48 @@ export function sendOperatorPage(
   here: string,
   content: PageContent,
 ): FastifyReply {
-  return sendPage(reply, { ...content, area: 'operator', nav, here, who: name });
+  const role = reply.request.operator?.role ?? 'viewer';
+  return sendPage(reply, { ...content, area: 'operator', nav, here, who: `${name} (${role})` });
 }
 
-/** Guard of the operator console. Without a session, the browser is redirected to the sign-in. */
+/**
+ * Guard of the operator console. Without a session, the browser is redirected to the sign-in. An operator whose role is
+ * too low gets a page that names the needed role.
+ */
 export async function requireOperator(
   { sessions }: { readonly sessions: Pick<Sessions, 'readOperator'> },
+  needed: Role,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply | undefined> {
   const reading = await sessions.readOperator(sessionToken(request, 'tollgate_operator'));
   if (reading.kind === 'unknown') throw sessionsUnread();
-  request.operator = reading.kind === 'valid' ? reading.value.name : null;
-  if (request.operator !== null) return undefined;
-  return redirectBrowser(request, reply, '/operator?reason=signed-out');
+  if (reading.kind !== 'valid') return redirectBrowser(request, reply, '/operator?reason=signed-out');
+  const { name, role } = reading.value;
+  request.operator = { name, role };
+  if (hasRole(role, needed)) return undefined;
+  const text = `This needs the role “${needed}”. You are signed in with the role “${role}”, so nothing was done.`;
+  const state = emptyState('Your role does not allow this', text);
+  if (isFragmentRequest(request)) return sendPart(reply, state, 403);
+  return sendOperatorPage(reply, name, '', {
+    title: 'Not allowed',
+    status: 403,
+    body: html`<div class="card narrow">
+      ${state}
+      <p><a href="/operator/tenants">Go to the tenants</a></p>
+    </div>`,
+  });
 }
 
 /** The name of the operator, set by the guard. */
 export function guardedOperator({ operator }: FastifyRequest): string {
   if (operator === null) throw new Error('a route for operators was reached without its guard');
-  return operator;
+  return operator.name;
+}
+
+/** True if the signed-in operator may use what needs this role. Pages leave out forms that the operator may not send. */
+export function mayUse({ operator }: FastifyRequest, needed: Role): boolean {
+  return operator !== null && hasRole(operator.role, needed);
 }
 
 /**

@@ -1,4 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { Role } from '../../domain/operators/operator.ts';
+import { roles } from '../../domain/operators/operator.ts';
 import { TollgateError } from '../errors.ts';
 
 /**
@@ -8,14 +10,20 @@ import { TollgateError } from '../errors.ts';
  * - `public`: no credential is needed.
  * - `decision`: the rate limit decision reads the credential and responds to an invalid one.
  * - `credential`: a verified credential of a tenant or of a service.
- * - `admin`: the admin token.
- * - `portal-session`, `operator-session`: the session cookie of the portal or of the operator console.
+ * - `operator-token:ROLE`: the token of an operator who has this role or a higher one, or the admin token.
+ * - `portal-session`: the session cookie of the portal.
+ * - `operator-session:ROLE`: the session cookie of an operator who has this role or a higher one.
  */
-export type Access = 'public' | 'decision' | 'credential' | 'admin' | 'portal-session' | 'operator-session';
+export type Access =
+  | 'public'
+  | 'decision'
+  | 'credential'
+  | 'portal-session'
+  | `${'operator-token' | 'operator-session'}:${Role}`;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    access: Access;
+    access?: Access;
   }
   interface FastifyInstance {
     /** Every route of this listener with its access. The list is complete once the server is ready. */
@@ -68,7 +76,8 @@ export function guardRoutes(app: FastifyInstance, options: RouteGuards): void {
   // Without guards, requests need no hook.
   if (Object.keys(guards).length === 0 && unmatched === undefined) return;
   app.addHook('onRequest', (request, reply, next) => {
-    const guard = request.is404 ? unmatched : guards[request.routeOptions.config.access];
+    const { access = 'public' } = request.routeOptions.config;
+    const guard = request.is404 ? unmatched : guards[access];
     const answer = guard?.(request, reply);
     if (answer === undefined) next();
     else if (answer instanceof Promise) {
@@ -79,11 +88,29 @@ export function guardRoutes(app: FastifyInstance, options: RouteGuards): void {
   });
 }
 
-/** Sets this access for every route of the scope that declares no access itself. */
-export function declareAccess(scope: Pick<FastifyInstance, 'addHook'>, access: Access): void {
+/**
+ * Sets this access for the routes of the scope that declare no access themselves: for all routes, or only for routes
+ * that read (GET and HEAD), so that each route that changes something has to declare its own.
+ */
+export function declareAccess(
+  scope: Pick<FastifyInstance, 'addHook'>,
+  access: Access,
+  of: 'all routes' | 'reads' = 'all routes',
+): void {
   scope.addHook('onRoute', (route) => {
-    route.config = { access, ...route.config };
+    const reads = [route.method].flat().every((method) => method === 'GET' || method === 'HEAD');
+    if (of === 'all routes' || reads) route.config = { access, ...route.config };
   });
+}
+
+/** One guard for each role of operators, for `guards`. */
+export function guardsOfRoles<Kind extends 'operator-token' | 'operator-session'>(
+  kind: Kind,
+  guard: (needed: Role, ...request: Parameters<Guard>) => ReturnType<Guard>,
+): Readonly<Record<`${Kind}:${Role}`, Guard>> {
+  return Object.fromEntries(
+    roles.map((role) => [`${kind}:${role}`, (...request: Parameters<Guard>) => guard(role, ...request)]),
+  ) as Record<`${Kind}:${Role}`, Guard>;
 }
 
 function accessOf({ method, url, config }: RouteOptions): RouteAccess[] {

@@ -2,16 +2,17 @@ import { createHash } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { roles } from '../../../shared/domain/operators/operator.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 import type { Tokens } from '../../../shared/sessions/tokens.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { listenOps } from '../../../shared/runtime/http/ops.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { adminToken, createFixture, portalSecret } from '../console/fixture.ts';
+import { adminToken, createFixture, operatorTokens, portalSecret } from '../console/fixture.ts';
 import type { Fixture } from '../console/fixture.ts';
 import { serviceToken, startGateway, startUpstream, tokenOf } from '../gateway/gateway.ts';
 import type { TestGateway, TestUpstream } from '../gateway/gateway.ts';
-import { operatorCookie, portalCookie } from './cookies.ts';
+import { operatorCookie, opensFor, portalCookie, roleCookie } from './cookies.ts';
 import { adminSamples, apiSamples, consoleSamples, gatewaySamples, opsSamples } from './routes.ts';
 import { spellings } from './spellings.ts';
 import { overrides, walk } from './walk.ts';
@@ -105,11 +106,27 @@ async function sessionCredentials(): Promise<Credential[]> {
   ];
   const [portal = '', operator = ''] = await both(tokens);
   const link = await fixture.link(tenantId, 600_000);
+  const viewer = await operatorCookie(tokens, 600_000, { via: 'oidc', role: 'viewer' });
+  const left = await operatorCookie(tokens, 600_000, { via: 'token', tokenSha256: 'ab'.repeat(32) });
   return [
     { name: 'none', headers: {}, opens: [] },
     cookie(portalSession, [portal], ['portal-session']),
     cookie('another tenant’s', [await portalCookie(tokens, uniqueName('globex'))], ['portal-session']),
-    cookie(operatorSession, [operator], ['operator-session']),
+    cookie(operatorSession, [operator], opensFor('operator-session', 'admin')),
+    ...[
+      cookie(
+        'a support session',
+        [await roleCookie(fixture.consoleApp, 'support')],
+        opensFor('operator-session', 'support'),
+      ),
+      cookie(
+        'a viewer session',
+        [await roleCookie(fixture.consoleApp, 'viewer')],
+        opensFor('operator-session', 'viewer'),
+      ),
+      cookie('a session of an OpenID provider', [viewer], opensFor('operator-session', 'viewer')),
+      cookie('a session of a token that left the file', [left]),
+    ].map((one) => ({ ...one, plain: true })),
     cookie('expired sessions', await both(tokens, -1000)),
     cookie('forged sessions', await both(forger)),
     cookie('ended sessions', await endedSessions()),
@@ -139,7 +156,13 @@ async function endedSessions(): Promise<string[]> {
 async function adminCredentials(): Promise<Credential[]> {
   const others = [...(await apiCredentials()), ...(await sessionCredentials())];
   return [
-    { name: 'the right token', headers: bearer(adminToken), opens: ['admin'] },
+    { name: 'the right token', headers: bearer(adminToken), opens: opensFor('operator-token', 'admin') },
+    ...roles.map((role) => ({
+      name: `the token of an operator, ${role}`,
+      headers: bearer(operatorTokens[role]),
+      opens: opensFor('operator-token', role),
+      plain: true,
+    })),
     { name: 'a wrong token', headers: bearer(`${adminToken}x`), opens: [] },
     { name: 'the token in another scheme', headers: { authorization: `Basic ${adminToken}` }, opens: [] },
     {
@@ -175,8 +198,8 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
       samples: adminSamples,
       credentials: await adminCredentials(),
       contentType: 'application/json',
-      denied: () => 401,
-      unmatched: ({ opens }) => (opens.includes('admin') ? 404 : 401),
+      denied: ({ opens }) => (opens.length > 0 ? 403 : 401),
+      unmatched: ({ opens }) => (opens.length > 0 ? 404 : 401),
     }),
   ],
   [
@@ -186,7 +209,8 @@ const listeners: readonly (readonly [string, () => Promise<Omit<Listener, 'name'
       samples: consoleSamples(apiKey),
       credentials: await sessionCredentials(),
       contentType: 'application/x-www-form-urlencoded',
-      denied: () => 303,
+      denied: ({ opens }, access) =>
+        access.startsWith('operator-session') && opens.includes('operator-session:viewer') ? 403 : 303,
       unmatched: () => 404,
     }),
   ],
@@ -242,3 +266,30 @@ describe('every route × every spelling of its target × every credential', () =
     240_000,
   );
 });
+
+describe('pages of the operator console', () => {
+  test.each(roles)('show an operator with the role %s only forms that the role may send', async (role) => {
+    const cookie = await roleCookie(fixture.consoleApp, role);
+    const app = fixture.consoleApp;
+    const posts = app.routeAccess.filter(({ method }) => method === 'POST');
+    const refused: string[] = [];
+    let forms = 0;
+    for (const [name, sampleOf] of Object.entries(consoleSamples(apiKey))) {
+      if (!/^GET \/operator\/(?!.*\/live$)/.test(name)) continue;
+      const { body } = await app.inject({ url: sampleOf().path, headers: { cookie } });
+      for (const [form, path = ''] of body.matchAll(/<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>/g)) {
+        if (/\shidden[\s>]/.test(form) || path.endsWith('/sign-out')) continue;
+        forms += 1;
+        const route = posts.find(({ url }) => patternOf(url).test(path));
+        if (!opensFor('operator-session', role).some((access) => access === route?.access))
+          refused.push(`${name}: ${path}`);
+      }
+    }
+    expect(refused).toEqual([]);
+    expect(forms > 0).toBe(role !== 'viewer');
+  });
+});
+
+function patternOf(url: string): RegExp {
+  return new RegExp(`^${url.replaceAll(/:\w+/g, '[^/]+')}$`);
+}

@@ -134,7 +134,16 @@ export function consoleSamples(apiKey: string): Samples {
     'GET /sign-in': show('/sign-in', 401),
     'POST /sign-in': () => ({ path: '/sign-in', body: form({ credential: apiKey }), status: 303 }),
     'POST /sign-out': () => ({ path: '/sign-out', body: '', status: 303 }),
-    'GET /operator': () => ({ path: '/operator', status: { 'operator session': 303, other: 200 } }),
+    'GET /operator': () => ({
+      path: '/operator',
+      status: {
+        'operator session': 303,
+        'a support session': 303,
+        'a viewer session': 303,
+        'a session of an OpenID provider': 303,
+        other: 200,
+      },
+    }),
     'POST /operator/sign-in': () => ({
       path: '/operator/sign-in',
       body: form({ token: adminToken, name: 'robin' }),

@@ -11,6 +11,11 @@ export interface Credential {
   readonly headers: Readonly<Record<string, string>>;
   /** Kinds of routes to which the credential gives access; empty for an invalid credential. */
   readonly opens: readonly Access[];
+  /**
+   * True: only the registered spelling of each route is tried. For credentials that the same guard refuses or accepts as
+   * another credential of the list, which is tried in every spelling.
+   */
+  readonly plain?: boolean;
   /** True if the gateway's decision refuses the credential. */
   readonly bad?: boolean;
 }
@@ -24,7 +29,7 @@ export interface Listener {
   /** Headers that are sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Status of a request whose credential gives no access to the route. */
-  readonly denied: (access: Access) => number;
+  readonly denied: (credential: Credential, access: Access) => number;
   /**
    * Status with which the route refuses this spelling for every credential; null if it does not refuse the spelling.
    */
@@ -63,14 +68,15 @@ export async function walk(listener: Listener): Promise<Walk> {
       };
       for (const spelling of spellings) {
         const path = sampleOf().path;
-        if (spelling.name !== 'as registered' && spelling.write(path, '') === path) continue;
+        if (spelling.name !== 'as registered' && (credential.plain || spelling.write(path, '') === path))
+          continue;
         // For a wildcard route two slashes inside the path are part of the file's name, so the route still matches.
         if (spelling.name === 'two slashes inside' && route.url.endsWith('*')) continue;
         add(spelling.name, expectedOf(listener, route, spelling, credential, sampleOf()), (sample) => ({
           target: spelling.write(sample.path, client.origin),
         }));
       }
-      for (const header of overrides) {
+      for (const header of credential.plain ? [] : overrides) {
         const method = route.method === 'DELETE' ? 'PUT' : 'DELETE';
         add(header, expectedOf(listener, route, spellings[0]!, credential, sampleOf()), () => ({
           headers: { [header]: method },
@@ -123,7 +129,7 @@ function expectedOf(
   if (access === 'public') return opened;
   if (access === 'decision') return credential.bad === true ? 401 : opened;
   if (access === undefined) throw new Error(`${url} declares no access`);
-  return credential.opens.includes(access) ? opened : listener.denied(access);
+  return credential.opens.includes(access) ? opened : listener.denied(credential, access);
 }
 
 function callOf(

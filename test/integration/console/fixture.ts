@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { SignJWT } from 'jose';
 import { Registry } from 'prom-client';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
+import { roles } from '../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
@@ -27,6 +29,7 @@ import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { createStoreReads } from '../../../shared/runtime/store-reads.ts';
 import { createEndedSessions } from '../../../shared/sessions/ended-sessions.ts';
 import type { EndedSessions } from '../../../shared/sessions/ended-sessions.ts';
+import { createOperators } from '../../../shared/sessions/operators.ts';
 import { createPortalLinks } from '../../../shared/sessions/portal-links.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
@@ -43,6 +46,12 @@ import type { Namespace } from '../../support/servers.ts';
 
 export const adminToken = 'an-admin-token-of-tests-0123456789';
 export const portalSecret = 'a-portal-secret-of-tests-0123456789';
+/** Tokens of operators of each role, by the name of the role. */
+export const operatorTokens = {
+  viewer: 'the-token-of-a-viewer-0123456789',
+  support: 'the-token-of-support-0123456789',
+  admin: 'the-token-of-an-admin-0123456789',
+} as const;
 const jwtSecret = 'a-jwt-secret-of-tests-0123456789';
 const policyEnv = {
   TOLLGATE_JWT_SECRET: jwtSecret,
@@ -186,8 +195,14 @@ async function createServices(stores: Stores): Promise<Services> {
   const records = createTenantRecords({ ...common, directory });
   const usage = createUsageReader({ clickhouse: stores.read, policy, registry });
   const consoleUrl = (): string => 'http://console.test';
+  const entries = roles.map((role) => ({
+    name: `${role}-operator`,
+    role,
+    token_sha256: createHash('sha256').update(operatorTokens[role]).digest('hex'),
+  }));
+  const operators = createOperators(entries, adminToken);
   const both = {
-    ...{ ...common, policy, directory, limiter, usage, records, adminToken },
+    ...{ ...common, policy, directory, limiter, usage, records, operators },
     resets: createResets({ ...common, records, limiter, usage, policy }),
     reads: createStoreReads(common),
     deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
@@ -214,7 +229,7 @@ async function createServices(stores: Stores): Promise<Services> {
         return Promise.resolve();
       },
     },
-    sessions: createSessions({ tokens, ended, directory, clock: systemClock }),
+    sessions: createSessions({ tokens, operators, ended, directory, clock: systemClock }),
     signIns: createSignInCounter(registry),
     publicUrl: consoleUrl,
     brand: defaultBrand,

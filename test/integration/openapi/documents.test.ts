@@ -1,3 +1,4 @@
+import { roles } from '../../../shared/domain/operators/operator.ts';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -48,7 +49,7 @@ const undescribed =
 const security: Readonly<Record<string, readonly string[]>> = {
   credential: ['bearer', 'apiKey', 'serviceToken'],
   decision: ['', 'bearer', 'apiKey', 'serviceToken'],
-  admin: ['admin'],
+  ...Object.fromEntries(roles.map((role) => [`operator-token:${role}`, ['admin']])),
 };
 const limitHeaders = [
   'X-RateLimit-Limit',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { roles } from '../../../shared/domain/operators/operator.ts';
 import type { Access, RouteAccess } from '../../../shared/runtime/http/access.ts';
 import { listeners } from './listeners.ts';
 
@@ -9,6 +10,8 @@ interface Row {
   readonly named: readonly string[];
   /** Prefix of the routes that “every other route” covers, if it does not cover the whole listener. */
   readonly prefix: string;
+  /** True if “every other route” covers only routes that read. */
+  readonly reads: boolean;
   readonly access: Access;
 }
 
@@ -16,8 +19,10 @@ const meanings: readonly (readonly [RegExp, Access])[] = [
   [/^none/, 'public'],
   [/^the client's own/, 'decision'],
   [/^JWT or API key of a tenant/, 'credential'],
-  [/^admin token$/, 'admin'],
-  [/^operator session$/, 'operator-session'],
+  ...roles.flatMap((role) => [
+    [new RegExp(`^operator's token, ${role}$`), `operator-token:${role}`] as const,
+    [new RegExp(`^operator session, ${role}$`), `operator-session:${role}`] as const,
+  ]),
   [/^portal session$/, 'portal-session'],
 ];
 
@@ -42,7 +47,10 @@ function documented(listener: string, { method, url }: RouteAccess): Access | un
   const names = [`${method} ${url}`, `* ${url}`, ...(method === 'HEAD' ? [`GET ${url}`] : [])];
   const row =
     own.find(({ named }) => names.some((one) => named.includes(one))) ??
-    own.find(({ named, prefix }) => named.length === 0 && url.startsWith(prefix));
+    own.find(
+      ({ named, prefix, reads }) =>
+        named.length === 0 && url.startsWith(prefix) && (!reads || /^(GET|HEAD)$/.test(method)),
+    );
   return row?.access;
 }
 
@@ -57,6 +65,8 @@ function readRows(): Row[] {
       const isRest = /^every /.test(route);
       const access = meanings.find(([words]) => words.test(credential))?.[1];
       if (access === undefined) throw new Error(`docs/api.md: unknown credential “${credential}”`);
-      return { listener, named: isRest ? [] : quoted, prefix: isRest ? (quoted[0] ?? '') : '', access };
+      const prefix = isRest ? (quoted.find((text) => text.startsWith('/')) ?? '') : '';
+      const reads = isRest && quoted.includes('GET');
+      return { listener, named: isRest ? [] : quoted, prefix, reads, access };
     });
 }

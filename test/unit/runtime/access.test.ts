@@ -8,7 +8,12 @@ const refuse: Guard = (_request, reply) => reply.code(401).send('no');
 
 function listener(openRoutes: readonly string[] = []): FastifyInstance {
   const app = fastify();
-  guardRoutes(app, { listener: 'test', openRoutes, guards: { admin: refuse }, unmatched: refuse });
+  guardRoutes(app, {
+    listener: 'test',
+    openRoutes,
+    guards: { 'operator-token:admin': refuse },
+    unmatched: refuse,
+  });
   return app;
 }
 
@@ -45,14 +50,14 @@ describe('a server does not start', () => {
 test('a scope declares the access of its routes, and a route may declare another', async () => {
   const app = listener(['GET /open']);
   void app.register((scope, _options, done) => {
-    declareAccess(scope, 'admin');
+    declareAccess(scope, 'operator-token:admin');
     scope.get('/closed', () => 'secret');
     scope.get('/open', { config: { access: 'public' } }, () => 'ok');
     done();
   });
   await app.ready();
   expect(app.routeAccess.filter(({ method }) => method === 'GET')).toEqual([
-    { method: 'GET', url: '/closed', access: 'admin' },
+    { method: 'GET', url: '/closed', access: 'operator-token:admin' },
     { method: 'GET', url: '/open', access: 'public' },
   ]);
   for (const [url, status] of [
@@ -62,4 +67,15 @@ test('a scope declares the access of its routes, and a route may declare another
     ['/nowhere', 401],
   ] as const)
     expect((await app.inject(url)).statusCode).toBe(status);
+});
+
+test('a scope that declares the access of reads leaves changes without one, so the server does not start', async () => {
+  const app = listener();
+  void app.register((scope, _options, done) => {
+    declareAccess(scope, 'operator-token:admin', 'reads');
+    scope.get('/page', () => 'page');
+    scope.post('/page', () => 'changed');
+    done();
+  });
+  await expect(app.ready()).rejects.toThrow(/^test: POST \/page declares no access[^\n]*$/);
 });

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { createOperators } from '../../../shared/sessions/operators.ts';
+import type { OperatorEntry } from '../../../shared/sessions/operators.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import type { KeyHolder } from '../../../shared/domain/tenant.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
@@ -10,6 +12,8 @@ const keySha256 = 'ab'.repeat(32);
 const record = { tenant_id: 'acme', updated_at: '', updated_by: '' };
 
 interface Known {
+  /** Operators of the operators' file. */
+  readonly entries?: readonly OperatorEntry[];
   readonly ended?: readonly string[];
   readonly endsReady?: boolean;
   readonly recordsReady?: boolean;
@@ -17,9 +21,16 @@ interface Known {
   readonly holder?: KeyHolder;
 }
 
-function sessionsWith({ ended = [], endsReady = true, recordsReady = true, holder }: Known): Sessions {
+function sessionsWith({
+  entries = [],
+  ended = [],
+  endsReady = true,
+  recordsReady = true,
+  holder,
+}: Known): Sessions {
   return createSessions({
     tokens,
+    operators: createOperators(entries, 'admin-token-1234'),
     ended: {
       has: ({ id }) => ended.includes(id),
       end: () => Promise.resolve(),
@@ -62,7 +73,7 @@ describe('a session is valid only while neither it nor its source has ended', ()
 
   test('of an operator, and a link itself', async () => {
     const [operator, link] = [
-      await tokens.signOperator('robin', 60_000),
+      await tokens.signOperator('robin', { via: 'admin_token' }, 60_000),
       await tokens.signLink('acme', 60_000, 1),
     ];
     expect((await sessionsWith({}).readOperator(operator.token)).kind).toBe('valid');
@@ -79,5 +90,21 @@ describe('a session is valid only while neither it nor its source has ended', ()
       (await sessions.openTenant('acme', { via: 'jwt' }, sourceEndsAtMs)).value.expiresAtMs - clock.nowMs;
     expect(await lasts(Infinity)).toBe(8 * 3_600_000);
     expect(await lasts(clock.nowMs + 1_000)).toBe(1_000);
+  });
+
+  test('of an operator with a token: with the present role of the file, and not after the token has left it', async () => {
+    const entry = { name: 'ada', role: 'admin', token_sha256: 'cd'.repeat(32) } as const;
+    const source = { via: 'token', tokenSha256: entry.token_sha256 } as const;
+    const { token } = await tokens.signOperator('ada', source, 60_000);
+    const reading = (entries: readonly OperatorEntry[]) => sessionsWith({ entries }).readOperator(token);
+    expect(await reading([entry])).toMatchObject({ kind: 'valid', value: { name: 'ada', role: 'admin' } });
+    expect(await reading([{ ...entry, role: 'viewer' }])).toMatchObject({ value: { role: 'viewer' } });
+    for (const other of [[], [{ ...entry, name: 'bob' }], [{ ...entry, token_sha256: 'ef'.repeat(32) }]])
+      expect(await reading(other)).toEqual({ kind: 'ended' });
+  });
+
+  test('of an OpenID provider: with the role of the sign-in', async () => {
+    const { token } = await tokens.signOperator('ada', { via: 'oidc', role: 'support' }, 60_000);
+    expect(await sessionsWith({}).readOperator(token)).toMatchObject({ value: { role: 'support' } });
   });
 });

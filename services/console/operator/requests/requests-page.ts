@@ -49,13 +49,13 @@ export function registerRequests(app: FastifyInstance, sources: RequestSources):
   const path = '/operator/tenants/:id/requests/:requestId';
   app.post(
     `${path}/approve`,
-    actionForOperator((name, request, reply) =>
+    actionForOperator('support', (name, request, reply) =>
       answer(sources, { name, request, reply, notice: 'request-approved' }, approve),
     ),
   );
   app.post(
     `${path}/decline`,
-    actionForOperator((name, request, reply) =>
+    actionForOperator('support', (name, request, reply) =>
       answer(sources, { name, request, reply, notice: 'request-declined' }, decline),
     ),
   );

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Role } from '../../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import type { PortalLinks } from '../../../../shared/sessions/portal-links.ts';
@@ -38,37 +39,42 @@ const base = '/operator/tenants/:id';
 /** Actions of the forms on a tenant's page. They use the same functions as the admin API. */
 export function registerActions(app: FastifyInstance, options: ActionOptions): void {
   const { records, resets, portalLinks, policy, clock } = options;
-  const on = (path: string, notice: string, act: (action: Action) => Promise<Outcome<unknown>>): void => {
+  const on = (
+    path: string,
+    role: Role,
+    notice: string,
+    act: (action: Action) => Promise<Outcome<unknown>>,
+  ): void => {
     app.post(
       `${base}${path}`,
-      actionForOperator((name, request, reply) => run(options, name, request, reply, notice, act)),
+      actionForOperator(role, (name, request, reply) => run(options, name, request, reply, notice, act)),
     );
   };
-  on('/plan', 'saved', ({ id, name, form }) =>
+  on('/plan', 'admin', 'saved', ({ id, name, form }) =>
     records.change(id, name, (record) => planFrom(form, record, policy())),
   );
-  on('/boosts', 'boosted', ({ id, name, form }) =>
+  on('/boosts', 'support', 'boosted', ({ id, name, form }) =>
     records.change(id, name, (record) =>
       addBoost(record, boostFrom(form, name, clock.now()), policy(), clock.now()),
     ),
   );
-  on('/boosts/:boostId/end', 'boost-ended', ({ id, name, params }) =>
+  on('/boosts/:boostId/end', 'support', 'boost-ended', ({ id, name, params }) =>
     records.change(id, name, (record) => endBoost(record, params['boostId'] ?? '', clock.now())),
   );
-  on('/block', 'blocked', ({ id, name, form }) =>
+  on('/block', 'support', 'blocked', ({ id, name, form }) =>
     records.change(id, name, (record) => block(record, blockFrom(form, clock.now()), name, clock.now())),
   );
-  on('/unblock', 'unblocked', ({ id, name }) => records.change(id, name, unblock));
-  on('/reset', 'reset', ({ id, name, form }) =>
+  on('/unblock', 'support', 'unblocked', ({ id, name }) => records.change(id, name, unblock));
+  on('/reset', 'support', 'reset', ({ id, name, form }) =>
     (form.get('confirm') ?? '').trim() === id
       ? resets.tenant(id, name, form.get('reason') ?? '')
       : Promise.resolve(rejection(422, 'Not reset', 'The id you typed is not this tenant’s.', 'confirm')),
   );
-  on('/sessions/end', 'sessions-ended', async ({ id, name }) => {
+  on('/sessions/end', 'support', 'sessions-ended', async ({ id, name }) => {
     await portalLinks.endAllOf(id, name);
     return success(null);
   });
-  on('/api-keys/:hash/delete', 'key-deleted', ({ id, name, params }) =>
+  on('/api-keys/:hash/delete', 'admin', 'key-deleted', ({ id, name, params }) =>
     records.change(id, name, (record) => removeKey(record, params['hash'] ?? '')),
   );
 }

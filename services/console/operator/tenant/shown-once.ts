@@ -28,7 +28,7 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
   const { records, portalLinks, clock } = options;
   app.post(
     `${base}/api-keys`,
-    actionForOperator(async (name, request, reply) => {
+    actionForOperator('admin', async (name, request, reply) => {
       const { id } = request.params as { id: string };
       const { key, sha256 } = newKey();
       const keyRequest = keyFrom(formOf(request), clock.now());
@@ -46,7 +46,7 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
   );
   app.post(
     `${base}/portal-link`,
-    actionForOperator(async (name, request, reply) => {
+    actionForOperator('support', async (name, request, reply) => {
       const { id } = request.params as { id: string };
       const wrongId = problemOfTenantId(id);
       if (wrongId !== null) {

@@ -1,4 +1,6 @@
 import { boostPhase } from '../../../../shared/domain/boost.ts';
+import { hasRole } from '../../../../shared/domain/operators/operator.ts';
+import type { Role } from '../../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import { apiKeysOf } from '../../../../shared/domain/tenant.ts';
 import type { Boost, TenantRecord } from '../../../../shared/domain/tenant.ts';
@@ -23,6 +25,8 @@ export interface TenantForms {
   readonly nowMs: number;
   /** Names of the limits that apply to the tenant on its plan. */
   readonly limitNamesOfPlan: ReadonlySet<string>;
+  /** Role of the signed-in operator. Forms that the role may not send are hidden. */
+  readonly role: Role;
   /** The form that was submitted and refused, by its name. */
   readonly refused: { readonly form: string; readonly refusal: RefusedForm } | null;
 }
@@ -30,6 +34,11 @@ export interface TenantForms {
 /** The refusal of a form of this name; null if the form was not refused. */
 function refusalOf({ refused }: TenantForms, form: string): RefusedForm | null {
   return refused?.form === form ? refused.refusal : null;
+}
+
+/** Attribute that hides a form from operators without the role that its action needs. */
+export function forRole(needed: Role, { role }: Pick<TenantForms, 'role'>): Html | null {
+  return hasRole(role, needed) ? null : html`hidden`;
 }
 
 export function planSection(forms: TenantForms): Html {
@@ -40,7 +49,7 @@ export function planSection(forms: TenantForms): Html {
     .join('\n');
   return html`<section class="card">
     <h2 class="card-head">Plan and own limits</h2>
-    <form method="post" action="${path}/plan">
+    <form method="post" action="${path}/plan" ${forRole('admin', forms)}>
       ${formError(refused)}
       ${field(
         {
@@ -87,9 +96,9 @@ export function boostSection(forms: TenantForms): Html {
             ${boosts.map((boost) => boostItem(boost, forms))}
           </ul>`
     }
-    <details class="fold" ${refused === null ? null : html`open`}>
+    <details class="fold" ${refused === null ? null : html`open`} ${forRole('support', forms)}>
       <summary>Raise a limit for a time</summary>
-      <form method="post" action="${path}/boosts">
+      <form method="post" action="${path}/boosts" ${forRole('support', forms)}>
         ${formError(refused)}
         <div class="row">
           ${field(
@@ -122,7 +131,8 @@ const boostSpans = [
   ['30d', '30 days'],
 ] as const;
 
-function boostItem(boost: Boost, { path, nowMs, limitNamesOfPlan }: TenantForms): Html {
+function boostItem(boost: Boost, forms: TenantForms): Html {
+  const { path, nowMs, limitNamesOfPlan } = forms;
   const phase = boostPhase(boost, nowMs);
   return html`<li>
     <strong>${title(boost.limit)}</strong> ${boostSize(boost)} ${boostBadge(boost, nowMs, limitNamesOfPlan)}
@@ -133,7 +143,12 @@ function boostItem(boost: Boost, { path, nowMs, limitNamesOfPlan }: TenantForms)
     ${
       phase === 'ended'
         ? null
-        : html`<form class="plain" method="post" action="${path}/boosts/${boost.id}/end">
+        : html`<form
+            class="plain"
+            method="post"
+            action="${path}/boosts/${boost.id}/end"
+            ${forRole('support', forms)}
+          >
             <button class="quiet" type="submit">End now</button>
           </form>`
     }
@@ -152,11 +167,13 @@ export function blockSection(forms: TenantForms): Html {
         ${held.until === null ? 'Until lifted' : `Until ${formatTime(held.until)}`}: ${held.reason}
         <span class="soft small">(${held.actor})</span>
       </p>
-      <form method="post" action="${path}/unblock"><button type="submit">Lift the block</button></form>
+      <form method="post" action="${path}/unblock" ${forRole('support', forms)}>
+        <button type="submit">Lift the block</button>
+      </form>
     </section>`;
   return html`<section class="card">
     <h2 class="card-head">Block</h2>
-    <form method="post" action="${path}/block">
+    <form method="post" action="${path}/block" ${forRole('support', forms)}>
       ${formError(refused)}
       ${field({ kind: 'select', form, name: 'for', label: 'How long', options: blockSpans }, refused)}
       ${field({ form, name: 'reason', label: 'Why', required: true, lengthMax: 500 }, refused)}
@@ -179,7 +196,7 @@ export function resetSection(forms: TenantForms): Html {
   return html`<section class="card">
     <h2 class="card-head">Reset counters</h2>
     ${record?.reset === undefined ? null : html`<p class="soft small">Last reset by ${record.reset.actor}, ${formatTime(record.reset.at_ms)}</p>`}
-    <form method="post" action="${path}/reset">
+    <form method="post" action="${path}/reset" ${forRole('support', forms)}>
       ${formError(refused)}
       ${field(
         {
@@ -221,14 +238,19 @@ export function keySection(forms: TenantForms): Html {
                 html`<li>
                   <code>${key.sha256.slice(0, 12)}…</code> ${key.name ?? null}
                   ${key.expires_at === undefined ? null : keyEnd(key.expires_at, isExpired(key, nowMs))}
-                  <form class="plain" method="post" action="${path}/api-keys/${key.sha256}/delete">
+                  <form
+                    class="plain"
+                    method="post"
+                    action="${path}/api-keys/${key.sha256}/delete"
+                    ${forRole('admin', forms)}
+                  >
                     <button class="quiet" type="submit">Delete</button>
                   </form>
                 </li>`,
             )}
           </ul>`
     }
-    <form method="post" action="${path}/api-keys">
+    <form method="post" action="${path}/api-keys" ${forRole('admin', forms)}>
       ${formError(refused)}
       <div class="row">
         ${field({ form: 'key', name: 'name', label: 'What for', lengthMax: 200, placeholder: 'CI' }, refused)}
@@ -245,17 +267,18 @@ function keyEnd(end: string, expired: boolean): Html {
     : html`<span class="soft small">until ${formatTime(end)}</span>`;
 }
 
-export function portalSection({ path }: TenantForms): Html {
+export function portalSection(forms: TenantForms): Html {
+  const { path } = forms;
   return html`<section class="card stack">
     <h2>Portal link</h2>
     <p class="soft">
       Opens the tenant’s own portal without a key. Every holder of the link can sign in until it expires or is
       ended.
     </p>
-    <form method="post" action="${path}/portal-link">
+    <form method="post" action="${path}/portal-link" ${forRole('support', forms)}>
       <button class="second" type="submit">Make a link for 24 hours</button>
     </form>
-    <form method="post" action="${path}/sessions/end">
+    <form method="post" action="${path}/sessions/end" ${forRole('support', forms)}>
       <button class="quiet" type="submit">End all its links and sessions</button>
     </form>
   </section>`;

@@ -61,7 +61,8 @@ export async function tenantPage(
   const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
   const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
-  const forms = { id, path, record, policy: policy(), nowMs, limitNamesOfPlan, refused };
+  const role = request.operator?.role ?? 'viewer';
+  const forms = { id, path, record, policy: policy(), nowMs, limitNamesOfPlan, refused, role };
   const body = html`<div class="page-head">
       <div>
         <p class="small"><a href="/operator/tenants">Tenants</a></p>

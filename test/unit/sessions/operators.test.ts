@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { hasRole, roles } from '../../../shared/domain/operators/operator.ts';
+import { createOperators, operatorOf, readOperatorsFile } from '../../../shared/sessions/operators.ts';
+
+const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
+const entries = roles.map((role) => ({ name: `a ${role}`, role, token_sha256: sha256(`token of ${role}`) }));
+const operators = createOperators(entries, 'the shared token');
+
+function fileWith(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'operators-')), 'operators.yaml');
+  writeFileSync(path, text);
+  return path;
+}
+
+test('each role has the rights of the roles before it', () => {
+  const rights = roles.map((held) => roles.filter((needed) => hasRole(held, needed)));
+  expect(rights).toEqual([['viewer'], ['viewer', 'support'], ['viewer', 'support', 'admin']]);
+});
+
+describe('a token', () => {
+  test.each(roles)('of the file has the role %s of its operator', (role) => {
+    const holder = operators.byToken(`token of ${role}`);
+    expect(holder).toMatchObject({ name: `a ${role}`, role, source: { via: 'token' } });
+  });
+
+  test('that is shared has the role admin and no name', () => {
+    expect(operators.byToken('the shared token')).toEqual({
+      name: null,
+      role: 'admin',
+      source: { via: 'admin_token' },
+    });
+  });
+
+  test('that is in no file is refused, also an empty one when no admin token is set', () => {
+    for (const token of ['', 'other', sha256('token of admin'), 'x'.repeat(5_000)])
+      expect(operators.byToken(token)).toBeNull();
+    expect(createOperators([], '').byToken('')).toBeNull();
+  });
+});
+
+describe('the actor of the audit trail', () => {
+  const named = (token: string, stated: string): string =>
+    operatorOf(operators, operators.byToken(token)!, stated).name;
+
+  test('is the operator of the token, whatever name the client states', () => {
+    expect(named('token of viewer', 'a admin')).toBe('a viewer');
+  });
+
+  test('is the stated name for the shared token, marked if it is the name of an operator with a token', () => {
+    expect(named('the shared token', ' robin ')).toBe('robin');
+    for (const name of ['a admin', 'A ADMIN'])
+      expect(named('the shared token', name)).toBe(`${name} (admin token)`);
+    for (const name of ['', 'a\nb', 'x'.repeat(101), 'ä'])
+      expect(named('the shared token', name)).toBe('admin');
+  });
+});
+
+describe('the operators’ file', () => {
+  test('is read from YAML; without a path there are no operators', async () => {
+    const path = fileWith(`operators:\n  - { name: ada, role: support, token_sha256: ${sha256('x')} }\n`);
+    expect(await readOperatorsFile(path)).toEqual([
+      { name: 'ada', role: 'support', token_sha256: sha256('x') },
+    ]);
+    expect(await readOperatorsFile('')).toEqual([]);
+  });
+
+  const [ada, bob] = [`name: ada, role: admin`, `name: bob, role: admin`];
+  test.each([
+    ['not YAML', 'operators: ['],
+    ['an unknown role', `operators: [{ name: ada, role: owner, token_sha256: ${sha256('x')} }]`],
+    ['a token in place of its hash', `operators: [{ ${ada}, token_sha256: secret }]`],
+    [
+      'a name twice',
+      `operators: [{ ${ada}, token_sha256: ${sha256('x')} }, { ${ada}, token_sha256: ${sha256('y')} }]`,
+    ],
+    [
+      'a token twice',
+      `operators: [{ ${ada}, token_sha256: ${sha256('x')} }, { ${bob}, token_sha256: ${sha256('x')} }]`,
+    ],
+    ['a misspelt field', `operators: [{ ${ada}, token_sha256: ${sha256('x')}, rol: viewer }]`],
+  ])('with %s stops the service at its start, with the path of the file', async (_what, text) => {
+    await expect(readOperatorsFile(fileWith(text))).rejects.toThrow(/TOLLGATE_OPERATORS_FILE.*operators/s);
+  });
+
+  test('that does not exist stops the service too', async () => {
+    await expect(readOperatorsFile('/nowhere/operators.yaml')).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+  });
+});
