@@ -1,14 +1,15 @@
 import type { TouchedCells } from '../../shared/clickhouse/derive-totals.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
+import type { BatchStages } from '../../shared/kafka/consumer/stages.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { traceBatch } from '../../shared/runtime/tracing/tracing.ts';
 import type { Steps, Tracing } from '../../shared/runtime/tracing/tracing.ts';
-import { touchedTenants } from './announce.ts';
 import type { Announcer } from './announce.ts';
 import type { RecordRejection } from './events/resolve.ts';
 import { storeBlock } from './events/store-block.ts';
-import type { StoreBlockOptions } from './events/store-block.ts';
-import { touchedBy } from './events/touched-cells.ts';
+import type { StoreBlockOptions, StoredEvents } from './events/store-block.ts';
+import { mergeTouched, touchedCells } from './events/touched-cells.ts';
+import type { Touched } from './events/touched-cells.ts';
 import type { Progress } from './progress/progress.ts';
 
 export interface AggregatorOptions extends StoreBlockOptions {
@@ -18,65 +19,115 @@ export interface AggregatorOptions extends StoreBlockOptions {
   readonly writeDeadLetters: (rejected: readonly RejectedMessage[]) => Promise<void>;
   /** Absent: no traces. */
   readonly tracing?: Tracing | null;
+  /** Shortest time between two announcements. */
+  readonly announceIntervalMs?: number;
+  /** While events wait for the first stage, totals are derived from blocks with this many records together. */
+  readonly deriveRecordsMin?: number;
 }
 
-export interface Aggregator {
+/** A block whose events are stored. Its totals are not derived or not announced. */
+export interface StoredBlock {
+  readonly touched: Touched;
+  /** Times of the events, Unix milliseconds. */
+  readonly timesMs: readonly number[];
+  readonly counts: { readonly rows: number; readonly dead: number; readonly repeats: number };
   /**
-   * Handles one batch of events (a block). When the promise resolves, the offsets of the block may be committed; when
-   * it rejects, the consumer must deliver the block again. With `isPart` (a part of a block that failed) the progress
-   * does not advance, because records before this part may still wait.
+   * Offset after the last record of each partition. Null for a part of a block that failed: records before this part may
+   * still wait, so the progress does not advance.
    */
-  handle(messages: readonly ConsumedMessage[], isPart?: boolean): Promise<void>;
+  readonly nextOffsets: ReadonlyMap<number, number> | null;
+  /** The span of the block. */
+  readonly steps: Steps;
+  /** Ends the span. */
+  readonly end: () => void;
 }
 
 /**
- * decode → resolve → insert → derive → announce → commit. A block is one batch of records. Every step may run again
- * with the same block, so a crash between two steps costs only repeated work:
+ * store ‖ derive ‖ announce → commit. A block is one batch of records. Three stages work at the same time: while the
+ * totals of one block are derived, the next block is stored. Every stage may run again with the same block, so a crash
+ * between two steps costs only repeated work:
  *
- * 1. decode: a pure function. A record that is no event becomes a dead letter; the other records of the block are
- *    processed.
- * 2. resolve: finds repeated external ids and applies corrections. The place of the first record of each id
+ * 1. store. Decode: a pure function. A record that is no event becomes a dead letter; the other records of the block are
+ *    processed. Resolve: finds repeated external ids and applies corrections. The place of the first record of each id
  *    is stored. If this record is read again after a crash, the stored place is its own, so it still counts as first.
- * 3. insert: a row that is written twice is one row. After a crash the totals lack these events until the block is read
+ *    Insert: a row that is written twice is one row. After a crash the totals lack these events until the block is read
  *    again, because nothing is committed. Corrections are stored after the insert, so that each stored correction was
- *    applied.
- * 4. dead letters: after a crash, one record may have two dead letters. Both name its offset.
- * 5. derive: computes the totals of every touched cell (tenant and minute) from the stored events.
- * 6. announce: sends the totals to Kafka; the newest announcement of a tenant counts.
- * 7. commit: the consumer commits the offsets when the promise of this function resolves.
+ *    applied. Dead letters: after a crash, one record may have two dead letters. Both name its offset. Blocks are stored
+ *    one after the other, because a block may correct events of the blocks before it.
+ * 2. derive: computes the totals of every touched cell (tenant and minute) from the stored events. One run may cover
+ *    several blocks, and may already count events of a block that is being stored.
+ * 3. announce: sends the totals to Kafka; the newest announcement of a tenant counts.
+ * 4. commit: the consumer commits the offsets of the blocks that were announced.
  */
-export function createAggregator(options: AggregatorOptions): Aggregator {
-  const { store, announcer, progress, writeDeadLetters, clock, metrics, tracing = null } = options;
+export function createAggregator(options: AggregatorOptions): BatchStages<StoredBlock> {
+  const { store, announcer, progress, writeDeadLetters, clock, metrics } = options;
 
   return {
-    handle: (messages, isPart = false) =>
-      traceBatch(
-        tracing,
-        { operation: 'process', topic: messages[0]?.topic ?? '', records: messages },
-        (steps) => handleBlock(messages, isPart, steps),
-      ),
+    begin: ({ messages, isPart }) => traced(messages, (steps) => storeEvents(messages, isPart, steps)),
+    later: [
+      { run: derive, gatherRecords: options.deriveRecordsMin ?? 0 },
+      { run: announce, intervalMs: options.announceIntervalMs ?? 0 },
+    ],
   };
 
-  async function handleBlock(
+  /** Runs the first stage in the span of the block, which ends after the last stage. */
+  function traced(
+    messages: readonly ConsumedMessage[],
+    begin: (steps: Steps) => Promise<Omit<StoredBlock, 'steps' | 'end'>>,
+  ): Promise<StoredBlock> {
+    return new Promise((resolve, reject) => {
+      const batch = { operation: 'process', topic: messages[0]?.topic ?? '', records: messages } as const;
+      traceBatch(options.tracing ?? null, batch, async (steps) => {
+        const stored = await begin(steps);
+        await new Promise<void>((end) => {
+          resolve({ ...stored, steps, end });
+        });
+      }).catch(reject);
+    });
+  }
+
+  async function storeEvents(
     messages: readonly ConsumedMessage[],
     isPart: boolean,
     steps: Steps,
-  ): Promise<void> {
-    const { events, rejections, corrections, repeats } = await steps.step('store events', () =>
-      storeBlock(messages, options),
+  ): Promise<Omit<StoredBlock, 'steps' | 'end'>> {
+    const { touched, timesMs, rejections, corrections, repeats }: StoredEvents = await steps.step(
+      'store events',
+      () => storeBlock(messages, options),
     );
     if (corrections.length > 0) await metrics.timed('insert', () => store.noteCorrections(corrections));
     await metrics.timed('dead_letters', () => writeRejected(messages, rejections));
-    await steps.step('derive totals', () => metrics.timed('derive', () => derive(touchedBy(events))));
-    if (!isPart) for (const { partition, offset } of messages) progress.advance(partition, offset + 1);
-    await steps.step('announce totals', () =>
-      metrics.timed('announce', () => announcer.announce(touchedTenants(events), steps.traceparent)),
-    );
-    metrics.handled(events, { dead: rejections.length, repeats }, clock.now());
+    const nextOffsets = isPart
+      ? null
+      : new Map(messages.map(({ partition, offset }) => [partition, offset + 1]));
+    const counts = { rows: timesMs.length, dead: rejections.length, repeats };
+    return { touched, timesMs, counts, nextOffsets };
   }
 
-  async function derive(touched: readonly TouchedCells[]): Promise<void> {
-    for (const cells of touched) await store.derive(cells);
+  async function derive(blocks: readonly StoredBlock[]): Promise<void> {
+    await inSteps('derive totals', blocks, () =>
+      metrics.timed('derive', () => deriveCells(touchedCells(mergedOf(blocks)))),
+    );
+    const nowMs = clock.now();
+    for (const { nextOffsets, timesMs } of blocks) {
+      for (const [partition, offset] of nextOffsets ?? []) progress.advance(partition, offset);
+      metrics.visible(timesMs, nowMs);
+    }
+  }
+
+  async function deriveCells(cells: readonly TouchedCells[]): Promise<void> {
+    for (const group of cells) await store.derive(group);
+  }
+
+  async function announce(blocks: readonly StoredBlock[]): Promise<void> {
+    const traceparent = blocks.find(({ steps }) => steps.traceparent !== null)?.steps.traceparent ?? null;
+    await inSteps('announce totals', blocks, () =>
+      metrics.timed('announce', () => announcer.announce(mergedOf(blocks), traceparent)),
+    );
+    for (const { counts, end } of blocks) {
+      metrics.handled(counts);
+      end();
+    }
   }
 
   async function writeRejected(
@@ -92,6 +143,20 @@ export function createAggregator(options: AggregatorOptions): Aggregator {
       }),
     );
   }
+}
+
+/** Runs the work once, as a step in the span of each block. */
+async function inSteps(
+  name: string,
+  blocks: readonly StoredBlock[],
+  work: () => Promise<void>,
+): Promise<void> {
+  const running = work();
+  await Promise.all([running, ...blocks.map(({ steps }) => steps.step(name, () => running))]);
+}
+
+function mergedOf(blocks: readonly StoredBlock[]): Touched {
+  return mergeTouched(blocks.map(({ touched }) => touched));
 }
 
 function placeOf({ partition, offset }: { readonly partition: number; readonly offset: number }): string {

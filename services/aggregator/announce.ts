@@ -6,7 +6,7 @@ import { dateAt, periodAt } from '../../shared/domain/time/calendar.ts';
 import { calendarParts } from '../../shared/domain/time/calendar-name.ts';
 import { jsonAmounts, jsonMoney } from '../../shared/domain/money.ts';
 import type { PeriodTotals, TenantTotals } from '../../shared/domain/topics/totals.ts';
-import type { StoredEvent } from './events/stored-event.ts';
+import type { TouchedTenant } from './events/touched-cells.ts';
 import type { DeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
 import type { Producer, ProducerRecord } from '../../shared/kafka/producer/producer.ts';
 import { sendInPieces } from '../../shared/kafka/producer/send-in-pieces.ts';
@@ -19,17 +19,10 @@ export interface Announcer {
    * letter of that tenant, and the totals of the other tenants are sent. Safe to repeat. `traceparent` becomes a header
    * of the records; null: none.
    */
-  announce(tenants: ReadonlyMap<string, TouchedTenant>, traceparent?: string | null): Promise<void>;
+  announce(tenants: ReadonlyMap<string, AnnouncedTenant>, traceparent?: string | null): Promise<void>;
 }
 
-/** A tenant with events in a block. */
-export interface TouchedTenant {
-  readonly partition: number;
-  /**
-   * Time of the tenant's first request that a gateway decided without Redis and did not refuse; null if there is none.
-   */
-  readonly degradedSinceMs: number | null;
-}
+type AnnouncedTenant = Pick<TouchedTenant, 'partition' | 'degradedSinceMs'>;
 
 export interface AnnouncerOptions {
   readonly clickhouse: ClickHouse;
@@ -81,21 +74,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   };
 }
 
-/** Returns the tenants that have events in a block. */
-export function touchedTenants(events: readonly StoredEvent[]): ReadonlyMap<string, TouchedTenant> {
-  const tenants = new Map<string, { partition: number; degradedSinceMs: number | null }>();
-  for (const { tenantId, partition, degraded, decision, timeMs } of events) {
-    let tenant = tenants.get(tenantId);
-    if (tenant === undefined) tenants.set(tenantId, (tenant = { partition, degradedSinceMs: null }));
-    tenant.partition = partition;
-    // A refused request consumes nothing, so it does not count as degraded usage.
-    if (!degraded || decision === 'limited') continue;
-    tenant.degradedSinceMs = Math.min(tenant.degradedSinceMs ?? Infinity, timeMs);
-  }
-  return tenants;
-}
-
-function degradedSince(tenant: TouchedTenant | undefined): Pick<TenantTotals, 'degraded_since'> {
+function degradedSince(tenant: AnnouncedTenant | undefined): Pick<TenantTotals, 'degraded_since'> {
   const sinceMs = tenant?.degradedSinceMs ?? null;
   return sinceMs === null ? {} : { degraded_since: new Date(sinceMs).toISOString() };
 }

@@ -27,6 +27,7 @@ export const environment = Type.Object({
     minimum: 0,
     maximum: 10_000,
     default: 150,
-    description: 'Time after its first record at which a block is inserted even if it is not full.',
+    description:
+      'Longest time for which a block collects records after its first one. Under load, a block is inserted earlier.',
   }),
 });

@@ -1,17 +1,15 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
-import type { StoredEvent } from './events/stored-event.ts';
 import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 
 export type Step = 'decode' | 'resolve' | 'insert' | 'dead_letters' | 'derive' | 'announce';
 
 export interface AggregatorMetrics {
   timed<Result>(step: Step, work: () => Result | Promise<Result>): Promise<Result>;
-  handled(
-    events: readonly StoredEvent[],
-    other: { readonly dead: number; readonly repeats: number },
-    nowMs: number,
-  ): void;
+  /** Notes that events with these times are visible in the totals. */
+  visible(timesMs: readonly number[], nowMs: number): void;
+  /** Notes that every step of a block succeeded. */
+  handled(block: { readonly rows: number; readonly dead: number; readonly repeats: number }): void;
   /** False after a block failed, until a block is handled without failure. */
   lastBlockWorked(): boolean;
   /** Sets the seconds since the instant up to which every partition is complete. */
@@ -88,14 +86,16 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
         end();
       }
     },
-    handled(events, other, nowMs) {
+    visible(timesMs, nowMs) {
+      for (const timeMs of timesMs) freshness.observe(Math.max(0, nowMs - timeMs) / 1000);
+    },
+    handled(block) {
       worked = true;
       blocks.inc();
-      blockRows.observe(events.length);
-      rows.inc(events.length);
-      dead.inc(other.dead);
-      repeats.inc(other.repeats);
-      for (const { timeMs } of events) freshness.observe(Math.max(0, nowMs - timeMs) / 1000);
+      blockRows.observe(block.rows);
+      rows.inc(block.rows);
+      dead.inc(block.dead);
+      repeats.inc(block.repeats);
     },
     behind: (seconds) => lag.set(seconds),
   };

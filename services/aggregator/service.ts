@@ -44,6 +44,12 @@ export interface ServiceOptions {
 const blockBytesMax = 32 * 1024 * 1024;
 
 /**
+ * Shortest time between two announcements. Each one costs a statement, a send and the readers' work for every tenant
+ * with new events.
+ */
+const announceIntervalMs = 250;
+
+/**
  * The shortest session timeout that brokers allow by default. When the process is killed, its partitions wait this long
  * for another aggregator.
  */
@@ -96,15 +102,14 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     bounds: options.bounds,
     metrics,
     tracing: options.tracing ?? null,
+    announceIntervalMs,
+    deriveRecordsMin: options.blockRowsMax * 2,
   });
   const consumer = runConsumer(kafka, {
     topic: topics.usage,
     groupId,
     groupLabel: 'aggregator',
-    onBatch: async ({ messages, isPart }) => {
-      await aggregator.handle(messages, isPart);
-      return undefined;
-    },
+    onBatch: aggregator,
     deadLetters,
     registry,
     sessionTimeoutMs,

@@ -3,8 +3,6 @@ import { ClickHouseError, ClickHouseLogLevel, createClient } from '@clickhouse/c
 import type { ClickHouseSettings } from '@clickhouse/client';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { ErrorCode } from '../runtime/errors.ts';
-import { encodeNative } from './native.ts';
-import type { NativeColumn } from './native.ts';
 
 export interface ClickHouseOptions {
   /** `http://host:8123` */
@@ -44,14 +42,10 @@ export interface ClickHouse {
   /** Inserts rows, which are objects, or arrays in the order of `columns`. Resolves when all rows are stored. */
   insert(table: string, rows: readonly object[], columns?: readonly string[]): Promise<void>;
   /**
-   * The same as `insert` for many rows, with a third of the CPU time in this process and in ClickHouse. Values must be
-   * within the range of their column's type.
+   * The same as `insert` for many rows, with a third of the CPU time in this process and in ClickHouse. `blocks` are in
+   * the Native format, as `encodeNative` returns them. A block may lack columns: ClickHouse stores their default values.
    */
-  insertColumns<Row>(
-    table: string,
-    rows: readonly Row[],
-    columns: readonly NativeColumn<Row>[],
-  ): Promise<void>;
+  insertNative(table: string, columns: readonly string[], blocks: readonly Buffer[]): Promise<void>;
   /** Runs a statement without a result: DDL, or INSERT … SELECT. */
   command(sql: string, params?: Params): Promise<void>;
   close(): Promise<void>;
@@ -99,13 +93,13 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
           ...(columns === undefined ? {} : { columns: columns as [string, ...string[]] }),
         });
       }, codeOfInsert),
-    insertColumns: (table, rows, columns) =>
+    insertNative: (table, columns, blocks) =>
       guarded(async () => {
-        if (rows.length === 0) return;
-        const query = `INSERT INTO ${table} (${columns.map(({ name }) => name).join(', ')}) FORMAT Native`;
+        if (blocks.length === 0) return;
+        const query = `INSERT INTO ${table} (${columns.join(', ')}) FORMAT Native`;
         const { stream } = await client.exec({
           query,
-          values: Readable.from([encodeNative(columns, rows)], { objectMode: false }),
+          values: Readable.from(blocks, { objectMode: false }),
         });
         stream.destroy();
       }, codeOfInsert),

@@ -2,12 +2,12 @@ import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
-import { noCallUsage } from '../../../shared/domain/events/call-usage.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { StoredCorrection } from './decode.ts';
+import { columnNames, encodeChunk } from './event-chunk.ts';
+import type { EventChunk } from './event-chunk.ts';
 import { findStoredEvents } from './find-stored-events.ts';
 import type { WantedEvent } from './find-stored-events.ts';
-import { storedEventColumns, usageColumns } from './stored-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** The place in the log (partition and offset) of the first record that has this external id. */
@@ -32,7 +32,7 @@ export interface EventStore {
   /** Returns the stored events with these identities, each within its time range and in its newest revision. */
   findEvents(wanted: readonly WantedEvent[]): Promise<readonly StoredEvent[]>;
   /** Stores events. Returns the events that ClickHouse refuses permanently; all other events are then stored. */
-  insert(events: readonly StoredEvent[]): Promise<readonly RefusedEvent[]>;
+  insert(chunks: readonly EventChunk[]): Promise<readonly RefusedEvent[]>;
   /** Stores the corrections that were applied. Called after the corrected events are stored. */
   noteCorrections(corrections: readonly StoredCorrection[]): Promise<void>;
   derive(touched: TouchedCells): Promise<void>;
@@ -48,7 +48,7 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
         ['id', 'time', 'kafka_partition', 'kafka_offset'],
       ),
     findEvents: (wanted) => findStoredEvents(clickhouse, wanted),
-    insert: (events) => insertBlock(clickhouse, events, clock.now()),
+    insert: (chunks) => insertChunks(clickhouse, chunks, clock),
     noteCorrections: (corrections) =>
       clickhouse.insert(
         'stored_corrections',
@@ -67,27 +67,34 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
 }
 
 /**
- * Inserts the events in one statement. When ClickHouse refuses a value that decoding accepted, the list of events is
+ * Inserts the chunks in one statement. When ClickHouse refuses a value that decoding accepted, the list of events is
  * divided in halves, which are inserted separately, until the invalid row is found. So one invalid row does not delay
  * the rows after it. Any other failure is thrown; the consumer then delivers the block again.
  */
-async function insertBlock(
+async function insertChunks(
   clickhouse: ClickHouse,
-  events: readonly StoredEvent[],
-  nowMs: number,
+  chunks: readonly EventChunk[],
+  clock: Clock,
 ): Promise<readonly RefusedEvent[]> {
   try {
-    const hasUsage = events.some(({ usage }) => usage !== noCallUsage);
-    const columns = [...storedEventColumns(nowMs), ...(hasUsage ? usageColumns() : [])];
-    await clickhouse.insertColumns('stored_events', events, columns);
+    await clickhouse.insertNative(
+      'stored_events',
+      columnNames(chunks),
+      chunks.map(({ bytes }) => bytes),
+    );
     return [];
   } catch (error) {
     if (!(error instanceof TollgateError) || error.code !== 'CLICKHOUSE_DATA_REFUSED') throw error;
+    const events = chunks.flatMap((chunk) => chunk.events());
     const [only] = events;
     if (events.length === 1 && only !== undefined) return [{ event: only, reason: messageOf(error) }];
     const middle = events.length >> 1;
-    const first = await insertBlock(clickhouse, events.slice(0, middle), nowMs);
-    return [...first, ...(await insertBlock(clickhouse, events.slice(middle), nowMs))];
+    const refused: RefusedEvent[] = [];
+    for (const half of [events.slice(0, middle), events.slice(middle)]) {
+      const chunk = encodeChunk(half, clock.now());
+      refused.push(...(await insertChunks(clickhouse, [chunk], clock)));
+    }
+    return refused;
   }
 }
 

@@ -5,10 +5,14 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { AggregatorMetrics } from '../metrics.ts';
 import { decode } from './decode.ts';
 import type { StoredCorrection } from './decode.ts';
+import { encodeChunk } from './event-chunk.ts';
+import type { EventChunk } from './event-chunk.ts';
 import type { EventStore, RefusedEvent } from './event-store.ts';
 import { resolve } from './resolve.ts';
 import type { DecodedRecord, RecordRejection } from './resolve.ts';
 import type { StoredEvent } from './stored-event.ts';
+import { createTouchedCollector } from './touched-cells.ts';
+import type { Touched } from './touched-cells.ts';
 
 export interface StoreBlockOptions {
   readonly store: EventStore;
@@ -17,11 +21,15 @@ export interface StoreBlockOptions {
   readonly metrics: AggregatorMetrics;
   /** Number of records in a piece of a block. One piece is decoded while the piece before it is inserted. */
   readonly pieceRecordsMax?: number;
+  /** Number of records that are decoded and encoded at a time. */
+  readonly chunkRecordsMax?: number;
 }
 
 /** The result of a block after its events are stored in ClickHouse. */
-export interface StoredBlock {
-  readonly events: readonly StoredEvent[];
+export interface StoredEvents {
+  readonly touched: Touched;
+  /** The times of the events, Unix milliseconds. */
+  readonly timesMs: readonly number[];
   readonly rejections: readonly RecordRejection[];
   readonly corrections: readonly StoredCorrection[];
   readonly repeats: number;
@@ -29,40 +37,77 @@ export interface StoredBlock {
 
 /**
  * Decodes, resolves and inserts a block in pieces: while ClickHouse processes one piece, the next piece is decoded. One
- * insert is in progress at a time. A piece that reads earlier events from the store (for corrections or external ids)
- * waits until all pieces before it are inserted, so that the result is the same as without pieces.
+ * insert is in progress at a time. Records that read earlier events from the store (corrections and external ids) wait
+ * until all records before them are inserted, so that the result is the same as without pieces.
  */
 export async function storeBlock(
   messages: readonly ConsumedMessage[],
   options: StoreBlockOptions,
-): Promise<StoredBlock> {
-  const { store, metrics, pieceRecordsMax = 20_000 } = options;
-  const events: StoredEvent[] = [];
+): Promise<StoredEvents> {
+  const { store, metrics, pieceRecordsMax = 20_000, chunkRecordsMax = 2_000 } = options;
+  const collector = createTouchedCollector();
+  const timesMs: number[] = [];
   const rejections: RecordRejection[] = [];
   const corrections: StoredCorrection[] = [];
   let repeats = 0;
+  let chunks: EventChunk[] = [];
   let inserting = Promise.resolve<readonly RefusedEvent[]>([]);
   for (let start = 0; start < messages.length; start += pieceRecordsMax) {
-    const piece = messages.slice(start, start + pieceRecordsMax);
-    const decoded = await metrics.timed('decode', () => decodePiece(piece, options));
-    if (decoded.some(readsStore)) await inserting;
-    const resolved = await metrics.timed('resolve', () => resolve(decoded, store));
-    rejections.push(...resolved.rejections, ...rejectionsOf(await inserting));
-    for (const event of resolved.events) events.push(event);
-    for (const correction of resolved.corrections) corrections.push(correction);
-    repeats += resolved.repeats;
-    inserting = metrics.timed('insert', () => insert(resolved.events, store));
+    const end = Math.min(messages.length, start + pieceRecordsMax);
+    /** Records from the first one on that reads the store. */
+    const reading: DecodedRecord[] = [];
+    for (let from = start; from < end; from += chunkRecordsMax) {
+      const records = messages.slice(from, Math.min(end, from + chunkRecordsMax));
+      const decoded = await metrics.timed('decode', () => decodeRecords(records, options));
+      if (reading.length > 0 || decoded.some(readsStore)) {
+        for (const record of decoded) reading.push(record);
+      } else {
+        add(requestsOf(decoded, rejections), () => requestsOf(decodeRecords(records, options), []));
+      }
+      // Lets Node send the insert and heartbeats before the decoding of the next chunk occupies the event loop.
+      if (from + chunkRecordsMax < messages.length) await nextIteration();
+    }
+    if (reading.length > 0) {
+      await insertChunks();
+      await inserting;
+      const resolved = await metrics.timed('resolve', () => resolve(reading, store));
+      for (const rejection of resolved.rejections) rejections.push(rejection);
+      for (const correction of resolved.corrections) corrections.push(correction);
+      repeats += resolved.repeats;
+      add(resolved.events, () => resolved.events);
+    }
+    await insertChunks();
+  }
+  noteRefused(await inserting);
+  return { touched: collector.touched, timesMs, rejections, corrections, repeats };
+
+  function add(events: readonly StoredEvent[], eventsAgain: () => readonly StoredEvent[]): void {
+    if (events.length === 0) return;
+    collector.add(events);
+    for (const { timeMs } of events) timesMs.push(timeMs);
+    chunks.push(encodeChunk(events, options.clock.now(), eventsAgain));
+  }
+
+  /** Starts the insert of the chunks once the insert before it is done. */
+  async function insertChunks(): Promise<void> {
+    if (chunks.length === 0) return;
+    noteRefused(await inserting);
+    const added = chunks;
+    chunks = [];
+    inserting = metrics.timed('insert', () => store.insert(added));
     // The failure is thrown later, where this promise is awaited. Without a handler until then, Node would end the
     // process.
     inserting.catch(() => undefined);
-    // Lets Node send the insert before the decoding of the next piece occupies the event loop.
-    if (start + pieceRecordsMax < messages.length) await nextIteration();
   }
-  rejections.push(...rejectionsOf(await inserting));
-  return { events, rejections, corrections, repeats };
+
+  function noteRefused(refused: readonly RefusedEvent[]): void {
+    for (const { event, reason } of refused) {
+      rejections.push({ partition: event.partition, offset: event.offset, reason });
+    }
+  }
 }
 
-function decodePiece(
+function decodeRecords(
   messages: readonly ConsumedMessage[],
   { clock, bounds }: StoreBlockOptions,
 ): DecodedRecord[] {
@@ -74,10 +119,14 @@ function readsStore({ decoded: { kind } }: DecodedRecord): boolean {
   return kind === 'correction' || kind === 'external';
 }
 
-async function insert(events: readonly StoredEvent[], store: EventStore): Promise<readonly RefusedEvent[]> {
-  return events.length === 0 ? [] : store.insert(events);
-}
-
-function rejectionsOf(refused: readonly RefusedEvent[]): RecordRejection[] {
-  return refused.map(({ event: { partition, offset }, reason }) => ({ partition, offset, reason }));
+/** Returns the events of records that do not read the store. Adds the records that are no events to `rejections`. */
+function requestsOf(records: readonly DecodedRecord[], rejections: RecordRejection[]): StoredEvent[] {
+  const events: StoredEvent[] = [];
+  for (const { record, decoded } of records) {
+    if (decoded.kind === 'request') events.push(decoded.event);
+    else if (decoded.kind === 'dead') {
+      rejections.push({ partition: record.partition, offset: record.offset, reason: decoded.reason });
+    }
+  }
+  return events;
 }

@@ -28,15 +28,18 @@ export interface ConsumerBuffer {
   /** Waits while the buffer is full, and sends heartbeats meanwhile. */
   waitForRoom(heartbeat: () => Promise<void>): Promise<void>;
   /**
-   * Returns the next block once it is full or its first record has waited `lingerMs`. Returns null once the signal is
-   * aborted.
+   * Returns the next block once it is full or due. After a pause, a block is due a moment after its first record. Then
+   * blocks follow each other at intervals of `lingerMs`, or at shorter intervals if many records arrive. No record waits
+   * longer than `lingerMs`. Returns null once the signal is aborted.
    */
   next(): Promise<ConsumerBlock | null>;
-  /** Removes a block that is handled and committed. */
+  /** Removes a block that is committed or abandoned. */
   finish(block: ConsumerBlock): void;
   /** Drops all records, because their partitions were revoked or because the records will be fetched again. */
   beginGeneration(): void;
   isCurrent(block: ConsumerBlock): boolean;
+  /** True while a full block waits: the handler is slower than the fetches. */
+  isFull(): boolean;
   records(): number;
   /** Returns the timestamp of the oldest record that is buffered or being handled; null if there is none. */
   oldestMs(): number | null;
@@ -51,13 +54,25 @@ export interface ConsumerBufferOptions {
 
 const heartbeatIntervalMs = 500;
 
+/** Share of `lingerMs` for which the first record after a pause waits, because records of other partitions follow it. */
+const gatherShare = 0.1;
+/**
+ * With this many records, a block is worth its fixed cost after this share of `lingerMs`. A trickle of records makes few
+ * blocks.
+ */
+const busyRecords = 64;
+const busyIntervalShare = 0.4;
+
 export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBuffer {
   const { batchRecordsMax, batchBytesMax, lingerMs, signal } = options;
   let generation = 0;
   let queue: { fetched: Fetched; arrivedAt: number; bytes: number }[] = [];
   let records = 0;
   let bytes = 0;
-  let handling: ConsumerBlock | null = null;
+  /** Blocks that are being handled, or are handled and not committed. */
+  const open = new Set<ConsumerBlock>();
+  /** Time at which the last block was returned. */
+  let cutAt = -Infinity;
   let onChange: () => void = () => undefined;
   signal.addEventListener('abort', () => onChange());
 
@@ -82,24 +97,33 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
       for (;;) {
         if (signal.aborted) return null;
         const waitMs = untilDueMs();
-        if (waitMs <= 0) return (handling = cutBlock());
+        if (waitMs <= 0) {
+          const block = cutBlock();
+          cutAt = performance.now();
+          open.add(block);
+          return block;
+        }
         await nextChange(waitMs);
       }
     },
     finish(block) {
-      if (handling === block) handling = null;
+      open.delete(block);
     },
     beginGeneration() {
       generation += 1;
+      open.clear();
       queue = [];
       records = bytes = 0;
       onChange();
     },
     isCurrent: (block) => block.generation === generation,
+    isFull,
     records: () => records,
     oldestMs() {
-      const current = handling?.generation === generation ? handling.messages : [];
-      const heads = [current[0], ...queue.map(({ fetched }) => fetched.messages[0])];
+      const heads = [
+        ...[...open].map(({ messages }) => messages[0]),
+        ...queue.map(({ fetched }) => fetched.messages[0]),
+      ];
       const times = heads.flatMap((message) => message?.timestampMs ?? []);
       return times.length === 0 ? null : Math.min(...times);
     },
@@ -112,7 +136,11 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
   function untilDueMs(): number {
     const first = queue[0];
     if (first === undefined) return Infinity;
-    return isFull() ? 0 : first.arrivedAt + lingerMs - performance.now();
+    if (isFull()) return 0;
+    const latest = first.arrivedAt + lingerMs;
+    const interval = lingerMs * (records < busyRecords ? 1 : busyIntervalShare);
+    const earliest = Math.max(first.arrivedAt + lingerMs * gatherShare, cutAt + interval);
+    return Math.min(latest, earliest) - performance.now();
   }
 
   /**

@@ -4,17 +4,21 @@ import { messageOf } from '../../runtime/errors.ts';
 import { backoffMs, pause } from '../backoff.ts';
 import type { DeadLetterWriter } from '../dead-letters/writer.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
+import { partitionKey } from '../kafkajs/session/fetched.ts';
+import type { TopicPartitionOffset } from '../kafkajs/session/fetched.ts';
 import { consumerMetrics } from '../metrics.ts';
 import { createConsumerBuffer } from './buffer.ts';
 import type { ConsumerBlock } from './buffer.ts';
-import { createHandling } from './handling.ts';
-import type { BatchHandler } from './handling.ts';
+import { createHandling, noteFailure } from './handling.ts';
+import type { BatchHandler, HandlingOptions } from './handling.ts';
 import { retryDelayMsMax } from './retry-policy.ts';
+import { allStages, runStages } from './stages.ts';
+import type { BatchStages } from './stages.ts';
 import { superviseConsumer } from './supervisor.ts';
 import { watchProgress } from './watchdog.ts';
 import type { Lag } from './watchdog.ts';
 
-export interface ConsumerOptions {
+export interface ConsumerOptions<Work = never> {
   readonly topic: string | readonly string[];
   readonly groupId: string;
   /** Name of the group in metrics, for a `groupId` that is not a constant. */
@@ -23,9 +27,10 @@ export interface ConsumerOptions {
    * Handles a batch. Batches are handled one at a time; the same records may be delivered again, also in other batches.
    * When the handler resolves, the records that it rejects become dead letters and the batch is committed. When the
    * handler fails, `handling.ts` retries: the same batch after an outage (every 0.1 to 5 s), or halves of the batch if
-   * its content is the cause. No other layer retries a batch.
+   * its content is the cause. No other layer retries a batch. With stages, a batch is handled when its last stage is
+   * complete, and the next batches are handled meanwhile.
    */
-  readonly onBatch: BatchHandler;
+  readonly onBatch: BatchHandler | BatchStages<Work>;
   /** Receives the records that cannot be decoded or handled, so that they do not delay other records. */
   readonly deadLetters: DeadLetterWriter;
   /**
@@ -40,8 +45,8 @@ export interface ConsumerOptions {
   /** Largest number of bytes in a batch. */
   readonly batchBytesMax?: number;
   /**
-   * Longest time for which the first record of a batch waits for further records. While a batch is handled, the next
-   * batch is fetched.
+   * Longest time for which the first record of a batch waits for further records; `buffer.ts` says when it waits less.
+   * While a batch is handled, the next batch is fetched.
    */
   readonly lingerMs?: number;
   /** After this time without a heartbeat, Kafka assigns the partitions of the member to other members. */
@@ -64,6 +69,8 @@ export interface Consumer {
 }
 
 const commitAttemptsMax = 5;
+/** Largest number of blocks that may wait for later stages or for their commit, to limit the memory. */
+const begunBlocksMax = 3;
 const closeTimeoutMs = 8_000;
 
 /**
@@ -71,7 +78,7 @@ const closeTimeoutMs = 8_000;
  * at least once: offsets are committed after the handler has resolved, and only in the group generation that delivered
  * the records. So no offset is committed for a partition that has moved to another member.
  */
-export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
+export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions<Work>): Consumer {
   const { groupId, groupLabel: group = groupId, registry } = options;
   const { batchRecordsMax = 10_000, batchBytesMax = 16 * 1024 * 1024, lingerMs = 0 } = options;
   const { sessionTimeoutMs = 10_000, stalledAfterMs = 120_000 } = options;
@@ -125,17 +132,17 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     },
     onStalled: options.onStalled,
   });
-  const handling = createHandling({
+  const common = {
     group,
-    onBatch: options.onBatch,
     deadLetters: options.deadLetters,
-    isCurrent: (block) => buffer.isCurrent(block),
+    isCurrent: (block: ConsumerBlock) => buffer.isCurrent(block),
     onAttempt: () => watchdog.noteProgress(),
     closing: closing.signal,
     metrics,
     logger: kafka.logger,
-  });
-  const running = handleBlocks();
+  } satisfies Omit<HandlingOptions, 'onBatch'>;
+  const { onBatch } = options;
+  const running = typeof onBatch === 'function' ? handleBlocks(onBatch) : handleInStages(onBatch);
 
   return { joined: () => assignment !== null, lag: () => watchdog.lag(), close };
 
@@ -147,36 +154,74 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     );
   }
 
-  async function handleBlocks(): Promise<void> {
+  async function handleBlocks(handler: BatchHandler): Promise<void> {
+    const handling = createHandling({ ...common, onBatch: handler });
     for (;;) {
       const block = await buffer.next();
       if (block === null) return;
-      if (!(await handling.handle(block))) {
-        metrics.batches.inc({ group, outcome: 'abandoned' });
-        continue;
-      }
-      await commit(block);
+      if (await handling.handle(block)) await commit([block]);
+      else abandon(block);
     }
   }
 
-  async function commit(block: ConsumerBlock): Promise<void> {
+  async function handleInStages(stages: BatchStages<Work>): Promise<void> {
+    let works: Work[] = [];
+    const first = createHandling({
+      ...common,
+      async onBatch(batch) {
+        works.push(await stages.begin(batch));
+        return undefined;
+      },
+    });
+    const again = createHandling({ ...common, onBatch: allStages(stages) });
+    const later = runStages<Work>({
+      later: stages.later,
+      handleAgain: (block) => again.handle(block),
+      isBehind: () => buffer.isFull(),
+      isCurrent: common.isCurrent,
+      onFailure: (error, records) => noteFailure(common, error, records),
+      onAbandoned: abandon,
+      commit,
+      closing: closing.signal,
+    });
+    for (;;) {
+      await later.untilAtMost(begunBlocksMax - 1);
+      const block = await buffer.next();
+      if (block === null) break;
+      works = [];
+      if (await first.handle(block)) later.add({ block, works });
+      else abandon(block);
+    }
+    await later.end();
+  }
+
+  function abandon(block: ConsumerBlock): void {
+    buffer.finish(block);
+    metrics.batches.inc({ group, outcome: 'abandoned' });
+  }
+
+  async function commit(blocks: readonly ConsumerBlock[]): Promise<void> {
+    const offsets = latestOffsets(blocks);
+    const isCurrent = (): boolean => blocks.every((block) => buffer.isCurrent(block));
     for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
-      if (!buffer.isCurrent(block)) break;
+      if (!isCurrent()) break;
       try {
-        await supervisor.commit(block.offsets);
-        buffer.finish(block);
+        await supervisor.commit(offsets);
         watchdog.noteProgress();
-        metrics.records.inc({ group }, block.messages.length);
-        metrics.batches.inc({ group, outcome: 'committed' });
+        for (const block of blocks) {
+          buffer.finish(block);
+          metrics.records.inc({ group }, block.messages.length);
+          metrics.batches.inc({ group, outcome: 'committed' });
+        }
         return;
       } catch (error) {
         kafka.logger.warn({ err: error, group }, `offsets could not be committed: ${messageOf(error)}`);
         await pause(backoffMs(attempt, retryDelayMsMax));
       }
     }
-    metrics.batches.inc({ group, outcome: 'abandoned' });
-    // The next session continues from the committed offsets and so delivers the block again.
-    if (buffer.isCurrent(block)) supervisor.restart();
+    // The next session continues from the committed offsets and so delivers the blocks again.
+    if (isCurrent()) supervisor.restart();
+    for (const block of blocks) abandon(block);
   }
 
   async function close(): Promise<void> {
@@ -185,4 +230,13 @@ export function runConsumer(kafka: Kafka, options: ConsumerOptions): Consumer {
     await watchdog.close();
     await supervisor.close();
   }
+}
+
+/** Returns the last offset of each partition. The blocks are in the order in which they were fetched. */
+function latestOffsets(blocks: readonly ConsumerBlock[]): readonly TopicPartitionOffset[] {
+  const latest = new Map<string, TopicPartitionOffset>();
+  for (const { offsets } of blocks) {
+    for (const entry of offsets) latest.set(partitionKey(entry.topic, entry.partition), entry);
+  }
+  return [...latest.values()];
 }

@@ -73,7 +73,7 @@ interface Suspect {
  * letter only if the handler succeeds for another record meanwhile, or after a quarter of an hour (docs/decisions/115).
  */
 export function createHandling(options: HandlingOptions): Handling {
-  const { group, onBatch, deadLetters, onAttempt, closing, metrics, logger } = options;
+  const { group, onBatch, deadLetters, onAttempt, closing, logger } = options;
 
   return {
     async handle(block) {
@@ -109,7 +109,7 @@ export function createHandling(options: HandlingOptions): Handling {
           rejected.map(({ message, reason }) => letterOf(message, reason, group)),
         );
       } catch (error) {
-        const failure = noteFailure(error, messages.length);
+        const failure = noteFailure(options, error, messages.length);
         const times = failure === 'outage' ? (outages += 1) : (failed += 1);
         if (failure !== 'outage' && times >= attemptsMax[failure]) {
           return await divide(run, messages, { failed, failure, error });
@@ -177,18 +177,9 @@ export function createHandling(options: HandlingOptions): Handling {
       await onBatch(batchOf([control], block));
       return suspects;
     } catch (error) {
-      noteFailure(error, 1);
+      noteFailure(options, error, 1);
       return [];
     }
-  }
-
-  function noteFailure(error: unknown, records: number): Failure {
-    const failure = failureOf(error);
-    metrics.batches.inc({ group, outcome: 'failed' });
-    if (failure === 'unexpected') metrics.unexpected.inc({ group });
-    logger.error({ err: error, group, records, failure }, `a batch failed: ${messageOf(error)}`);
-    onAttempt();
-    return failure;
   }
 
   async function writeDeadLetters(
@@ -212,6 +203,20 @@ export function createHandling(options: HandlingOptions): Handling {
   function isWanted(block: ConsumerBlock): boolean {
     return !closing.aborted && options.isCurrent(block);
   }
+}
+
+/** Counts and logs a failed attempt to handle records, and returns the kind of the failure. */
+export function noteFailure(
+  { group, metrics, logger, onAttempt }: Pick<HandlingOptions, 'group' | 'metrics' | 'logger' | 'onAttempt'>,
+  error: unknown,
+  records: number,
+): Failure {
+  const failure = failureOf(error);
+  metrics.batches.inc({ group, outcome: 'failed' });
+  if (failure === 'unexpected') metrics.unexpected.inc({ group });
+  logger.error({ err: error, group, records, failure }, `a batch failed: ${messageOf(error)}`);
+  onAttempt();
+  return failure;
 }
 
 function batchOf(messages: readonly ConsumedMessage[], block: ConsumerBlock): ConsumedBatch {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 
+import { encodeNative } from '../../../shared/clickhouse/native.ts';
 import type { NativeColumn } from '../../../shared/clickhouse/native.ts';
 import { moneyText, readMoney } from '../../../shared/domain/money.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
@@ -63,7 +64,8 @@ async function insertAndRead(rows: readonly Row[]): Promise<Row[]> {
   await clickhouse.command(
     `CREATE TABLE kinds (${columns.map(({ name, type }) => `${name} ${type}`).join(', ')}) ENGINE = MergeTree ORDER BY n`,
   );
-  await clickhouse.insertColumns('kinds', rows, columns);
+  const names = columns.map(({ name }) => name);
+  await clickhouse.insertNative('kinds', names, [encodeNative(columns, rows)]);
   return clickhouse.query<Row>(
     `SELECT * REPLACE (toString(bits) AS bits, toString(money) AS money, toUnixTimestamp64Milli(at) AS at) FROM kinds ORDER BY n`,
   );

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
+import { encodeChunk } from '../../../services/aggregator/events/event-chunk.ts';
 import { resolve } from '../../../services/aggregator/events/resolve.ts';
 import type { DecodedRecord } from '../../../services/aggregator/events/resolve.ts';
 import { amendEventType } from '../../../shared/domain/events/correction.ts';
@@ -24,7 +25,7 @@ test('a thousand corrections of stored events need as many queries as one', asyn
   });
   const requests = Array.from({ length: 1_000 }, () => requestEvent('acme', { timeMs: nowMs }));
   const before = await resolve(decoded(requests, 0), store);
-  await store.insert(before.events);
+  await store.insert([encodeChunk(before.events, nowMs)]);
   const corrections = requests.map(({ id }) => ({
     ...meterEvent('acme', { timeMs: nowMs }),
     type: amendEventType,

@@ -200,9 +200,9 @@ function expectedOf(log: readonly Sent[]): State {
 }
 
 /**
- * Resolves when every worker waits for the scheduler again: after one event-loop iteration for each piece of a block,
+ * Resolves when every worker waits for the scheduler again: after one event-loop iteration for each record of a block,
  * and one more.
  */
 async function settled(): Promise<void> {
-  for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 6; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,23 +1,23 @@
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
 import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
+import type { EventChunk } from '../../../services/aggregator/events/event-chunk.ts';
 import type { EventStore, FirstPlace } from '../../../services/aggregator/events/event-store.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
 import type { StoredEvent } from '../../../services/aggregator/events/stored-event.ts';
+import { runStages } from '../../../shared/kafka/consumer/stages.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { Registry } from 'prom-client';
 
 /** Deliberate defects of the protocol, to show that the model detects them. */
 export type Flaw = 'none' | 'commit first' | 'versions by clock' | 'derive before insert';
 
-/** A step of a worker that waits for the scheduler: it may continue now, much later, or never. */
+/** A step of a worker that waits for the scheduler: it may continue now, much later, or never. A crash ends all steps of the worker. */
 interface Waiting {
   readonly worker: number;
   readonly go: () => void;
   readonly crash: () => void;
 }
-
-class Crash extends Error {}
 
 /**
  * A model with one partition, one store, and several workers. Only the newest worker may commit; the others are
@@ -28,6 +28,7 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
   const waiting: Waiting[] = [];
   const store = createStoreModel(flaw);
   const deadOffsets = new Set<number>();
+  const crashed = new Set<number>();
   let committed = 0;
   let generation = 0;
 
@@ -38,9 +39,7 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
    */
   function startWorker(blockSize: number): void {
     generation += 1;
-    void work(generation, blockSize).catch((error: unknown) => {
-      if (!(error instanceof Crash)) throw error;
-    });
+    void work(generation, blockSize);
   }
 
   async function work(worker: number, blockSize: number): Promise<void> {
@@ -62,23 +61,50 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
       bounds: decodeBoundsDefault,
       metrics: aggregatorMetrics(new Registry()),
       pieceRecordsMax: 2,
+      chunkRecordsMax: 1,
+    });
+    const commit = (offset: number) =>
+      step(() => {
+        if (worker === generation) committed = Math.max(committed, offset);
+      });
+    // The stages of a worker run at the same time, as in a process. A crash ends all of them.
+    const stages = runStages({
+      later: aggregator.later,
+      handleAgain: () => Promise.resolve(false),
+      isBehind: () => false,
+      isCurrent: () => true,
+      onFailure(error) {
+        throw error;
+      },
+      onAbandoned: noop,
+      commit: async (blocks) => {
+        if (flaw !== 'commit first') await commit(blocks.at(-1)?.offsets[0]?.offset ?? 0);
+      },
+      closing: new AbortController().signal,
     });
     for (let position = committed; position < log.length; position += blockSize) {
-      const block = log.slice(position, position + blockSize);
-      const commit = () =>
-        step(() => {
-          if (worker === generation) committed = Math.max(committed, position + block.length);
-        });
-      if (flaw === 'commit first') await commit();
-      await aggregator.handle(block);
-      if (flaw !== 'commit first') await commit();
+      const messages = log.slice(position, position + blockSize);
+      const offset = position + messages.length;
+      if (flaw === 'commit first') await commit(offset);
+      const stored = await aggregator.begin({ messages, isPart: false });
+      const offsets = [{ topic: 'usage', partition: 0, offset }];
+      stages.add({ block: { messages, unreadable: [], offsets, generation: 0 }, works: [stored] });
     }
+    await stages.end();
   }
 
+  /** The next step of a worker. It never happens if the worker crashes before it. */
   function scheduled(worker: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      waiting.push({ worker, go: resolve, crash: () => reject(new Crash()) });
+    return new Promise((go) => {
+      if (crashed.has(worker)) return;
+      waiting.push({ worker, go, crash: () => crash(worker) });
     });
+  }
+
+  function crash(worker: number): void {
+    crashed.add(worker);
+    const others = waiting.filter((one) => one.worker !== worker);
+    waiting.splice(0, waiting.length, ...others);
   }
 }
 
@@ -105,9 +131,9 @@ export function createStoreModel(flaw: Flaw) {
   return { events, levels, seenBy };
 
   function seenBy(step: Step): EventStore {
-    const insert = (block: readonly StoredEvent[]) =>
+    const insert = (chunks: readonly EventChunk[]) =>
       step(() => {
-        for (const event of block) {
+        for (const event of chunks.flatMap(({ events: eventsOf }) => eventsOf())) {
           const key = `${event.tenantId} ${event.timeMs} ${event.idA} ${event.idB}`;
           const known = events.get(key);
           if (known === undefined || event.revision >= known.revision) events.set(key, event);
@@ -120,7 +146,7 @@ export function createStoreModel(flaw: Flaw) {
       await replace(levels[1], await step(() => readAbove(levels[0], 'minute')), step);
       await replace(levels[2], await step(() => readAbove(levels[1], 'hour')), step);
     };
-    let early: readonly StoredEvent[] = [];
+    let early: readonly EventChunk[] = [];
     return {
       firstPlaces: (keys) => step(() => ids.filter(({ key }) => keys.includes(key))),
       storeFirstPlaces: (firstPlaces) => step(() => void ids.push(...firstPlaces)),
@@ -138,7 +164,7 @@ export function createStoreModel(flaw: Flaw) {
           ),
         ),
       insert: (block) => {
-        early = block;
+        early = [...early, ...block];
         return flaw === 'derive before insert' ? Promise.resolve([]) : insert(block);
       },
       noteCorrections: () => step(() => undefined),

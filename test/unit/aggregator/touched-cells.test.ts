@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
+import { allStages } from '../../../shared/kafka/consumer/stages.ts';
 import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 
 const nowMs = Date.UTC(2026, 10, 21, 12, 0, 30);
@@ -43,26 +44,25 @@ async function derivedFor(sent: readonly Sent[]): Promise<TouchedCells[]> {
     bounds: decodeBoundsDefault,
     metrics: aggregatorMetrics(new Registry()),
   });
-  await aggregator.handle(
-    sent.map(({ tenant, timeMs }, offset) => ({
-      topic: 'usage',
-      partition: 0,
-      offset,
-      key: tenant,
-      headers: {},
-      timestampMs: nowMs,
-      value: Buffer.from(
-        JSON.stringify({
-          specversion: '1.0',
-          id: `e${offset}`,
-          source: 'app',
-          type: 'tokens',
-          subject: tenant,
-          time: new Date(timeMs).toISOString(),
-        }),
-      ),
-    })),
-  );
+  const messages = sent.map(({ tenant, timeMs }, offset) => ({
+    topic: 'usage',
+    partition: 0,
+    offset,
+    key: tenant,
+    headers: {},
+    timestampMs: nowMs,
+    value: Buffer.from(
+      JSON.stringify({
+        specversion: '1.0',
+        id: `e${offset}`,
+        source: 'app',
+        type: 'tokens',
+        subject: tenant,
+        time: new Date(timeMs).toISOString(),
+      }),
+    ),
+  }));
+  await allStages(aggregator)({ messages, isPart: false });
   return derived;
 }
 

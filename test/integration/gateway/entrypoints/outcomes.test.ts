@@ -1,6 +1,7 @@
 // Goal: an application that serves checked requests can report their outcomes, but only for its own decisions.
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodeChunk } from '../../../../services/aggregator/events/event-chunk.ts';
 import { createEventStore } from '../../../../services/aggregator/events/event-store.ts';
 import { decode, decodeBoundsDefault } from '../../../../services/aggregator/events/decode.ts';
 import { createClickHouse } from '../../../../shared/clickhouse/client.ts';
@@ -43,7 +44,8 @@ async function stored(tenant: string, data: object = {}): Promise<string> {
   };
   const decoded = decode(record, Date.now(), decodeBoundsDefault);
   if (decoded.kind !== 'request') throw new Error('not a request');
-  await createEventStore(clickhouse, systemClock).insert([decoded.event]);
+  const chunk = encodeChunk([decoded.event], Date.now());
+  await createEventStore(clickhouse, systemClock).insert([chunk]);
   return event.id;
 }
 

@@ -1,0 +1,251 @@
+import { backoffMs, pause } from '../backoff.ts';
+import type { ConsumerBlock } from './buffer.ts';
+import type { BatchHandler, ConsumedBatch, Handling } from './handling.ts';
+import { attemptsMax, retryDelayMsMax } from './retry-policy.ts';
+import type { Failure } from './retry-policy.ts';
+
+/**
+ * Handles batches in stages that work at the same time: while a later stage completes one batch, `begin` handles the
+ * next one. A stage that is slower than the stage before it gets the work of several batches in one call.
+ */
+export interface BatchStages<Work> {
+  /** The first stage. Handles one batch at a time, in order, and returns the work that remains for the later stages. */
+  readonly begin: (batch: ConsumedBatch) => Promise<Work>;
+  /** The later stages, in order. After the last one, the offsets of the batches are committed. */
+  readonly later: readonly LaterStage<Work>[];
+}
+
+export interface LaterStage<Work> {
+  /** Completes the work of one or more batches. It may be called again with the same work. */
+  readonly run: (works: readonly Work[]) => Promise<void>;
+  /** Shortest time between the starts of two calls. */
+  readonly intervalMs?: number;
+  /**
+   * While a full batch waits for the first stage, a call waits until the batches have this many records together, at
+   * most for `gatherMsMax`. So a consumer that is behind makes fewer calls.
+   */
+  readonly gatherRecords?: number;
+}
+
+/** The longest time for which a stage gathers batches while the consumer is behind. */
+export const gatherMsMax = 1_000;
+
+/** A block that has passed the first stage. */
+export interface BegunBlock<Work> {
+  readonly block: ConsumerBlock;
+  readonly works: readonly Work[];
+}
+
+export interface StagesOptions<Work> {
+  readonly later: readonly LaterStage<Work>[];
+  /** Handles a block again, with all stages for each part. Used when a stage fails for a reason that is no outage. */
+  readonly handleAgain: Handling['handle'];
+  /** True while a full batch waits for the first stage. */
+  readonly isBehind: () => boolean;
+  readonly isCurrent: (block: ConsumerBlock) => boolean;
+  readonly onFailure: (error: unknown, records: number) => Failure;
+  readonly onAbandoned: (block: ConsumerBlock) => void;
+  /** Commits the offsets of blocks that have passed all stages. */
+  readonly commit: (blocks: readonly ConsumerBlock[]) => Promise<void>;
+  readonly closing: AbortSignal;
+}
+
+export interface Stages<Work> {
+  /** Hands a block over to the later stages. */
+  add(begun: BegunBlock<Work>): void;
+  /** Resolves when the later stages have at most `blocks` blocks that are not committed. */
+  untilAtMost(blocks: number): Promise<void>;
+  /** Resolves when every block that was handed over is committed or abandoned. */
+  end(): Promise<void>;
+}
+
+/**
+ * Runs the later stages. Blocks pass each stage in order, and offsets are committed in order. After a crash, all blocks
+ * that were not committed are delivered again from the first stage on.
+ */
+export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
+  const { later, isCurrent, onFailure, closing } = options;
+  const queues = [...later, null].map(() => createHandOver<BegunBlock<Work>>());
+  let open = 0;
+  let onOpenChange: () => void = () => undefined;
+  closing.addEventListener('abort', () => onOpenChange());
+  const running = Promise.all([
+    ...later.map((stage, index) => runStage(stage, queueOf(index), queueOf(index + 1))),
+    runCommits(queueOf(later.length)),
+  ]);
+
+  return {
+    add(begun) {
+      open += 1;
+      queueOf(0).push(begun);
+    },
+    async untilAtMost(blocks) {
+      while (open > blocks && !closing.aborted) {
+        const { promise, resolve } = Promise.withResolvers<undefined>();
+        onOpenChange = () => resolve(undefined);
+        await promise;
+      }
+    },
+    async end() {
+      queueOf(0).end();
+      await running;
+    },
+  };
+
+  function queueOf(index: number): HandOver<BegunBlock<Work>> {
+    const queue = queues[index];
+    if (queue === undefined) throw new RangeError(`there is no stage ${index}`);
+    return queue;
+  }
+
+  async function runStage(
+    stage: LaterStage<Work>,
+    from: HandOver<BegunBlock<Work>>,
+    to: HandOver<BegunBlock<Work>>,
+  ): Promise<void> {
+    let startedAt = -Infinity;
+    for (;;) {
+      const begun = await from.take((waiting, sinceMs) =>
+        closing.aborted
+          ? 0
+          : Math.max(
+              startedAt + (stage.intervalMs ?? 0) - performance.now(),
+              gatheringMs(stage, waiting, sinceMs),
+            ),
+      );
+      if (begun === null) break;
+      startedAt = performance.now();
+      for (const one of await complete(stage, begun)) to.push(one);
+    }
+    to.end();
+  }
+
+  /** Returns the time for which the stage still waits for further blocks. */
+  function gatheringMs(
+    { gatherRecords = 0 }: LaterStage<Work>,
+    waiting: readonly BegunBlock<Work>[],
+    sinceMs: number,
+  ): number {
+    const records = waiting.reduce((sum, { block }) => sum + block.messages.length, 0);
+    return records >= gatherRecords || !options.isBehind() ? 0 : sinceMs + gatherMsMax - performance.now();
+  }
+
+  /** Returns the blocks that have passed the stage. The others are abandoned: their partitions have moved. */
+  async function complete(
+    stage: LaterStage<Work>,
+    begun: readonly BegunBlock<Work>[],
+  ): Promise<readonly BegunBlock<Work>[]> {
+    for (let attempt = 0; ; attempt += 1) {
+      const current = dropAbandoned(begun);
+      if (current.length === 0) return [];
+      try {
+        await stage.run(current.flatMap(({ works }) => works));
+        return current;
+      } catch (error) {
+        const failure = onFailure(
+          error,
+          current.reduce((sum, { block }) => sum + block.messages.length, 0),
+        );
+        if (failure !== 'outage' && attempt + 1 >= attemptsMax[failure]) return await handleEach(current);
+        if (closing.aborted) return dropAll(current);
+        await pause(backoffMs(attempt, retryDelayMsMax), closing);
+      }
+    }
+  }
+
+  /** Handles each block again with all stages, so that the record that causes the failure is isolated. */
+  async function handleEach(begun: readonly BegunBlock<Work>[]): Promise<readonly BegunBlock<Work>[]> {
+    const handled: BegunBlock<Work>[] = [];
+    for (const { block } of begun) {
+      if (await options.handleAgain(block)) handled.push({ block, works: [] });
+      else dropAll([{ block, works: [] }]);
+    }
+    return handled;
+  }
+
+  async function runCommits(from: HandOver<BegunBlock<Work>>): Promise<void> {
+    for (;;) {
+      const begun = await from.take(() => 0);
+      if (begun === null) return;
+      const current = dropAbandoned(begun);
+      if (current.length > 0) await options.commit(current.map(({ block }) => block));
+      closed(current.length);
+    }
+  }
+
+  function dropAbandoned(begun: readonly BegunBlock<Work>[]): readonly BegunBlock<Work>[] {
+    dropAll(begun.filter(({ block }) => !isCurrent(block)));
+    return begun.filter(({ block }) => isCurrent(block));
+  }
+
+  function dropAll(begun: readonly BegunBlock<Work>[]): readonly BegunBlock<Work>[] {
+    for (const { block } of begun) options.onAbandoned(block);
+    closed(begun.length);
+    return [];
+  }
+
+  function closed(blocks: number): void {
+    open -= blocks;
+    onOpenChange();
+  }
+}
+
+/** Returns a handler that runs all stages for one batch, one after the other. */
+export function allStages<Work>({ begin, later }: BatchStages<Work>): BatchHandler {
+  return async (batch) => {
+    const work = await begin(batch);
+    for (const { run } of later) await run([work]);
+    return undefined;
+  };
+}
+
+interface HandOver<Item> {
+  push(item: Item): void;
+  /**
+   * Returns all items that wait, at least one, once `waitMs` is 0. `sinceMs` is the time at which the first of them
+   * arrived. Returns null after `end` when no item waits.
+   */
+  take(waitMs: (waiting: readonly Item[], sinceMs: number) => number): Promise<readonly Item[] | null>;
+  end(): void;
+}
+
+function createHandOver<Item>(): HandOver<Item> {
+  let waiting: Item[] = [];
+  let sinceMs = 0;
+  let isEnded = false;
+  let onChange: () => void = () => undefined;
+  return {
+    push(item) {
+      if (waiting.length === 0) sinceMs = performance.now();
+      waiting.push(item);
+      onChange();
+    },
+    async take(waitMs) {
+      for (;;) {
+        if (waiting.length === 0 && isEnded) return null;
+        const ms = waiting.length === 0 ? Infinity : isEnded ? 0 : waitMs(waiting, sinceMs);
+        if (ms <= 0) {
+          const items = waiting;
+          waiting = [];
+          return items;
+        }
+        await change(ms);
+      }
+    },
+    end() {
+      isEnded = true;
+      onChange();
+    },
+  };
+
+  function change(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = timeoutMs === Infinity ? undefined : setTimeout(finish, Math.ceil(timeoutMs));
+      onChange = finish;
+      function finish(): void {
+        clearTimeout(timer);
+        resolve();
+      }
+    });
+  }
+}
