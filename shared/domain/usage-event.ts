@@ -112,6 +112,13 @@ export interface RequestData extends CallUsageData {
   readonly api_key?: string;
   /** Entrypoint that received the request: proxy, websocket, plugin, middleware, check, authz, ext_authz, rls or api. */
   readonly entrypoint: string;
+  /** Revision of the policy that decided, see `Policy.revision`; absent in events of older releases. */
+  readonly policy_revision?: string;
+  /**
+   * Microseconds from the time of the event to its decision in Redis, by the clock of Redis. Absent: 0, or the limits were not
+   * checked in Redis. It states the order of the decisions of all gateways, which a backtest needs.
+   */
+  readonly decided_after_us?: number;
   /**
    * Number of requests that this event represents, including its own; absent: 1. During a flood of invalid
    * credentials or of requests that cannot be served, the gateway publishes only a sample of the events.

@@ -39,7 +39,7 @@ export async function findStoredEvents(
         usage_revision AS usageRevision, voided, type, source, user_id AS userId, plan, method,
         route, path, status, decision, limited_by AS limitedBy, units, toString(cost_exact) AS cost, latency_ms AS latencyMs,
         check_us AS checkMicros, node, sequence, spool, degraded, client_ip AS clientIp, service, entrypoint, api_key AS apiKey,
-        properties,
+        policy_revision AS policyRevision, decided_after_us AS decidedAfterMicros, properties,
         kafka_partition AS partition, kafka_offset AS offset,
         model, ${amountsText('quantities')} AS quantities, measures, usage_source AS usageSource, reservation,
         reservation_id AS reservationId, ${amountsText('reserved')} AS reserved,

@@ -58,6 +58,8 @@ export function storedEventColumns(ingestedAtMs: number): readonly NativeColumn<
     { name: 'service', type: label, of: ({ service }) => service },
     { name: 'entrypoint', type: label, of: ({ entrypoint }) => entrypoint },
     { name: 'api_key', type: label, of: ({ apiKey }) => apiKey },
+    { name: 'policy_revision', type: label, of: ({ policyRevision }) => policyRevision },
+    { name: 'decided_after_us', type: 'Int32', of: ({ decidedAfterMicros }) => decidedAfterMicros },
     { name: 'properties', type: 'Map(LowCardinality(String), String)', of: ({ properties }) => properties },
     { name: 'ingested_at', type: time, of: () => ingestedAtMs },
     { name: 'kafka_partition', type: 'UInt16', of: ({ partition }) => partition },

@@ -49,7 +49,8 @@ export function checkedVerdict(inputs: DecisionInputs, result: CheckResult, perm
     degraded: result.degraded || permit?.degraded === true,
     checkMicros: result.checkMicros,
   };
-  return verdictOf(inputs, decision, permit === null ? releaseNothing : () => permit.release(), reservation);
+  const release = permit === null ? releaseNothing : () => permit.release();
+  return verdictOf(inputs, decision, release, reservation, result.redisTimeMs);
 }
 
 /**
@@ -107,6 +108,7 @@ export function verdictOf(
   decision: Decision,
   release: () => void,
   reservation: OpenReservation | null = null,
+  redisTimeMs = 0,
 ): Verdict {
   const { target, route, unreadable } = readings;
   return {
@@ -123,6 +125,7 @@ export function verdictOf(
     target,
     atMs,
     decidedAtMs: dependencies.clock.now(),
+    redisTimeMs,
     unreadable,
     credentialRejection: null,
     addressRejection: null,

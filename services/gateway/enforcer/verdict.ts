@@ -32,6 +32,11 @@ export interface Verdict {
   readonly atMs: number;
   /** Unix milliseconds at which the states in `decision.limits` were read. */
   readonly decidedAtMs: number;
+  /**
+   * Time of the decision by the clock of Redis, in Unix milliseconds with microseconds as a fraction; 0 if the limits were not
+   * checked in Redis.
+   */
+  readonly redisTimeMs: number;
   /** Set if the request cannot be read unambiguously, or cannot be served in the form in which it was sent. */
   readonly unreadable: Fault | null;
   /** Set if the credentials were not accepted. */

@@ -53,7 +53,7 @@ export interface MeterOptions {
   readonly sampling: Pick<EventSampling, 'weigh'>;
 }
 
-const { unitsMax, costMax, latencyMsMax, limitsMax, methodLengthMax } = eventBounds;
+const { unitsMax, costMax, latencyMsMax, limitsMax, methodLengthMax, decidedAfterMicrosMax } = eventBounds;
 const pathLengthMax = 256;
 const addressLengthMax = 64;
 
@@ -152,7 +152,8 @@ function requestEvent(
   { status, latencyMs, entrypoint, usage }: MeteredResponse,
   { source, node, sequence, weight }: EventPosition,
 ): RequestEvent {
-  const { decision, identity, plan, route, units, method, path, atMs, reservation, policy } = verdict;
+  const { decision, identity, plan, route, units, method, path, atMs, redisTimeMs, reservation, policy } =
+    verdict;
   const cost = clampedCost(units, route?.unitPrice ?? noPrice);
   const data: Draft<RequestData> = {
     user_id: identity.userId ?? '',
@@ -176,7 +177,10 @@ function requestEvent(
     client_ip: identity.ip.slice(0, addressLengthMax),
     service: identity.service ?? '',
     entrypoint,
+    policy_revision: policy.revision,
   };
+  const decidedAfterMicros = decidedAfter(redisTimeMs, atMs);
+  if (decidedAfterMicros !== 0) data.decided_after_us = decidedAfterMicros;
   if (identity.apiKey !== undefined) data.api_key = identity.apiKey.id;
   if (weight !== 1) data.sample_weight = weight;
   if (reservation !== null) Object.assign(data, reservedFields(reservation, cost));
@@ -207,6 +211,16 @@ function timeText(ms: number): string {
     lastTimeMs = ms;
   }
   return lastTimeText;
+}
+
+/**
+ * Microseconds from the event's time to the decision in Redis; 0 if Redis did not decide. A difference of the clocks beyond the
+ * bound is left out, so that the event is not refused because of it.
+ */
+function decidedAfter(redisTimeMs: number, atMs: number): number {
+  if (redisTimeMs === 0) return 0;
+  const micros = Math.round((redisTimeMs - atMs) * 1000);
+  return Math.abs(micros) > decidedAfterMicrosMax ? 0 : micros;
 }
 
 function refundEvent(

@@ -9,7 +9,8 @@ export function requestEventText(event: RequestEvent, first: string): string {
   const { id, source, type, time, subject, data, traceparent } = event;
   if (traceparent !== undefined || hasRareField(data)) return `{${first}${JSON.stringify(event).slice(1)}`;
   const { user_id, plan, method, route, path, status, decision, limited_by, units, cost } = data;
-  const { latency_ms, check_us, node, sequence, degraded, client_ip, service, entrypoint, api_key } = data;
+  const { latency_ms, check_us, node, sequence, degraded, client_ip, service, entrypoint } = data;
+  const { policy_revision, decided_after_us, api_key } = data;
   return (
     `{${first}"specversion":"1.0","id":${quoted(id)},"source":${quotedName(source)},"type":"${type}","time":"${time}",` +
     `"subject":${quotedName(subject)},"datacontenttype":"application/json","data":{"user_id":${quotedName(user_id)},` +
@@ -18,6 +19,8 @@ export function requestEventText(event: RequestEvent, first: string): string {
     `"units":${units},"cost":${typeof cost === 'number' ? cost : quoted(cost)},"latency_ms":${latency_ms},` +
     `"check_us":${check_us},"node":${quotedName(node)},"sequence":${sequence},"degraded":${degraded},` +
     `"client_ip":${quotedName(client_ip)},"service":${quotedName(service)},"entrypoint":${quotedName(entrypoint)}` +
+    (policy_revision === undefined ? '' : `,"policy_revision":${quotedName(policy_revision)}`) +
+    (decided_after_us === undefined ? '' : `,"decided_after_us":${decided_after_us}`) +
     `${api_key === undefined ? '' : `,"api_key":${quotedName(api_key)}`}}}`
   );
 }

@@ -25,6 +25,9 @@ export const eventBounds = {
   latencyMsMax: 366 * 86_400_000,
   /** Maximum number of names of limits in `limited_by`. */
   limitsMax: 64,
+  policyRevisionLengthMax: 64,
+  /** Largest difference between the clocks of Redis and of a gateway that an event states: half an hour. */
+  decidedAfterMicrosMax: 1_800_000_000,
   modelLengthMax: 128,
   /** Maximum number of names in `quantities`, `measures` and `reservation.reserved`. */
   quantitiesMax: 32,

@@ -69,6 +69,12 @@ const request: JsonSchema = {
     service: text(b.idLengthMax),
     entrypoint: text(32),
     api_key: text(apiKeyIdLength),
+    policy_revision: text(b.policyRevisionLengthMax),
+    decided_after_us: {
+      type: 'integer',
+      minimum: -b.decidedAfterMicrosMax,
+      maximum: b.decidedAfterMicrosMax,
+    },
     sample_weight: integer(1_000_000),
     ...callUsage,
     reservation: {

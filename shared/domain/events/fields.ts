@@ -65,6 +65,15 @@ export function integer(fields: Fields, name: string, max: number): number {
   return value;
 }
 
+/** A whole number from `-max` to `max`. */
+export function signedInteger({ json, path }: Fields, name: string, max: number, absent: number): number {
+  const value = json[name] ?? absent;
+  if (typeof value !== 'number' || !Number.isInteger(value) || Math.abs(value) > max) {
+    throw new EventRejection(`${path}${name} must be a whole number from -${max} to ${max}`);
+  }
+  return value;
+}
+
 export function boolean({ json, path }: Fields, name: string): boolean {
   const value = json[name];
   if (typeof value !== 'boolean') {

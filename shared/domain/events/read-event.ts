@@ -22,6 +22,7 @@ import {
   money,
   number,
   requiredText,
+  signedInteger,
   text,
   texts,
 } from './fields.ts';
@@ -51,6 +52,10 @@ export interface UsageFields {
   readonly entrypoint: string;
   /** Id of the API key; empty for an event of an API server. */
   readonly apiKey: string;
+  /** Revision of the policy that decided; empty for an event of an API server or of an older release. */
+  readonly policyRevision: string;
+  /** Microseconds from the time of the event to its decision in Redis; 0 if Redis was not called. */
+  readonly decidedAfterMicros: number;
   readonly properties: Properties;
   /** `noCallUsage` for an event without usage beyond its units. */
   readonly usage: CallUsage;
@@ -188,6 +193,8 @@ function requestFields(data: Fields, extensions: Properties, head: EventHead): U
     service: text(data, 'service', idLengthMax),
     entrypoint: text(data, 'entrypoint', 32),
     apiKey: text(data, 'api_key', apiKeyIdLength, ''),
+    policyRevision: text(data, 'policy_revision', eventBounds.policyRevisionLengthMax, ''),
+    decidedAfterMicros: signedInteger(data, 'decided_after_us', eventBounds.decidedAfterMicrosMax, 0),
     properties: sampled(data, extensions, head.source),
     usage: readCallUsage(data, head),
   };
@@ -233,6 +240,8 @@ function meterFields(data: Fields, extensions: Properties, sequence: number): Us
     service: '',
     entrypoint: 'events',
     apiKey: '',
+    policyRevision: '',
+    decidedAfterMicros: 0,
     properties: dataProperties(data, meterColumns, extensions),
     usage: noCallUsage,
   };

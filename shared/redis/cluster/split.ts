@@ -98,5 +98,5 @@ export function joinParts(
   });
   if (states.length !== check.shape.windows.length) throw new Error('A part of a check was not decided');
   const degraded = decisions.some((decided) => decided.degraded);
-  return { states, degraded, countedAtMs: 0, stored: null };
+  return { states, degraded, countedAtMs: 0, redisTimeMs: decisions[0]?.redisTimeMs ?? 0, stored: null };
 }

@@ -132,8 +132,8 @@ export interface DecodedBatch {
   readonly grants: readonly (LeaseGrant | null)[];
   /** For each check, what was stored for its reservation before; null if nothing was, or if it has no reservation. */
   readonly stored: readonly (StoredReservation | null)[];
-  /** Time of Redis, Unix milliseconds. */
-  readonly nowMs: number;
+  /** Time of Redis in Unix milliseconds, with microseconds as a fraction. */
+  readonly redisTimeMs: number;
 }
 
 const noneStored: readonly null[] = [];
@@ -149,7 +149,9 @@ export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): De
   }
   const nowMs = reply.readUIntLE(0, numberBytes);
   const countedAtMs = reply.readUIntLE(numberBytes, numberBytes);
-  const correctedWindows = reply.readUIntLE(2 * numberBytes, numberBytes);
+  const correctedAndMicros = reply.readUIntLE(2 * numberBytes, numberBytes);
+  const micros = correctedAndMicros % 1000;
+  const correctedWindows = (correctedAndMicros - micros) / 1000;
   let at = headNumbers * numberBytes;
   const grants: (LeaseGrant | null)[] = [];
   const states = checks.map(({ shape, lease }) => {
@@ -164,7 +166,7 @@ export function decodeBatch(reply: unknown, checks: readonly PendingCheck[]): De
     return own;
   });
   const stored = reserves ? decodeAllStored(reply, at, checks) : noneStored;
-  return { countedAtMs, correctedWindows, states, grants, stored, nowMs };
+  return { countedAtMs, correctedWindows, states, grants, stored, redisTimeMs: nowMs + micros / 1000 };
 
   function readGrant(bytes: Buffer): LeaseGrant {
     const units = bytes.readUIntLE(at, numberBytes);

@@ -52,6 +52,8 @@ export interface CheckResult {
   readonly reason: RefusalReason | null;
   /** True when this node decided without Redis. */
   readonly degraded: boolean;
+  /** Time of Redis in Unix milliseconds, with microseconds as a fraction; 0 when Redis was not called for this check. */
+  readonly redisTimeMs: number;
   /** Microseconds from the call to the result. */
   readonly checkMicros: number;
   /** The reservation of a check with `reservation` that passed; else null. */
@@ -121,6 +123,7 @@ export function resultOf(
   valid: boolean,
   degraded: boolean,
   checkMicros: number,
+  redisTimeMs = 0,
 ): CheckResult {
   let reason: RefusalReason | null = null;
   for (const state of states) {
@@ -129,5 +132,5 @@ export function resultOf(
     else reason ??= 'limit';
   }
   if (!valid) reason = 'invalid';
-  return { states, passed: reason === null, reason, degraded, checkMicros, reservation: null };
+  return { states, passed: reason === null, reason, degraded, checkMicros, redisTimeMs, reservation: null };
 }

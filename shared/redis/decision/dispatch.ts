@@ -22,6 +22,8 @@ export interface DecidedCheck {
   readonly degraded: boolean;
   /** Timestamp with which Redis stored the units of the check, Unix milliseconds; 0 when the check was decided locally. */
   readonly countedAtMs: number;
+  /** Time of Redis in Unix milliseconds, with microseconds as a fraction; 0 when the check was decided locally. */
+  readonly redisTimeMs: number;
   /** What Redis had stored for the check's reservation before; null if nothing was. Such a check charges nothing. */
   readonly stored: StoredReservation | null;
   /** The lease that Redis granted beside the check; absent if none was requested. */
@@ -115,12 +117,12 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       logger.debug({ reason: messageOf(error) }, 'checks are decided locally');
       metrics.degraded(checks.length);
       for (const check of checks) {
-        check.onDecided({ ...decideLocally(check), degraded: true, countedAtMs: 0 });
+        check.onDecided({ ...decideLocally(check), degraded: true, countedAtMs: 0, redisTimeMs: 0 });
       }
       return;
     }
     metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
-    const { countedAtMs, states, grants, correctedWindows, stored } = decoded;
+    const { countedAtMs, redisTimeMs, states, grants, correctedWindows, stored } = decoded;
     if (correctedWindows > 0) reportCorrected(correctedWindows);
     for (let index = 0; index < checks.length; index += 1) {
       const check = checks[index];
@@ -128,7 +130,8 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       const own = states[index] ?? [];
       storeUsage(check, own);
       const lease = grants[index] ?? null;
-      check.onDecided({ states: own, degraded: false, countedAtMs, stored: stored[index] ?? null, lease });
+      const existing = stored[index] ?? null;
+      check.onDecided({ states: own, degraded: false, countedAtMs, redisTimeMs, stored: existing, lease });
     }
   }
 

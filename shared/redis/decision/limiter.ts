@@ -166,12 +166,12 @@ export function createLimiter(options: LimiterOptions): Limiter {
       onResult(resultOf(leased, true, false, microsSince(startedAt)));
       return;
     }
-    const onDecided = ({ states: all, degraded }: DecidedCheck): void => {
+    const onDecided = ({ states: all, degraded, redisTimeMs }: DecidedCheck): void => {
       const states = shape.isOfLimits ? all : limitStates(shape, all, degraded);
-      onResult(resultOf(states, isValidRequest(request), degraded, microsSince(startedAt)));
+      onResult(resultOf(states, isValidRequest(request), degraded, microsSince(startedAt), redisTimeMs));
     };
     const queued: QueuedCheck = { request, shape, subjects: own, onDecided };
-    if (shape.windows.length === 0) onDecided({ states: [], degraded: false, countedAtMs: 0, stored: null });
+    if (shape.windows.length === 0) onDecided(unlimited);
     else if (cluster && spansSlots(queued)) void decideInParts(queued, decide, returnUnits).then(onDecided);
     else dispatch.enqueue((isLeased ? unitLeases?.withRequest(queued, subject) : null) ?? queued);
   }
@@ -183,8 +183,9 @@ export function createLimiter(options: LimiterOptions): Limiter {
     startedAt: number,
   ): Promise<CheckResult> {
     const { decided, parts } = await reserve(request, shape, own);
-    const { states, degraded, stored } = decided;
-    const result = resultOf(limitStates(shape, states, degraded), true, degraded, microsSince(startedAt));
+    const { states: all, degraded, stored, redisTimeMs } = decided;
+    const states = limitStates(shape, all, degraded);
+    const result = resultOf(states, true, degraded, microsSince(startedAt), redisTimeMs);
     const isStored = stored !== null || (result.passed && !request.peek);
     if (!isStored) return result;
     const reservation = checkedReservation(request.tenantId, parts, stored, nowMs());
@@ -240,6 +241,15 @@ export function createLimiter(options: LimiterOptions): Limiter {
     breakers.close();
   }
 }
+
+/** The decision on a check without windows. */
+const unlimited: DecidedCheck = {
+  states: [],
+  degraded: false,
+  countedAtMs: 0,
+  redisTimeMs: 0,
+  stored: null,
+};
 
 function isReserving(request: CheckRequest): request is ReservingRequest {
   return request.reservation !== undefined;

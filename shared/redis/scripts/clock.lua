@@ -28,6 +28,8 @@ end
 -- Decisions use the time rounded down (`nowMs`), and stored timestamps are rounded up (`timestampMs`), so that no unit leaves its
 -- window even a microsecond before the full span has passed.
 local nowMs, timestampMs, epochOfAll
+-- Microseconds of the time beyond `nowMs`.
+local nowMicros
 
 -- Reads the first arguments and the time. Sets all variables of this file, because a library keeps them between calls.
 local function beginCall()
@@ -36,10 +38,12 @@ local function beginCall()
   if testTime ~= '' then
     nowMs = floor(testTime)
     timestampMs = ceil(testTime)
+    nowMicros = floor((testTime - nowMs) * 1000)
   else
     local time = call('TIME')
     local micros = time[1] * 1000000 + time[2]
     nowMs = floor(micros / 1000)
+    nowMicros = micros - nowMs * 1000
     timestampMs = ceil(micros / 1000)
   end
   epochOfAll = number()

@@ -16,8 +16,8 @@
 -- [n] is the number of bytes of a number, lowest byte first. Arguments are packed because Lua unpacks them with few calls.
 --
 -- Reply: one string of unsigned numbers of six bytes each, lowest byte first; Redis and the client process a string faster than a
--- list. Numbers: the time, the timestamp stored for the charged units, the number of windows whose timestamps were corrected,
--- then for each window of each check: remaining units, milliseconds to the reset, and 1 + milliseconds until there is room (1:
+-- list. Numbers: the time, the timestamp stored for the charged units, 1000 x the number of windows whose timestamps were corrected
+-- + the microseconds of the time, then for each window of each check: remaining units, milliseconds to the reset, and 1 + milliseconds until there is room (1:
 -- now, 0: never), and for a check with a lease the leased units (0: none) and the epoch of its windows. Then for each reservation, what was stored for it before (see reserve.lua).
 --
 -- For each check:
@@ -109,6 +109,6 @@ local function main()
       at = decide(shape, cost, flags, checks, subjectsAt)
     end
   end
-  reply[1] = pack('<I6I6I6', nowMs, timestampMs, correctedWindows)
+  reply[1] = pack('<I6I6I6', nowMs, timestampMs, correctedWindows * 1000 + nowMicros)
   return table.concat(reply) .. table.concat(stored)
 end

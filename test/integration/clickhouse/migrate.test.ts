@@ -25,7 +25,7 @@ async function columnsOf(clickhouse: ClickHouse, table: string): Promise<string[
 
 const eventColumns =
   'event_id time tenant_id user_id plan source type method route path status decision limited_by ' +
-  'units cost latency_ms check_us node sequence degraded client_ip service entrypoint api_key ingested_at ' +
+  'units cost latency_ms check_us node sequence degraded client_ip service entrypoint api_key policy_revision decided_after_us ingested_at ' +
   'properties model quantities measures usage_source reservation reservation_id reserved ' +
   'reserved_until kafka_partition kafka_offset';
 

@@ -49,6 +49,8 @@ const verdicts = fc.record({
   ),
   path: halves.map((parts) => parts.join('')),
   atMs: fc.constant(nowMs),
+  redisTimeMs: fc.constantFrom(0, nowMs, nowMs + 0.25, nowMs - 1, nowMs + 2 ** 33),
+  policy: fc.constant({ revision: '0123456789ab' }),
   reservation: fc.constant(null),
 });
 

@@ -34,6 +34,7 @@ const request = {
     degraded: false,
   },
   ...{ client_ip: '203.0.113.1', service: '', entrypoint: 'proxy', api_key: '0123456789ab' },
+  ...{ policy_revision: '0123456789ab', decided_after_us: -2 },
   ...{ sample_weight: 2, ...usage, reservation },
 };
 const meter = { user_id: 'u', plan: 'pro', route: '*', units: 1, cost: '0.5' };
@@ -110,6 +111,7 @@ interface Bounds {
   readonly type?: string;
   readonly maxLength?: number;
   readonly maximum?: number;
+  readonly minimum?: number;
   readonly maxItems?: number;
   readonly enum?: readonly string[];
   readonly anyOf?: readonly Json[];
@@ -118,7 +120,7 @@ interface Bounds {
 
 /** Values at and beyond the bounds of a simple schema. */
 function valuesAround(schema: Json): { value: unknown; isValid: boolean }[] {
-  const { type, maxLength, maximum, maxItems, enum: values, anyOf, format } = schema as Bounds;
+  const { type, maxLength, maximum, minimum = 0, maxItems, enum: values, anyOf, format } = schema as Bounds;
   if (anyOf !== undefined) return valuesAround(anyOf[0]!);
   if (values !== undefined) return [{ value: 'nonsense', isValid: false }];
   if (format !== undefined) return [];
@@ -132,7 +134,7 @@ function valuesAround(schema: Json): { value: unknown; isValid: boolean }[] {
     return [
       { value: maximum, isValid: true },
       { value: maximum * 2, isValid: false },
-      { value: -1, isValid: false },
+      { value: minimum - 1, isValid: false },
       ...(type === 'integer' ? [{ value: 0.5, isValid: false }] : []),
     ];
   if (maxItems !== undefined)
