@@ -1,6 +1,6 @@
 /**
  * Allowed directions of imports: domain <- runtime, policy <- tenants/record <- identity, redis, kafka, clickhouse <-
- * tenants, sessions <- services. `dev`, `test` and `dashboards` may import from all folders, and no other folder may
+ * tenants, sessions, backtest <- services. `dev`, `test` and `dashboards` may import from all folders, and no other folder may
  * import from them. The comment of each rule says what to do about a violation.
  */
 
@@ -53,6 +53,15 @@ module.exports = {
         pathNot: '^shared/(domain|runtime|kafka|sessions)/',
       },
       'shared/sessions signs tokens and stores which have ended: cookies and pages belong to the console.',
+    ),
+    never(
+      'backtest-imports-the-stores',
+      { path: '^shared/backtest/' },
+      {
+        path: '^(shared|services|dashboards|dev|tools|test)/',
+        pathNot: '^shared/(domain|runtime|policy|redis|clickhouse|backtest)/',
+      },
+      'shared/backtest decides recorded events again: callers pass it policies, records and ClickHouse.',
     ),
     never(
       'policy-imports-domain-and-runtime',

@@ -29,6 +29,7 @@ export function createQuotaWindow(): LocalWindow {
       if (atMs >= startMs) unsent = Math.max(0, unsent - cost);
     },
     returnUnits: (cost) => void (unsent = Math.max(0, unsent - cost)),
+    returnOldest: (cost) => void (unsent = Math.max(0, unsent - cost)),
     outcome: (rules, _cost, room, nowMs) => {
       advance(rules, nowMs);
       return {

@@ -10,14 +10,16 @@ import type { Periods } from '../decision/periods.ts';
 export interface LocalWindow {
   /** Returns whether `cost` fits now. Drops expired entries and changes nothing else. */
   hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean;
-  /** Returns the time with which the units are counted. */
-  charge(rules: WindowRules, cost: number, nowMs: number): number;
+  /** Returns the time with which the units are counted: `storedAtMs` (absent: `nowMs`), or that of a newer entry. */
+  charge(rules: WindowRules, cost: number, nowMs: number, storedAtMs?: number): number;
   /** Returns whether units that were charged at `atMs` are only in this process: not sent to Redis, or not counted any more. */
   isUnsent(atMs: number): boolean;
   /** Removes units that were charged at `atMs` and are only in this process. */
   returnUnsent(cost: number, atMs: number): void;
   /** Removes units that were just charged, except units that are in flight to Redis. */
   returnUnits(cost: number): void;
+  /** Removes the oldest units, as `refund.lua` does. Only for a window whose units are all in this process. */
+  returnOldest(cost: number): void;
   outcome(rules: WindowRules, cost: number, room: boolean, nowMs: number): WindowOutcome;
   observeRedis(usage: RedisUsage): void;
   /** Returns the entries that Redis does not have and marks them as in flight. Must not be called while entries are in flight. */
@@ -62,7 +64,11 @@ interface Entry {
 /** A timestamp that is ahead of the clock by more than this is set to the current time, as in `clock.lua`. */
 const aheadMsMax = 1000;
 
-export function createSlidingWindow(): LocalWindow {
+/**
+ * `roundedMs`: how far timestamps may be ahead of the time of the next decision. 0: the node's clock has whole milliseconds. 1: the
+ * caller rounds times as Redis does, that of a decision down and stored timestamps up.
+ */
+export function createSlidingWindow(roundedMs: 0 | 1 = 0): LocalWindow {
   /** Ordered by time, in four groups: expired entries, entries in Redis, entries in flight to Redis, and entries not sent yet. */
   let entries: Entry[] = [];
   /** Index of the first entry that has not expired. */
@@ -79,14 +85,10 @@ export function createSlidingWindow(): LocalWindow {
     hasRoom,
     charge,
     isUnsent: (atMs) => indexOf(atMs) === -1 || indexOf(atMs) >= inFlight,
-    returnUnsent,
-    returnUnits,
+    ...{ returnUnsent, returnUnits, returnOldest },
     outcome,
     observeRedis: (next) => void (usage = next),
-    beginSending,
-    confirmSent,
-    hasUnsent,
-    size,
+    ...{ beginSending, confirmSent, hasUnsent, size },
   };
 
   function hasRoom(rules: WindowRules, cost: number, nowMs: number): boolean {
@@ -95,22 +97,23 @@ export function createSlidingWindow(): LocalWindow {
     return over <= 0 || (over <= rules.burst && poolReadyAt(rules, Math.min(over, cost), now) <= now);
   }
 
-  function charge(rules: WindowRules, cost: number, nowMs: number): number {
+  function charge(rules: WindowRules, cost: number, nowMs: number, storedAtMs = nowMs): number {
     const now = dropExpired(rules.spanMs, nowMs);
+    const storedMs = Math.max(storedAtMs, now, entries.at(-1)?.lastMs ?? 0);
     if (rules.burst > 0) {
       const need = Math.min(cost, Math.max(0, charged(rules, now) + cost - rules.units));
-      debt = Math.max(0, debt - Math.max(0, now - debtAtMs) * rules.burst) + need * rules.spanMs * 10;
-      debtAtMs = now;
+      debt = Math.max(0, debt - Math.max(0, storedMs - debtAtMs) * rules.burst) + need * rules.spanMs * 10;
+      debtAtMs = storedMs;
     }
     const open = hasUnsent() ? entries.at(-1) : undefined;
-    if (open !== undefined && (now === open.lastMs || now - open.firstMs < rules.grainMs)) {
+    if (open !== undefined && (storedMs === open.lastMs || storedMs - open.firstMs < rules.grainMs)) {
       open.units += cost;
-      open.lastMs = now;
+      open.lastMs = storedMs;
     } else {
-      entries.push({ firstMs: now, lastMs: now, units: cost });
+      entries.push({ firstMs: storedMs, lastMs: storedMs, units: cost });
     }
     sum += cost;
-    return now;
+    return storedMs;
   }
 
   /** Returns the index of the entry with the units of `atMs`; -1 if it has expired. */
@@ -138,6 +141,18 @@ export function createSlidingWindow(): LocalWindow {
       sum -= units;
       left -= units;
       if (newest.units === 0) entries.pop();
+    }
+  }
+
+  function returnOldest(cost: number): void {
+    let left = cost;
+    for (let index = head; left > 0; index += 1) {
+      const oldest = entries[index];
+      if (oldest === undefined) return;
+      const units = Math.min(left, oldest.units);
+      oldest.units -= units;
+      sum -= units;
+      left -= units;
     }
   }
 
@@ -184,7 +199,7 @@ export function createSlidingWindow(): LocalWindow {
    */
   function dropExpired(spanMs: number, nowMs: number): number {
     if ((entries.at(-1)?.lastMs ?? 0) > nowMs + aheadMsMax) correctTimestamps(nowMs);
-    const now = Math.max(nowMs, entries.at(-1)?.lastMs ?? 0);
+    const now = Math.max(nowMs, (entries.at(-1)?.lastMs ?? 0) - roundedMs);
     for (let entry = entries[head]; entry !== undefined; entry = entries[head]) {
       if (entry.lastMs + spanMs > now) break;
       sum -= entry.units;
