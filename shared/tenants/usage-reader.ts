@@ -19,6 +19,10 @@ import type { TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
 import { served } from '../clickhouse/queries/predicates.ts';
 import { levelRange } from '../clickhouse/queries/usage-levels.ts';
 import { keyUses } from '../clickhouse/queries/portal/key-uses.ts';
+import { eventById } from '../clickhouse/queries/portal/event-detail.ts';
+import type { EventDetail } from '../clickhouse/queries/portal/event-detail.ts';
+import { eventPage } from '../clickhouse/queries/portal/event-list.ts';
+import type { EventCursor, EventFilter, EventPage } from '../clickhouse/queries/portal/event-list.ts';
 import { recentCallers } from '../clickhouse/queries/portal/recent-callers.ts';
 import type { RecentCaller } from '../clickhouse/queries/portal/recent-callers.ts';
 import { spendBy, tenantSpend } from '../clickhouse/queries/spend/spend.ts';
@@ -124,6 +128,14 @@ export interface UsageReader {
   counterContent(tenantId: string, query: CounterQuery, callsMax: number): Promise<CounterContent>;
   /** Usage by interval and one dimension. */
   history(tenantId: string, query: HistoryQuery): Promise<readonly HistoryRow[]>;
+  /** Recorded events of the tenant before the cursor, newest first. */
+  events(
+    tenantId: string,
+    filter: EventFilter,
+    page: { readonly cursor: EventCursor | null; readonly countMax: number },
+  ): Promise<EventPage>;
+  /** An event of the tenant; null if it has none of this id (at this time). */
+  event(tenantId: string, id: string, atMs: number | null): Promise<EventDetail | null>;
   /** Callers of the tenant since `sinceMs`, most requests first. */
   callers(tenantId: string, sinceMs: number, countMax: number): Promise<readonly RecentCaller[]>;
   /** Times of the latest request with each API key of the tenant, by the id of the key. */
@@ -184,6 +196,8 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
       (grouped ? refusalGroups : refusalsOneByOne)(clickhouse, tenantId, filter, part),
     counterContent: (tenantId, query, callsMax) => counterContent(clickhouse, tenantId, query, callsMax),
     history: (tenantId, query) => usageHistory(clickhouse, tenantId, query),
+    events: (tenantId, filter, page) => eventPage(clickhouse, tenantId, filter, page),
+    event: (tenantId, id, atMs) => eventById(clickhouse, tenantId, id, atMs),
     callers: (tenantId, sinceMs, countMax) => recentCallers(clickhouse, tenantId, sinceMs, countMax),
     keyUses: (tenantId) => keyUses(clickhouse, tenantId),
     reserved: (tenantId, nowMs) => reservedAmounts(clickhouse, tenantId, nowMs - reservedSpanMs),

@@ -39,8 +39,20 @@ export interface TableOptions<Row> {
   readonly address?: Address;
   readonly sorted?: Sorting;
   readonly page?: Page;
+  /** Present: the list is read in parts, each from where the one before ended. */
+  readonly cursor?: CursorPage;
   /** True if the address with `format=csv` is the table as a file. */
   readonly csv?: boolean;
+}
+
+/** Part of a list that begins at the value of `before` in the address. */
+export interface CursorPage {
+  /** True for the part with the first rows. */
+  readonly first: boolean;
+  /** Value of `before` for the next part; null: no row follows. */
+  readonly next: string | null;
+  /** Label of the link to the next part. */
+  readonly nextLabel: string;
 }
 
 /** Part of a list: `size` rows after the first `offset` rows. */
@@ -59,7 +71,8 @@ export interface Page {
 export function table<Row>(options: TableOptions<Row>): Html {
   const { caption, columns, rows, empty } = options;
   if (rows === null) return failedState(caption);
-  if (rows.length === 0 && (options.page?.offset ?? 0) === 0) return empty;
+  if (rows.length === 0 && (options.page?.offset ?? 0) === 0)
+    return html`${empty} ${cursorLinks(options.cursor, options.address)}`;
   return html`${orderLinks(options)}
     <div class="scroll">
       <table class="list-table" role="table">
@@ -138,12 +151,22 @@ function bodyCell<Row>({ title, kind = 'text', cell }: Column<Row>, row: Row): H
   return html`<td role="cell" class="${classes[kind]}" data-title="${title}"><div>${cell(row)}</div></td>`;
 }
 
-function foot<Row>({ rows, page, csv = false, address }: TableOptions<Row>): Html | null {
-  if (address === undefined || (page === undefined && !csv)) return null;
+function foot<Row>({ rows, page, cursor, csv = false, address }: TableOptions<Row>): Html | null {
+  if (address === undefined || (page === undefined && cursor === undefined && !csv)) return null;
   return html`<div class="table-foot">
-    ${page === undefined ? html`<span></span>` : pager(address, page, rows?.length ?? 0)}
-    ${csv ? html`<a href="${linkWith(address, { format: 'csv', offset: null, part: null })}" download>Download as CSV</a>` : null}
+    ${page === undefined ? (cursorLinks(cursor, address) ?? html`<span></span>`) : pager(address, page, rows?.length ?? 0)}
+    ${csv ? html`<a href="${linkWith(address, { format: 'csv', offset: null, before: null, part: null })}" download>Download as CSV</a>` : null}
   </div>`;
+}
+
+/** Links to the first part and to the next part of a list that is read in parts. */
+function cursorLinks(cursor: CursorPage | undefined, address: Address | undefined): Html | null {
+  if (cursor === undefined || address === undefined) return null;
+  const link = (before: string | null): string => linkWith(address, { before, part: null });
+  return html`<nav class="pager" aria-label="Pages">
+    ${cursor.first ? null : html`<a href="${link(null)}">Newest</a>`}
+    ${cursor.next === null ? null : html`<a rel="next" href="${link(cursor.next)}">${cursor.nextLabel}</a>`}
+  </nav>`;
 }
 
 function pager(address: Address, { offset, size, total, more }: Page, shown: number): Html | null {

@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
+import { eventPage } from './events/event-page.ts';
+import { eventsPage } from './events/events-page.ts';
+import type { EventSources } from './events/events-page.ts';
 import { guidePage } from './guide-page.ts';
 import type { GuideSources } from './guide-page.ts';
 import { historyPage } from './history/history-page.ts';
@@ -22,7 +25,8 @@ import type { UsageSources } from './usage-page.ts';
 import { forTenant } from './visitor.ts';
 import type { VisitorSources } from './visitor.ts';
 
-export type PortalOptions = GuideSources &
+export type PortalOptions = EventSources &
+  GuideSources &
   HistorySources &
   LimitsSources &
   NotificationSources &
@@ -63,6 +67,14 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
   app.get(
     '/refusals/:id',
     forTenant('/refusals', (visitor, visit) => refusalPage(options, visitor, visit)),
+  );
+  app.get(
+    '/events',
+    forTenant('/events', (visitor, visit) => eventsPage(options, visitor, visit)),
+  );
+  app.get(
+    '/events/:id',
+    forTenant('/events', (visitor, visit) => eventPage(options, visitor, visit)),
   );
   app.get(
     '/limits',

@@ -37,6 +37,7 @@ const nav: readonly NavItem[] = [
   { href: '/history', label: 'History' },
   { href: '/spend', label: 'Spend' },
   { href: '/refusals', label: 'Refusals' },
+  { href: '/events', label: 'Events' },
   { href: '/limits', label: 'Limits and plan' },
   { href: '/notifications', label: 'Notifications' },
   { href: '/guide', label: 'Handling 429' },

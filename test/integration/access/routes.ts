@@ -155,6 +155,8 @@ export function consoleSamples(apiKey: string): Samples {
     'GET /spend': show('/spend'),
     'GET /refusals': show('/refusals'),
     'GET /refusals/:id': show('/refusals/none', 404),
+    'GET /events': show('/events'),
+    'GET /events/:id': show('/events/019aa4c2-6f00-7abc-8def-0123456789ab', 404),
     'GET /limits': show('/limits'),
     'GET /requests': show('/requests'),
     'POST /requests': () => ({ path: '/requests', body: form({ limit: 'minute' }), status: 422 }),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
 import { adminToken, createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
 import { get, post, visit } from './browser.ts';
@@ -101,5 +102,141 @@ describe('a request for a higher limit', () => {
     const stolen = await post(fixture, `/requests/${newestOf(id).id}/withdraw`, {}, other);
     expect(stolen.location).toBe('/requests?done=not-open');
     expect(newestOf(id)['state']).toBe('open');
+  });
+});
+
+describe('events', () => {
+  const minuteMs = 60_000;
+  const idsOf = (text: string): string[] =>
+    [...text.matchAll(/href="\/events\/([^"?]+)\?at=\d+"/g)].map(([, id]) => decodeURIComponent(id ?? ''));
+  const nextOf = (text: string): string | null =>
+    /rel="next"\s+href="([^"]+)"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? null;
+
+  test('every event is on exactly one page, newest first, also those of the same millisecond and of quiet weeks', async () => {
+    const { id, cookie } = await tenantOnFree('events');
+    const { id: other } = await tenantOnFree('neighbour');
+    const now = Date.now();
+    const stored = Array.from({ length: 130 }, (_, at) => ({
+      tenant: id,
+      timeMs:
+        at < 70 ? now - 5 * minuteMs : at < 100 ? now - at * 10 * minuteMs : now - at * 60 * 3 * minuteMs,
+    }));
+    await storeUsage(fixture.clickhouse, [...stored, { tenant: other, timeMs: now - minuteMs }]);
+    const seen: string[] = [];
+    const pages: number[] = [];
+    for (let url: string | null = '/events?span=30d'; url !== null;) {
+      const { text } = await get(fixture, url, cookie);
+      const ids = idsOf(text);
+      seen.push(...ids);
+      pages.push(ids.length);
+      url = nextOf(text);
+    }
+    expect(new Set(seen).size).toBe(130);
+    expect(seen).toHaveLength(130);
+    expect(pages).toEqual([50, 50, 30]);
+    expect(
+      seen
+        .map((one) => one.slice(0, 13))
+        .toSorted()
+        .toReversed(),
+    ).toEqual(seen.map((one) => one.slice(0, 13)));
+    const csv = await get(fixture, '/events?span=30d&format=csv', cookie);
+    expect(csv.text.trim().split('\r\n')).toHaveLength(131);
+    expect(csv.text.split('\r\n')[0]).toBe(
+      'Time,Event,User,Status,Decision,Units,Cost,Event id,Source,Method,Path,Route,Limits without room,Latency (ms),Model,API key',
+    );
+  });
+
+  test('a filter by user, status, decision, route or type selects, and is kept by the links of the page', async () => {
+    const { id, cookie } = await tenantOnFree('filter');
+    const now = Date.now();
+    await storeUsage(fixture.clickhouse, [
+      ...Array.from({ length: 60 }, (_, at) => ({
+        tenant: id,
+        timeMs: now - at * 1000,
+        user: 'ada',
+        status: 500,
+      })),
+      ...Array.from({ length: 60 }, (_, at) => ({ tenant: id, timeMs: now - at * 1000 - 500 })),
+      {
+        tenant: id,
+        timeMs: now - 3 * 86_400_000,
+        user: 'rare',
+        decision: 'limited' as const,
+        limitedBy: ['day'],
+      },
+      { tenant: id, timeMs: now - 1000, type: 'tokens.used', user: 'grace', route: '' },
+    ]);
+    const countOf = async (query: string): Promise<number> =>
+      idsOf((await get(fixture, `/events?${query}`, cookie)).text).length;
+    const first = await get(fixture, '/events?status=5xx&span=24h', cookie);
+    expect(idsOf(first.text)).toHaveLength(50);
+    const next = nextOf(first.text) ?? '';
+    expect(next).toContain('status=5xx');
+    expect(idsOf((await get(fixture, next, cookie)).text)).toHaveLength(10);
+    expect(await countOf('span=7d&user=rare')).toBe(1);
+    expect(await countOf('span=24h&user=rare')).toBe(0);
+    expect(await countOf('span=7d&decision=limited')).toBe(1);
+    expect(await countOf('span=7d&status=429')).toBe(1);
+    expect(await countOf('span=7d&type=tokens.used')).toBe(1);
+    expect(await countOf('span=1h&route=GET%20/none')).toBe(0);
+    expect(await countOf('span=nonsense&status=nonsense&before=nonsense')).toBe(50);
+  });
+
+  test('the page of an event has every field with its unit, and links to the decision of a refusal', async () => {
+    const { id, cookie } = await tenantOnFree('event');
+    await storeUsage(fixture.clickhouse, [
+      {
+        ...{
+          tenant: id,
+          timeMs: Date.now() - 2000,
+          latencyMs: 12,
+          cost: '0.0125',
+          model: 'gpt-4o',
+          user: 'ada',
+        },
+        ...{ quantities: { tokens: 700 }, reservation: 'settled', reserved: { tokens: 900 } },
+      },
+      { tenant: id, timeMs: Date.now() - 1000, decision: 'limited', limitedBy: ['minute'] },
+    ]);
+    const [refusedId = '', servedId = ''] = idsOf((await get(fixture, '/events', cookie)).text);
+    const served = await get(fixture, `/events/${servedId}`, cookie);
+    expect(served.status).toBe(200);
+    const facts = new Map(
+      [...served.text.matchAll(/<dt>([^<]*)<\/dt>\s*<dd>([^]*?)<\/dd>/g)].map(([, name, value = '']) => [
+        name,
+        value.replaceAll(/<[^>]*>/g, '').trim(),
+      ]),
+    );
+    expect(Object.fromEntries(facts)).toMatchObject({
+      ...{ Answer: 'status 200', Decision: 'allowed', User: 'ada', 'Plan then': 'free', Latency: '12 ms' },
+      ...{ 'Check of the limits': '120 µs', Cost: 'USD 0.0125', Model: 'gpt-4o', State: 'settled' },
+      ...{ 'Event id': servedId, Corrected: 'no', Address: '192.0.2.1' },
+    });
+    const refused = await get(fixture, `/events/${refusedId}`, cookie);
+    expect(refused.text).toContain(`href="/refusals/${refusedId}"`);
+    const found = await get(fixture, `/events/find?id=${servedId}`, cookie);
+    expect(found.status).toBe(200);
+  });
+
+  test('an event of another tenant is not shown, and its id is answered like one that does not exist', async () => {
+    const { id, cookie } = await tenantOnFree('owner');
+    const timeMs = Date.now() - 1000;
+    await storeUsage(fixture.clickhouse, [{ tenant: id, timeMs, user: 'secret-user' }]);
+    const [eventId = ''] = idsOf((await get(fixture, '/events', cookie)).text);
+    const { cookie: other } = await tenantOnFree('curious');
+    for (const path of [
+      `/events/${eventId}`,
+      `/events/${eventId}?at=${timeMs}`,
+      `/events/find?id=${eventId}`,
+    ]) {
+      const answer = await get(fixture, path, other);
+      expect(answer.status).toBe(404);
+      expect(answer.text).not.toContain('secret-user');
+    }
+    expect((await get(fixture, `/events?id=${eventId}`, other)).text).not.toContain('secret-user');
+    expect((await get(fixture, '/events/find?id=an-external-id', other)).location).toBe(
+      '/events?span=30d&id=an-external-id',
+    );
   });
 });
