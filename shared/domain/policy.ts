@@ -112,6 +112,12 @@ export interface CorsPolicy {
   readonly exposedHeaders: readonly string[];
 }
 
+/** What tenants may do in their portal. */
+export interface PortalPolicy {
+  /** `manage`: create, roll and revoke API keys. `view`: see them. `off`: the portal does not show them. */
+  readonly keys: 'manage' | 'view' | 'off';
+}
+
 /**
  * Compiled policy file. Defaults are filled in, durations are in milliseconds, and secrets are read. Immutable: a
  * reload creates a new object.
@@ -122,6 +128,7 @@ export interface Policy {
   readonly links: { readonly documentation: string; readonly upgrade: string };
   /** ISO 4217 code of the currency of all prices and costs; null: the policy names none. */
   readonly currency: string | null;
+  readonly portal: PortalPolicy;
   readonly upstream: string | null;
   readonly requests: RequestReading;
   readonly identity: IdentityPolicy;

@@ -25,15 +25,20 @@ beforeAll(async () => {
     ends_at: new Date(Date.now() + 86_400_000).toISOString(),
     reason: 'launch week',
   });
-  await fixture.admin(`POST /admin/v1/tenants/${tenantId}/api-keys`, {
+  const { body: key } = await fixture.admin(`POST /admin/v1/tenants/${tenantId}/api-keys`, {
     name: 'a key with a name of some length',
+    scope: { permissions: ['requests', 'usage'], routes: ['GET /v1/reports/*/sections/*/export'] },
   });
   await fixture.spend(tenantId, 60);
   const refusal = await fixture.clickhouse.query<{ event_id: string }>(
     `SELECT event_id FROM usage_events WHERE tenant_id = {tenantId:String} AND decision = 'limited' LIMIT 1`,
     { tenantId },
   );
-  parameters = { id: refusal[0]?.event_id ?? '', '/operator/tenants/:id': tenantId };
+  parameters = {
+    id: refusal[0]?.event_id ?? '',
+    '/operator/tenants/:id': tenantId,
+    '/keys/:id': String(key['sha256']).slice(0, 12),
+  };
 });
 afterAll(() => fixture.dispose());
 

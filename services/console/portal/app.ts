@@ -7,6 +7,9 @@ import { guidePage } from './guide-page.ts';
 import type { GuideSources } from './guide-page.ts';
 import { historyPage } from './history/history-page.ts';
 import type { HistorySources } from './history/history-page.ts';
+import { registerKeys } from './keys/keys-page.ts';
+import type { KeySources } from './keys/key-views.ts';
+import { registerKey } from './keys/key-page.ts';
 import { limitsPage } from './limits-page.ts';
 import type { LimitsSources } from './limits-page.ts';
 import { registerNotifications } from './notifications-page.ts';
@@ -28,6 +31,7 @@ import type { VisitorSources } from './visitor.ts';
 export type PortalOptions = EventSources &
   GuideSources &
   HistorySources &
+  KeySources &
   LimitsSources &
   NotificationSources &
   RefusalSources &
@@ -48,6 +52,8 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
   registerUsageStream(app, options);
   registerNotifications(app, options);
   registerRequests(app, options);
+  registerKeys(app, options);
+  registerKey(app, options);
   app.get(
     '/usage',
     forTenant('/usage', (visitor, visit) => usagePage(options, visitor, visit)),

@@ -62,7 +62,7 @@ export function registerNotifications(app: FastifyInstance, sources: Notificatio
     here,
     forTenant(here, async (visitor, { request, reply, parts }) => {
       const form = formOf(request);
-      const outcome = await sources.records.change(visitor.tenantId, 'the tenant itself', (record) =>
+      const outcome = await sources.records.change(visitor.tenantId, visitor.access.actor, (record) =>
         notificationsFrom(form, record),
       );
       if (!outcome.ok)

@@ -1,4 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { scopeText } from '../../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import { zoneNamed } from '../../../shared/domain/time/calendar.ts';
@@ -8,9 +10,12 @@ import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { redirectBrowser } from '../browser/fragments.ts';
 import { createParts } from '../browser/parts.ts';
 import type { Parts } from '../browser/parts.ts';
-import { sendPage, sendPart } from '../components/layout.ts';
+import { html } from '../components/html.ts';
+import { emptyState, sendPage, sendPart } from '../components/layout.ts';
 import type { NavItem, PageContent } from '../components/layout.ts';
 import { sessionToken, sessionsUnread } from '../sessions/cookies.ts';
+import { accessOf } from '../sessions/portal-access.ts';
+import type { PortalAccess } from '../sessions/portal-access.ts';
 
 /**
  * The signed-in tenant of a request. `tenantId` comes only from the signed session. No page or endpoint of the portal
@@ -21,6 +26,7 @@ export interface Visitor {
   readonly record: TenantRecord | null;
   /** Time zone of the tenant's days and of the times on its pages. */
   readonly zone: string;
+  readonly access: PortalAccess;
   /** Queries to ClickHouse, which count against the tenant's share of queries. */
   readonly usage: UsageReader;
 }
@@ -39,6 +45,7 @@ const nav: readonly NavItem[] = [
   { href: '/refusals', label: 'Refusals' },
   { href: '/events', label: 'Events' },
   { href: '/limits', label: 'Limits and plan' },
+  { href: '/keys', label: 'API keys' },
   { href: '/notifications', label: 'Notifications' },
   { href: '/guide', label: 'Handling 429' },
 ];
@@ -47,10 +54,12 @@ export interface VisitorSources {
   readonly sessions: Pick<Sessions, 'readTenant'>;
   readonly directory: Pick<TenantDirectory, 'get'>;
   readonly usage: UsageReader;
+  readonly policy: () => Policy;
 }
 
 /**
- * Guard of the portal. Without a session, the browser is redirected to the sign-in.
+ * Guard of the portal. Without a session, the browser is redirected to the sign-in. A session of a key that may only read
+ * can change nothing: its forms are answered with 403, whichever route they are for.
  */
 export async function requireVisitor(
   sources: VisitorSources,
@@ -60,8 +69,22 @@ export async function requireVisitor(
   const reading = await sources.sessions.readTenant(sessionToken(request, 'tollgate_portal'));
   if (reading.kind === 'unknown') throw sessionsUnread();
   request.visitor = reading.kind === 'valid' ? visitorOf(sources, reading.value, reply) : null;
-  if (request.visitor !== null) return undefined;
+  if (request.visitor !== null) return refuseChange(request.visitor, request, reply);
   return redirectBrowser(request, reply, '/?reason=signed-out');
+}
+
+function refuseChange(
+  visitor: Visitor,
+  { method }: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply | undefined {
+  if (visitor.access.mayManage || method === 'GET' || method === 'HEAD') return undefined;
+  const text = `The API key of this session may do: ${scopeText(visitor.access.scope)}. To change something, sign in with a key that has the permission manage, or by a portal link.`;
+  return sendFrame(reply, visitor, '', {
+    title: 'Not changed',
+    status: 403,
+    body: html`<section class="card">${emptyState('Nothing was changed', text)}</section>`,
+  });
 }
 
 /** The visitor of the request, set by the guard. */
@@ -90,20 +113,32 @@ export function forTenant(here: string, makeContent: ContentMaker) {
     const content = await makeContent(visitor, { request, reply, parts });
     if (content === null) return reply;
     if (parts.wanted !== null) return sendPart(reply, parts.wanted);
-    const who = visitor.record?.display_name ?? visitor.tenantId;
-    return sendPage(reply, { ...content, area: 'portal', nav, here, who });
+    return sendFrame(reply, visitor, here, content);
   };
 }
 
-function visitorOf(
-  { directory, usage }: VisitorSources,
-  { tenantId }: TenantSession,
+function sendFrame(
   reply: FastifyReply,
-): Visitor {
+  { record, tenantId, access }: Visitor,
+  here: string,
+  content: PageContent,
+): FastifyReply {
+  const who = record?.display_name ?? tenantId;
+  const shown = nav.filter(({ href }) => href !== '/keys' || access.keys !== 'off');
+  return sendPage(reply, { ...content, area: 'portal', nav: shown, here, who });
+}
+
+function visitorOf(
+  { directory, usage, policy }: VisitorSources,
+  { tenantId, source }: TenantSession,
+  reply: FastifyReply,
+): Visitor | null {
   const record = directory.get(tenantId) ?? null;
+  const access = accessOf(policy(), record, source);
+  if (access === null) return null;
   // After the response, also one with placeholders, no query of this request is needed.
   const sent = new AbortController();
   reply.raw.once('close', () => sent.abort());
   const zone = zoneNamed(record?.time_zone) ?? 'UTC';
-  return { tenantId, record, zone, usage: usage.ofTenant(tenantId, sent.signal) };
+  return { tenantId, record, zone, access, usage: usage.ofTenant(tenantId, sent.signal) };
 }

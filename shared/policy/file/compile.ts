@@ -71,6 +71,7 @@ export function compilePolicy(
     revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
     links: file.links,
     currency: file.currency ?? null,
+    portal: { keys: file.portal?.keys ?? 'manage' },
     upstream: upstream === undefined || upstream === '' ? (file.upstream ?? null) : upstream,
     requests: compileRequests(file.requests),
     identity: compileIdentity(file, context, secrets, violations),

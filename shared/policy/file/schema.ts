@@ -186,6 +186,18 @@ export const policyFileSchema = Type.Object(
         { ...closed, description: '{ thresholds: [ … ] }' },
       ),
     ),
+    portal: Type.Optional(
+      Type.Object(
+        {
+          keys: Type.Optional(
+            Type.Union([Type.Literal('manage'), Type.Literal('view'), Type.Literal('off')], {
+              description: 'what tenants may do with their API keys in the portal: manage, view or off',
+            }),
+          ),
+        },
+        { ...closed, description: '{ keys }: what tenants may do in the portal' },
+      ),
+    ),
     meters: Type.Optional(metersFile),
     mode: Type.Optional(mode),
   },

@@ -162,6 +162,20 @@ export function consoleSamples(apiKey: string): Samples {
     'POST /requests': () => ({ path: '/requests', body: form({ limit: 'minute' }), status: 422 }),
     'POST /requests/:id/withdraw': () => ({ path: '/requests/none/withdraw', body: '', status: 303 }),
     'GET /guide': show('/guide'),
+    'GET /keys': show('/keys'),
+    // The walk's portal sessions are those of tokens, which may see keys only.
+    'POST /keys': () => ({ path: '/keys', body: form({ name: 'walked' }), status: 403 }),
+    'GET /keys/:id': show('/keys/0123456789ab', 404),
+    'POST /keys/:id/roll': () => ({
+      path: '/keys/0123456789ab/roll',
+      body: form({ overlap: 'now' }),
+      status: 403,
+    }),
+    'POST /keys/:id/revoke': () => ({
+      path: '/keys/0123456789ab/revoke',
+      body: form({ confirm: 'yes' }),
+      status: 403,
+    }),
     'GET /notifications': show('/notifications'),
     'POST /notifications': () => ({
       path: '/notifications',

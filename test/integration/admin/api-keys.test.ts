@@ -4,7 +4,8 @@ import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { createFixture } from '../console/fixture.ts';
 import type { Answer, Fixture } from '../console/fixture.ts';
-import { get, post } from '../console/browser.ts';
+import { get, post, visit } from '../console/browser.ts';
+import { hashApiKey } from '../../../shared/identity/api-keys.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {
@@ -116,6 +117,121 @@ describe('a key with a scope', () => {
     for (const [index, time] of times.entries())
       await fixture.clickhouse.insert('stored_events', [{ ...row, time, id_b: index }]);
     expect(await listed(id)).toMatchObject([{ last_used_at: times[1] }]);
+  });
+});
+
+describe('the portal', () => {
+  /** Signs in with a new key of the tenant, and returns the cookie. */
+  async function signedIn(id: string, scope?: object): Promise<string> {
+    const { body } = await create(id, { name: 'mine', ...(scope === undefined ? {} : { scope }) });
+    return (
+      (await post(fixture, '/sign-in', { credential: String(body['api_key']) })).cookie.split(';')[0] ?? ''
+    );
+  }
+  const all: [string, string][] = ['requests', 'usage', 'events', 'manage'].map((name) => [
+    'permission',
+    name,
+  ]);
+
+  test('creates a key that is shown once, and writes who created it to the history', async () => {
+    const id = uniqueName('key');
+    const cookie = await visit(fixture, id);
+    const made = await post(fixture, '/keys', [['name', 'Build <1>'], ...all], cookie);
+    const [key = ''] = /tgk_[\w-]+/.exec(made.text) ?? [];
+    expect(made.status).toBe(201);
+    expect(fixture.directory.byApiKeyHash(hashApiKey(key))).toMatchObject({ key: { name: 'Build <1>' } });
+    expect(fixture.directory.get(id)?.history?.[0]).toMatchObject({
+      action: 'api-key',
+      actor: 'the tenant itself, by a portal link',
+    });
+    const page = await get(fixture, '/keys', cookie);
+    expect(page.text).toContain('Build &lt;1&gt;');
+    expect(page.text).toContain('never');
+    expect(page.text).not.toContain(key);
+  });
+
+  test.each<[string, [string, string][], string]>([
+    ['without a permission', [['name', 'CI']], 'one or more of the permissions'],
+    ['with a route that is no pattern', [['name', 'CI'], ...all, ['routes', '/v1']], 'must be a method'],
+    ['for a span that is none', [['name', 'CI'], ...all, ['for', 'x']], 'not an RFC 3339 time'],
+  ])('refuses a key %s, and the form keeps what was entered', async (_what, form, reason) => {
+    const page = await post(fixture, '/keys', form, await visit(fixture, uniqueName('key')));
+    expect(page.status).toBe(422);
+    expect(page.text).toContain(reason);
+    expect(page.text).toContain('value="CI"');
+  });
+
+  test('a session of a key with a scope cannot create or roll a key that may do more', async () => {
+    const id = uniqueName('key');
+    const full = String((await create(id, { name: 'full' })).body['sha256']).slice(0, 12);
+    const cookie = await signedIn(id, { permissions: ['usage', 'manage'] });
+    const create2 = await post(fixture, '/keys', [['name', 'more'], ...all], cookie);
+    expect([create2.status, create2.text.includes('does not have the permission requests')]).toEqual([
+      422,
+      true,
+    ]);
+    expect((await post(fixture, `/keys/${full}/roll`, { overlap: 'now' }, cookie)).status).toBe(422);
+    expect(
+      (
+        await post(
+          fixture,
+          '/keys',
+          [
+            ['name', 'less'],
+            ['permission', 'usage'],
+          ],
+          cookie,
+        )
+      ).status,
+    ).toBe(201);
+    expect(await listed(id)).toMatchObject([{ name: 'full' }, { name: 'mine' }, { name: 'less' }]);
+  });
+
+  test('a session of a key that may only read changes nothing, and a key for requests only opens no portal', async () => {
+    const id = uniqueName('key');
+    const cookie = await signedIn(id, { permissions: ['usage'] });
+    expect((await get(fixture, '/keys', cookie)).text).not.toContain('Create a key');
+    const before = JSON.stringify(fixture.directory.get(id));
+    for (const path of ['/keys', '/keys/0123456789ab/revoke', '/notifications', '/notifications/test']) {
+      const page = await post(fixture, path, { name: 'x', confirm: 'yes' }, cookie);
+      expect([path, page.status, page.text.includes('may do: usage')]).toEqual([path, 403, true]);
+    }
+    expect(JSON.stringify(fixture.directory.get(id))).toBe(before);
+    const { body } = await create(id, { scope: { permissions: ['requests'] } });
+    const refused = await post(fixture, '/sign-in', { credential: String(body['api_key']) });
+    expect([refused.status, refused.cookie]).toEqual([403, '']);
+    expect(refused.text).toContain('does not include the portal');
+  });
+
+  test('a session of a token sees the keys and changes none: the token may be that of one user', async () => {
+    const id = uniqueName('key');
+    await create(id, { name: 'CI' });
+    const credential = await fixture.jwt({ tenant_id: id, sub: 'user-1' });
+    const cookie = (await post(fixture, '/sign-in', { credential })).cookie.split(';')[0] ?? '';
+    expect((await get(fixture, '/keys', cookie)).text).toContain('CI');
+    expect((await post(fixture, '/keys', [['name', 'mine'], ...all], cookie)).status).toBe(403);
+  });
+
+  test('rolls and revokes a key; a revocation needs its confirmation, and ends the session that the key opened', async () => {
+    const id = uniqueName('key');
+    const link = await visit(fixture, id);
+    const cookie = await signedIn(id);
+    const [key] = await listed(id);
+    const path = `/keys/${String(key?.['sha256']).slice(0, 12)}`;
+    const rolled = await post(fixture, `${path}/roll`, { overlap: '1h' }, link);
+    expect([rolled.status, /tgk_/.test(rolled.text)]).toEqual([201, true]);
+    expect((await get(fixture, '/keys', cookie)).status).toBe(200);
+    expect((await post(fixture, `${path}/revoke`, {}, link)).status).toBe(422);
+    expect((await get(fixture, path, link)).text).toContain('This cannot be undone');
+    expect(await post(fixture, `${path}/revoke`, { confirm: 'yes' }, link)).toMatchObject({ status: 303 });
+    expect((await get(fixture, '/keys', cookie)).location).toBe('/?reason=signed-out');
+    expect((await get(fixture, path, link)).status).toBe(404);
+    expect(
+      fixture.directory
+        .get(id)
+        ?.history?.map(({ action }) => action)
+        .slice(0, 2),
+    ).toEqual(['api-key-delete', 'api-key-roll']);
   });
 });
 

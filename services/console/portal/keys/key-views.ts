@@ -1,0 +1,63 @@
+import { apiKeyId } from '../../../../shared/domain/tenant.ts';
+import type { ApiKey } from '../../../../shared/domain/tenant.ts';
+import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../../shared/runtime/time/clock.ts';
+import { isExpired } from '../../../../shared/tenants/api-keys.ts';
+import type { TenantRecords } from '../../../../shared/tenants/records.ts';
+import { html } from '../../components/html.ts';
+import type { Html } from '../../components/html.ts';
+import { emptyState } from '../../components/layout.ts';
+import type { PageContent } from '../../components/layout.ts';
+import type { Visitor } from '../visitor.ts';
+
+export interface KeySources {
+  readonly records: TenantRecords;
+  readonly reads: StoreReads;
+  readonly clock: Clock;
+}
+
+export const keysHref = '/keys';
+
+/** The page that shows a new key. No later page can show it again. */
+export function shownOnce(title: string, key: string, note: string | null): PageContent {
+  const body = html`<section class="card stack">
+    <h1>${title}</h1>
+    <code class="secret">${key}</code>
+    <p>Copy it now: only its hash is kept, so it cannot be shown again.</p>
+    ${note === null ? null : html`<p>${note}</p>`}
+    <p><a href="${keysHref}">Back to your API keys</a></p>
+  </section>`;
+  return { title, body, status: 201 };
+}
+
+/** The answer to a form of a session that may not manage keys. */
+export function notAllowed({ access }: Visitor): PageContent {
+  return {
+    title: 'API keys',
+    status: access.keys === 'off' ? 404 : 403,
+    body: html`<section class="card">
+      ${
+        access.keys === 'off'
+          ? emptyState('No such page', 'Your provider manages the API keys.')
+          : emptyState('Nothing was changed', viewOnlyText)
+      }
+    </section>`,
+  };
+}
+
+export const viewOnlyText =
+  'You can see the keys here, but not change them: your provider manages them, or you signed in with a token or a key that may not.';
+
+/** The time of the latest recorded request with the key. */
+export function lastUse({ sha256 }: ApiKey, uses: ReadonlyMap<string, string> | null, zone: string): string {
+  if (uses === null) return 'unknown now';
+  const at = uses.get(apiKeyId(sha256));
+  return at === undefined ? 'never' : formatTime(at, zone);
+}
+
+export function endOf(key: ApiKey, nowMs: number, zone: string): Html {
+  if (key.expires_at === undefined) return html`<span class="soft">never</span>`;
+  if (isExpired(key, nowMs)) return html`<span class="badge plain">ended</span>`;
+  return html`${formatTime(key.expires_at, zone)}`;
+}

@@ -1,0 +1,132 @@
+import type { FastifyInstance } from 'fastify';
+import { apiKeyId, apiKeysOf, scopeText } from '../../../../shared/domain/tenant.ts';
+import type { ApiKey } from '../../../../shared/domain/tenant.ts';
+import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import { addKey, newKey, violationOfGrant } from '../../../../shared/tenants/api-keys.ts';
+import { rejection } from '../../../../shared/tenants/outcome.ts';
+import { formOf } from '../../components/form-body.ts';
+import type { RefusedForm } from '../../components/form.ts';
+import { html } from '../../components/html.ts';
+import type { Html } from '../../components/html.ts';
+import { emptyState } from '../../components/layout.ts';
+import type { Notice, PageContent } from '../../components/layout.ts';
+import { table } from '../../components/table.ts';
+import type { Column } from '../../components/table.ts';
+import { forTenant } from '../visitor.ts';
+import type { Visit, Visitor } from '../visitor.ts';
+import { createForm, keyFrom } from './key-form.ts';
+import { endOf, keysHref, lastUse, notAllowed, shownOnce, viewOnlyText } from './key-views.ts';
+import type { KeySources } from './key-views.ts';
+
+const here = keysHref;
+
+/** The tenant's API keys: what each may do, when it was last used, and when it ends. */
+export function registerKeys(app: FastifyInstance, sources: KeySources): void {
+  app.get(
+    here,
+    forTenant(here, (visitor, visit) => keysPage(sources, visitor, visit)),
+  );
+  app.post(
+    here,
+    forTenant(here, (visitor, visit) => createKey(sources, visitor, visit)),
+  );
+}
+
+async function createKey(sources: KeySources, visitor: Visitor, visit: Visit): Promise<PageContent> {
+  const { records, clock } = sources;
+  const { access, tenantId } = visitor;
+  if (access.keys !== 'manage') return notAllowed(visitor);
+  const form = formOf(visit.request);
+  const wanted = keyFrom(form, access.scope, clock.now());
+  const { key, sha256 } = newKey();
+  const outcome = await records.change(tenantId, access.actor, (record) => {
+    const exceeded = violationOfGrant(wanted.scope, access.scope);
+    if (exceeded !== null) return rejection(422, 'Key not created', exceeded, 'scope');
+    return addKey(record, sha256, wanted, clock.now());
+  });
+  if (outcome.ok) return shownOnce('New API key', key, null);
+  const { detail, field = null, status } = outcome;
+  return keysPage(sources, visitor, visit, {
+    status,
+    refused: { values: form, detail, field: fieldOf(field) },
+  });
+}
+
+interface Answer {
+  readonly status?: number;
+  readonly refused?: RefusedForm;
+}
+
+async function keysPage(
+  { records, reads, clock }: KeySources,
+  visitor: Visitor,
+  { request, parts }: Visit,
+  { status = 200, refused }: Answer = {},
+): Promise<PageContent> {
+  const { access, tenantId, usage } = visitor;
+  if (access.keys === 'off') return notAllowed(visitor);
+  const keys = apiKeysOf(records.of(tenantId));
+  const list = await parts.render('keys', 'Your API keys', async () => {
+    const uses = await reads.orNull(usage.keyUses(tenantId));
+    return keyTable(keys, visitor, uses, clock.now());
+  });
+  const body = html`<div class="page-head">
+      <div>
+        <h1>API keys</h1>
+        <p class="lead">
+          Each application should have a key of its own, which may do no more than it needs.
+          ${access.keys === 'view' ? viewOnlyText : null}
+        </p>
+      </div>
+    </div>
+    <section class="card">${list}</section>
+    ${access.keys === 'manage' ? createForm(access.scope, refused ?? null) : null}`;
+  return { title: 'API keys', body, status, notice: noticeOf((request.query as { done?: string }).done) };
+}
+
+function noticeOf(done: string | undefined): Notice | null {
+  return done === 'revoked'
+    ? {
+        tone: 'good',
+        text: 'Revoked. Gateways refuse the key within a second; its portal sessions have ended.',
+      }
+    : null;
+}
+
+function keyTable(
+  keys: readonly ApiKey[],
+  { zone, access }: Visitor,
+  uses: ReadonlyMap<string, string> | null,
+  nowMs: number,
+): Html {
+  const columns: readonly Column<ApiKey>[] = [
+    {
+      title: 'Name',
+      kind: 'head',
+      cell: ({ name, sha256 }) =>
+        html`<a href="${here}/${apiKeyId(sha256)}">${name ?? 'Without a name'}</a>
+          ${sha256 === access.keySha256 ? html`<span class="badge plain">this session</span>` : null}<br /><code
+            >${apiKeyId(sha256)}</code
+          >`,
+    },
+    { title: 'May do', cell: ({ scope }) => scopeText(scope) },
+    {
+      title: 'Created',
+      kind: 'time',
+      cell: ({ created_at: at }) => (at === undefined ? '–' : formatTime(at, zone)),
+    },
+    { title: 'Last use', kind: 'time', cell: (key) => lastUse(key, uses, zone) },
+    { title: 'Ends', kind: 'time', cell: (key) => endOf(key, nowMs, zone) },
+  ];
+  return table({
+    caption: 'Your API keys',
+    columns,
+    rows: keys,
+    empty: emptyState('No API keys yet', 'Create one, and send it as X-Api-Key or as a bearer token.'),
+  });
+}
+
+/** Names of form fields by the fields of the request that they set. */
+function fieldOf(field: string | null): string | null {
+  return field === 'expires_at' ? 'for' : field;
+}

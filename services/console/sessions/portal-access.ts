@@ -1,0 +1,58 @@
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { apiKeyId, apiKeysOf, isPermitted } from '../../../shared/domain/tenant.ts';
+import type { KeyScope, TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { SessionSource } from '../../../shared/sessions/claims.ts';
+
+/** What a session of the portal may do, by the credential that opened it. */
+export interface PortalAccess {
+  /** Scope of the API key that opened the session; null: no key did, or the key may do everything. */
+  readonly scope: KeyScope | null;
+  /** SHA-256 of the API key that opened the session; null: no key did. */
+  readonly keySha256: string | null;
+  /** Whether the session may change settings. */
+  readonly mayManage: boolean;
+  /** What the session may do with API keys. */
+  readonly keys: 'manage' | 'view' | 'off';
+  /** Actor of the changes of this session in the history. */
+  readonly actor: string;
+}
+
+/**
+ * The access of a session; null if its key may not open the portal. A session of a JWT never manages keys: the token may
+ * be that of one user, and a key acts for all users of the tenant.
+ */
+export function accessOf(
+  policy: Policy,
+  record: TenantRecord | null,
+  source: SessionSource,
+): PortalAccess | null {
+  const keySha256 = source.via === 'api_key' ? source.keySha256 : null;
+  const key = record === null ? undefined : apiKeysOf(record).find(({ sha256 }) => sha256 === keySha256);
+  const scope = key?.scope ?? null;
+  if (!opensPortal(scope)) return null;
+  const mayManage = isPermitted(scope, 'manage');
+  const { keys } = policy.portal;
+  return {
+    scope,
+    keySha256,
+    mayManage,
+    keys: keys === 'manage' && (!mayManage || source.via === 'jwt') ? 'view' : keys,
+    actor: `the tenant itself, by ${credentialText(source)}`,
+  };
+}
+
+/** Whether a key of this scope can sign in to the portal. */
+export function opensPortal(scope: KeyScope | null): boolean {
+  return isPermitted(scope, 'usage') || isPermitted(scope, 'manage');
+}
+
+function credentialText(source: SessionSource): string {
+  switch (source.via) {
+    case 'api_key':
+      return `API key ${apiKeyId(source.keySha256)}`;
+    case 'link':
+      return 'a portal link';
+    case 'jwt':
+      return 'a token';
+  }
+}

@@ -1,0 +1,110 @@
+// Goal: a tenant replaces an API key without an interruption, in a real browser and with all processes.
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ApiKey } from '../../shared/domain/tenant.ts';
+import { runPolicy } from '../support/policy-run.ts';
+import type { PolicyRun } from '../support/policy-run.ts';
+import { eventually, uniqueName } from '../support/servers.ts';
+import { launchBrowser } from './browser.ts';
+
+let run: PolicyRun;
+let browser: Browser;
+beforeAll(async () => {
+  run = await runPolicy('default', { services: ['gateway', 'aggregator', 'admin', 'console'] });
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser.close();
+  await run.stop();
+});
+
+async function openPage(): Promise<Page> {
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(15_000);
+  return page;
+}
+
+async function openByKey(key: string): Promise<Page> {
+  const page = await openPage();
+  await page.goto(run.installation.urls.console);
+  await page.getByLabel('API key or access token').fill(key);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL(/\/usage$/);
+  return page;
+}
+
+async function openByLink(tenant: string): Promise<Page> {
+  const { body } = await run.admin('POST /admin/v1/portal-links', { tenant_id: tenant });
+  const page = await openPage();
+  await page.goto(`${run.installation.urls.console}/sign-in${new URL(String(body['url'])).search}`);
+  return page;
+}
+
+async function statusWith(key: string): Promise<number> {
+  return (await run.call('GET /health', { headers: { 'x-api-key': key } })).status;
+}
+
+test('a key is created, used, and rolled: both work, then the old one is refused and its session has ended', async () => {
+  const tenant = uniqueName('roller');
+  const page = await openByLink(tenant);
+  await page.getByRole('link', { name: 'API keys' }).click();
+  await page.getByLabel('What is it for?').fill('Build server');
+  await page.getByLabel('Publish usage events').uncheck();
+  await page.getByRole('button', { name: 'Create the key' }).click();
+  const old = (await page.locator('code.secret').textContent()) ?? '';
+  await eventually(async () => (await statusWith(old)) === 200, { timeoutMs: 10_000 });
+  const session = await openByKey(old);
+
+  await eventually(
+    async () => {
+      await page.goto(`${run.installation.urls.console}/keys`);
+      return /requests, usage, manage.*20\d\d.*20\d\d/s.test(await page.getByRole('row').last().innerText());
+    },
+    { timeoutMs: 30_000, intervalMs: 500 },
+  );
+  await page.getByRole('link', { name: 'Build server' }).click();
+  await page.getByLabel('This key ends').selectOption('in 1 hour');
+  await page.getByRole('button', { name: 'Roll the key' }).click();
+  const next = (await page.locator('code.secret').textContent()) ?? '';
+  expect(next).not.toBe(old);
+  await eventually(async () => (await statusWith(next)) === 200, { timeoutMs: 10_000 });
+  expect(await statusWith(old)).toBe(200);
+  await session.reload();
+  expect(new URL(session.url()).pathname).toBe('/usage');
+
+  await endKeysAtNow(tenant);
+  await eventually(async () => (await statusWith(old)) === 401, { timeoutMs: 10_000 });
+  expect(await statusWith(next)).toBe(200);
+  await eventually(
+    async () => {
+      await session.goto(`${run.installation.urls.console}/usage`);
+      return session.url().endsWith('/?reason=signed-out');
+    },
+    { timeoutMs: 10_000 },
+  );
+});
+
+/** Moves the ends of the tenant's ending keys to the present, as if the hour were over. */
+async function endKeysAtNow(tenant: string): Promise<void> {
+  const { body } = await run.admin(`GET /admin/v1/tenants/${tenant}`);
+  const { api_keys: keys = [] } = body['record'] as { api_keys?: readonly ApiKey[] };
+  const ended = keys.map((key) =>
+    key.expires_at === undefined ? key : { ...key, expires_at: new Date().toISOString() },
+  );
+  expect((await run.admin(`PUT /admin/v1/tenants/${tenant}`, { api_keys: ended })).status).toBe(200);
+}
+
+test('a key is revoked after a second confirmation', async () => {
+  const tenant = uniqueName('revoker');
+  const { body } = await run.admin(`POST /admin/v1/tenants/${tenant}/api-keys`, { name: 'Leaked' });
+  const key = String(body['api_key']);
+  await eventually(async () => (await statusWith(key)) === 200, { timeoutMs: 10_000 });
+  const page = await openByLink(tenant);
+  await page.goto(`${run.installation.urls.console}/keys/${String(body['sha256']).slice(0, 12)}`);
+  await page.getByRole('button', { name: 'Revoke the key' }).click();
+  expect(await statusWith(key), 'the browser requires the confirmation').toBe(200);
+  await page.getByLabel('No application needs this key any longer').check();
+  await page.getByRole('button', { name: 'Revoke the key' }).click();
+  await page.getByText('Revoked. Gateways refuse the key').waitFor();
+  await eventually(async () => (await statusWith(key)) === 401, { timeoutMs: 10_000 });
+});

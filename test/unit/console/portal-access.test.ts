@@ -1,0 +1,44 @@
+// Goal: a session of the portal may do no more than the credential that opened it and the policy allow.
+import { expect, test } from 'vitest';
+import { accessOf } from '../../../services/console/sessions/portal-access.ts';
+import type { SessionSource } from '../../../shared/sessions/claims.ts';
+import { policyOf } from '../policy/text.ts';
+
+const keySha256 = 'a'.repeat(64);
+const key: SessionSource = { via: 'api_key', keySha256 };
+const link: SessionSource = { via: 'link', linkId: 'l1' };
+const jwt: SessionSource = { via: 'jwt' };
+
+/** Portal of the policy, source of the session, permissions of its key, may manage settings, and what it may do with keys. */
+const table: [string | null, SessionSource, string[] | null, boolean, string][] = [
+  [null, link, null, true, 'manage'],
+  [null, key, null, true, 'manage'],
+  [null, key, ['manage'], true, 'manage'],
+  [null, key, ['usage', 'requests'], false, 'view'],
+  [null, jwt, null, true, 'view'],
+  ['{ keys: view }', link, null, true, 'view'],
+  ['{ keys: "off" }', link, null, true, 'off'],
+  ['{ keys: "off" }', key, ['usage'], false, 'off'],
+];
+
+test.each(table)('with portal %s, a session %j of a key for %j: manages settings %s, keys %s', (...row) => {
+  const [portal, source, permissions, mayManage, keys] = row;
+  const policy = policyOf(portal === null ? {} : { portal });
+  const scope = permissions === null ? {} : { scope: { permissions } };
+  const record = {
+    ...{ tenant_id: 'acme', api_keys: [{ sha256: keySha256, ...scope }] },
+    ...{ updated_at: '', updated_by: '' },
+  };
+  expect(accessOf(policy, record, source)).toMatchObject({ mayManage, keys });
+});
+
+test('a key without a permission for the portal opens none', () => {
+  const record = {
+    ...{
+      tenant_id: 'acme',
+      api_keys: [{ sha256: keySha256, scope: { permissions: ['requests', 'events'] } }],
+    },
+    ...{ updated_at: '', updated_by: '' },
+  };
+  expect(accessOf(policyOf({}), record, key)).toBeNull();
+});
