@@ -72,7 +72,7 @@ export function table<Row>(options: TableOptions<Row>): Html {
   const { caption, columns, rows, empty } = options;
   if (rows === null) return failedState(caption);
   if (rows.length === 0 && (options.page?.offset ?? 0) === 0)
-    return html`${empty} ${cursorLinks(options.cursor, options.address)}`;
+    return html`${empty}${cursorLinks(options.cursor, options.address)}`;
   return html`${orderLinks(options)}
     <div class="scroll">
       <table class="list-table" role="table">
