@@ -19,6 +19,7 @@ import type { GatewayServers, RunningGateway } from './metered/processes.ts';
 export const bench: Bench = {
   name: 'metered',
   title: 'Reading the usage of calls',
+  isPartOfTable: false,
   async run(options) {
     const { dir, say } = options;
     const redis = await startRedisServer({ dir: join(dir, 'redis'), port: await freePort(), say });

@@ -8,25 +8,40 @@ import { ensureTopics } from '../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { topicsWith } from '../../shared/kafka/topics.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
-import { median, table } from './bench.ts';
+import { median, runParts, table } from './bench.ts';
 import type { Bench, BenchOptions } from './bench.ts';
 import { cpuSecondsOf, pinToOtherCore } from './decision/processes.ts';
-import { backlogTenants, drainAggregator, drainBare, produceBacklog } from './pipeline/drain.ts';
+import { bytesOfTopic } from './pipeline/topic-bytes.ts';
+import {
+  backlogTenants,
+  drainAggregator,
+  drainBare,
+  drainTwoAggregators,
+  produceBacklog,
+  topics,
+} from './pipeline/drain.ts';
 import type { Backlog } from './pipeline/drain.ts';
 import { eventsCost } from './pipeline/events-cost.ts';
 import { describeResponses, loadAndWatch, startWholePath } from './pipeline/whole-path.ts';
 
-const topics = topicsWith('bench.');
+const costTopics = topicsWith('cost.');
 
 /** Drain rate of a backlog compared with a bare loop, time from a response to the totals, and cost of events in the gateway. */
 export const bench: Bench = {
   name: 'pipeline',
   title: 'From the response to the totals',
-  async run(options) {
-    const sections = [await drain(options), await freshness(options), await cost(options)];
-    return sections.join('\n\n');
-  },
+  isPartOfTable: true,
+  run: (options) =>
+    runParts(options, {
+      'drain rate': () => drain(options),
+      freshness: () => freshness(options),
+      'cost of events': () => cost(options),
+    }),
 };
+
+const drains = { bare: drainBare, aggregator: drainAggregator, 'two aggregators': drainTwoAggregators };
+type Consumer = keyof typeof drains;
+const consumers = Object.keys(drains) as Consumer[];
 
 interface Drained {
   readonly rate: number;
@@ -34,7 +49,8 @@ interface Drained {
   readonly clickhouseMicros: number;
 }
 
-async function drain({ quick, say, ...options }: BenchOptions): Promise<string> {
+async function drain(options: BenchOptions): Promise<string> {
+  const { quick, say } = options;
   const dir = join(options.dir, 'drain');
   const clickhouse = await startClickHouseServer({
     dir: join(dir, 'clickhouse'),
@@ -46,22 +62,23 @@ async function drain({ quick, say, ...options }: BenchOptions): Promise<string> 
     const logger = createLogger('bench', 'silent');
     const kafka = createKafka({ brokers: server.brokers, clientId: 'bench', logger });
     await ensureTopics(kafka, topics, { partitions: 6 });
-    const backlog = { kafka, topics, clickhouseUrl: clickhouse.url, events: quick ? 60_000 : 1_000_000 };
+    const events = quick ? 60_000 : 1_000_000;
+    const backlog = { kafka, brokers: server.brokers, clickhouseUrl: clickhouse.url, events };
     await produceBacklog(backlog);
     say(`  ${backlog.events} events produced`);
-    const [bare, own]: [Drained[], Drained[]] = [[], []];
+    const drained: Record<Consumer, Drained[]> = { bare: [], aggregator: [], 'two aggregators': [] };
     const rounds = quick ? 1 : 3;
     for (let round = 0; round < rounds; round += 1) {
-      for (const consumer of round % 2 === 0 ? ['bare', 'aggregator'] : ['aggregator', 'bare']) {
-        const run = consumer === 'bare' ? drainBare : drainAggregator;
-        const drained = await measureDrain(() => run(backlog, round), backlog, clickhouse.pid);
-        (consumer === 'bare' ? bare : own).push(drained);
+      for (const consumer of round % 2 === 0 ? consumers : consumers.toReversed()) {
+        const run = drains[consumer];
+        const measured = await measureDrain(() => run(backlog, round), backlog, clickhouse.pid);
+        drained[consumer].push(measured);
         say(
-          `  ${consumer}: ${drained.rate.toFixed(0)} events/s, load average ${loadavg()[0]?.toFixed(1) ?? '?'}`,
+          `  ${consumer}: ${measured.rate.toFixed(0)} events/s, load average ${loadavg()[0]?.toFixed(1) ?? '?'}`,
         );
       }
     }
-    return drainReport(backlog, bare, own);
+    return drainReport(backlog, drained, options.record);
   } finally {
     await server.stop();
     await clickhouse.stop();
@@ -82,36 +99,54 @@ async function measureDrain(
   };
 }
 
-function drainReport({ events }: Backlog, bare: readonly Drained[], own: readonly Drained[]): string {
-  const middle = (rounds: readonly Drained[], key: keyof Drained): number =>
-    median(rounds.map((one) => one[key]));
-  const row = (name: string, rounds: readonly Drained[], ratio: number): string[] => [
+function drainReport(
+  { events }: Backlog,
+  drained: Readonly<Record<Consumer, readonly Drained[]>>,
+  record: BenchOptions['record'],
+): string {
+  const middle = (consumer: Consumer, key: keyof Drained): number =>
+    median(drained[consumer].map((one) => one[key]));
+  const ratio = (consumer: Consumer): number =>
+    median(drained[consumer].map(({ rate }, round) => rate / (drained.bare[round]?.rate ?? NaN)));
+  record('drainOne', middle('aggregator', 'rate'));
+  record('drainTwo', middle('two aggregators', 'rate'));
+  record('drainToBare', ratio('aggregator'));
+  record('aggregatorMicros', middle('aggregator', 'consumerMicros'));
+  record('clickhouseMicros', middle('aggregator', 'clickhouseMicros'));
+  const row = (name: string, consumer: Consumer): string[] => [
     name,
-    middle(rounds, 'rate').toFixed(0),
-    ratio.toFixed(2),
-    middle(rounds, 'consumerMicros').toFixed(1),
-    middle(rounds, 'clickhouseMicros').toFixed(1),
+    middle(consumer, 'rate').toFixed(0),
+    ratio(consumer).toFixed(2),
+    // The CPU time of two aggregators is that of other processes.
+    consumer === 'two aggregators' ? '–' : middle(consumer, 'consumerMicros').toFixed(1),
+    middle(consumer, 'clickhouseMicros').toFixed(1),
   ];
-  const ratio = median(own.map(({ rate }, round) => rate / (bare[round]?.rate ?? NaN)));
   return [
     `A backlog of ${events.toLocaleString('en')} events of ${backlogTenants} tenants on 6 partitions, with times of 2,000 events a ` +
-      `second; one consumer process, its broker and ClickHouse on the same machine; ${own.length} interleaved rounds, ` +
-      'medians. The bare loop parses, inserts and commits; the aggregator also validates, derives minutes, hours and ' +
-      'days, and announces every affected tenant; its time includes joining the consumer group.',
+      'second; consumer processes, their broker and ClickHouse on the same machine; ' +
+      `${drained.bare.length} interleaved rounds, medians. The bare loop parses, inserts and commits; the aggregator also ` +
+      'validates, derives minutes, hours and days, and announces every affected tenant; its time includes joining the ' +
+      'consumer group.',
     table(
       ['', 'events/s', 'of the bare loop', 'consumer CPU µs an event', 'ClickHouse CPU µs an event'],
-      [row('bare kafkajs-to-insert loop', bare, 1), row('aggregator', own, ratio)],
+      [
+        row('bare kafkajs-to-insert loop', 'bare'),
+        row('aggregator', 'aggregator'),
+        row('two aggregators, each a process', 'two aggregators'),
+      ],
     ),
   ].join('\n\n');
 }
 
-async function freshness({ quick, say, dir }: BenchOptions): Promise<string> {
+async function freshness({ quick, say, dir, record }: BenchOptions): Promise<string> {
   const path = await startWholePath(join(dir, 'path'), say);
-  const seconds = quick ? 5 : 60;
+  const seconds = quick ? 5 : 40;
   try {
     // Warm-up: in the first seconds V8 compiles the code.
     await loadAndWatch(path, 500, quick ? 2 : 10);
     const fresh = await loadAndWatch(path, 2_000, seconds);
+    record('freshnessP50', fresh.p50);
+    record('freshnessP99', fresh.p99);
     return (
       `All services, each a process, at ${fresh.perSecond.toFixed(0)} requests/s for ${seconds} s (${describeResponses(fresh)}): ` +
       `from the response at the client until every total counts it ` +
@@ -132,8 +167,11 @@ async function cost(options: BenchOptions): Promise<string> {
     for (const { pid } of [redis, kafka]) pinToOtherCore(pid);
     const logger = createLogger('bench', 'silent');
     const connection = createKafka({ brokers: kafka.brokers, clientId: 'bench', logger });
-    await ensureTopics(connection, topicsWith('cost.'), { partitions: 6 });
-    return await eventsCost(redis.url, kafka.brokers, options);
+    await ensureTopics(connection, costTopics, { partitions: 6 });
+    const report = await eventsCost(redis.url, kafka.brokers, options);
+    const bytes = await bytesOfTopic(connection, costTopics.usage, join(dir, 'kafka'));
+    options.record('kafkaBytes', bytes);
+    return `${report}\n\nAn event of a gateway needs ${bytes.toFixed(0)} bytes on the disk of each replica of Kafka.`;
   } finally {
     await kafka.stop();
     await redis.stop();

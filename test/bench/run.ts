@@ -1,24 +1,47 @@
-// npm run bench [-- --quick] [name …]: runs the `*.bench.ts` of this folder and writes the figures into docs/benchmarks.md.
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+// npm run bench [-- --quick] [name …]: runs the benchmarks of the table of aims, or those that are named, and writes the figures into
+// docs/benchmarks.md. A run of the whole table also writes the figures of the capacity model.
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runParts, table } from './bench.ts';
 import type { Bench } from './bench.ts';
+import { capacityFigures, goalRows } from './figures.ts';
+import type { FigureName } from './figures.ts';
+import { provenance, sentenceOf } from './provenance.ts';
+import { writeCapacity } from './write-capacity.ts';
+import { writeSection } from './write-section.ts';
 
-const page = join(import.meta.dirname, '../../docs/benchmarks.md');
 const words = process.argv.slice(2);
 const quick = words.includes('--quick');
 const selected = words.filter((word) => !word.startsWith('--'));
+const figures = new Map<FigureName, number>();
+const startedAt = performance.now();
 
-for (const bench of await findBenches()) {
-  if (selected.length > 0 && !selected.includes(bench.name)) continue;
+const benches = (await findBenches()).filter(({ name, isPartOfTable }) =>
+  selected.length > 0 ? selected.includes(name) : isPartOfTable,
+);
+for (const [index, bench] of benches.entries()) {
+  say(`${minutes()} ${index + 1}/${benches.length} ${bench.title} …`);
+  const section = await runAlone(bench);
+  say(section);
+  if (!quick) await writeSection(bench, `${section}\n\n${sentenceOf(provenance())}`);
+}
+const isWhole = selected.length === 0;
+const missing = capacityFigures.filter((name) => !Number.isFinite(figures.get(name)));
+const goals = table(['figure', 'measured', 'aim', 'missed by'], goalRows(figures, isWhole));
+say(`${minutes()}\n\n${goals}`);
+if (isWhole && !quick) {
+  await writeSection({ name: 'aims', title: 'Aims' }, `${goals}\n\n${sentenceOf(provenance())}`);
+  if (missing.length === 0) await writeCapacity(figures, provenance());
+  else say(`The capacity model keeps its figures, because some were not measured: ${missing.join(', ')}.`);
+}
+
+async function runAlone(bench: Bench): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'tollgate-bench-'));
+  const record = (name: FigureName, value: number): void => void figures.set(name, value);
+  const options = { dir, quick, say, record };
   try {
-    say(`${bench.title} …`);
-    const section = await bench.run({ dir, quick, say });
-    say(section);
-    if (!quick) await writeSection(bench, section);
+    return await runParts(options, { [bench.title]: () => bench.run(options) });
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -30,29 +53,9 @@ async function findBenches(): Promise<Bench[]> {
   return modules.map(({ bench }) => bench);
 }
 
-/** Replaces the section of the benchmark and keeps the other sections of the page. */
-async function writeSection({ name, title }: Bench, section: string): Promise<void> {
-  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
-  const text = existsSync(page) ? await readFile(page, 'utf8') : '# Benchmarks\n';
-  const block = `${begin}\n\n## ${title}\n\n${section.trim()}\n\n${provenance()}\n\n${end}`;
-  const from = text.indexOf(begin);
-  const to = text.indexOf(end);
-  const next =
-    from === -1 || to === -1
-      ? `${text.trimEnd()}\n\n${block}\n`
-      : text.slice(0, from) + block + text.slice(to + end.length);
-  await writeFile(page, next);
-}
-
-function provenance(): string {
-  const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim();
-  const cpu = cpus()[0]?.model.trim() ?? 'unknown processor';
-  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`;
-  const load = loadavg()[0]?.toFixed(1) ?? '?';
-  return (
-    `Measured at commit \`${git('rev-parse', '--short', 'HEAD')}\` on ${new Date().toISOString().slice(0, 16)}Z: ` +
-    `${cpus().length} cores (${cpu}), ${memory}, Node ${process.versions.node}; load average at the end ${load}.`
-  );
+function minutes(): string {
+  const seconds = Math.round((performance.now() - startedAt) / 1000);
+  return `[${Math.floor(seconds / 60)} min ${seconds % 60} s]`;
 }
 
 function say(line: string): void {

@@ -13,6 +13,7 @@ const sampleMs = 1_000;
 export const bench: Bench = {
   name: 'soak',
   title: 'Memory under lasting load',
+  isPartOfTable: false,
   async run({ dir, quick, say }: BenchOptions) {
     const seconds = Number(process.env['TOLLGATE_SOAK_SECONDS'] ?? (quick ? 60 : 600));
     const path = await startWholePath(dir, say);

@@ -1,7 +1,8 @@
-// An open loop in its own process: node open-loop.ts <port> <requests a second> <seconds>. Prints microseconds as JSON.
-// Each request is sent at its scheduled time, regardless of earlier responses, and timed from when it was sent.
+// An open loop in its own process: node open-loop.ts <port> <requests a second> <seconds> <first key> <keys>. Prints
+// microseconds as JSON. Each request is sent when it is due, regardless of earlier responses, and timed from then.
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import type { Keys } from './contenders.ts';
 
 export interface Latencies {
   readonly p50: number;
@@ -13,13 +14,15 @@ export interface Latencies {
 
 const socketCount = 32;
 const bodyEnd = '{"hello":"world"}';
+/** Longest time between two ticks of a timer of one millisecond, if this process is not late. */
+const tickMs = 1.2;
 
 interface Connection {
   readonly socket: Socket;
   readonly dueAt: number[];
 }
 
-async function run(port: number, rate: number, seconds: number): Promise<Latencies> {
+async function run(port: number, rate: number, seconds: number, keys: Keys): Promise<Latencies> {
   const took: number[] = [];
   const connections: Connection[] = [];
   for (let index = 0; index < socketCount; index += 1) connections.push(await open(port, took));
@@ -30,9 +33,16 @@ async function run(port: number, rate: number, seconds: number): Promise<Latenci
     const timer = setInterval(() => {
       const now = performance.now();
       const due = Math.floor(((now - startedAt) * rate) / 1000);
-      // Measured from the moment of sending, so that a late timer of this process does not count against the server.
-      for (; sent < due; sent += 1)
-        send(connections[sent % socketCount]!, sent, now - startedAt > warmUpMs ? now : NaN);
+      for (; sent < due; sent += 1) {
+        const dueMs = startedAt + (sent * 1000) / rate;
+        // The timer ticks about once a millisecond, so a request is due at its tick. A later tick counts as latency.
+        const fromMs = now - Math.max(0, now - dueMs - tickMs);
+        send(
+          connections[sent % socketCount]!,
+          keys.first + (sent % keys.count),
+          now - startedAt > warmUpMs ? fromMs : NaN,
+        );
+      }
       if (now - startedAt < warmUpMs + seconds * 1000) return;
       clearInterval(timer);
       setTimeout(resolve, 500);
@@ -62,12 +72,10 @@ function open(port: number, took: number[]): Promise<Connection> {
   });
 }
 
-function send({ socket, dueAt }: Connection, index: number, dueMs: number): void {
+function send({ socket, dueAt }: Connection, key: number, dueMs: number): void {
   dueAt.push(dueMs);
-  socket.write(`GET / HTTP/1.1\r\nhost: bench\r\nx-api-key: tgk_${index % 100}\r\n\r\n`);
+  socket.write(`GET / HTTP/1.1\r\nhost: bench\r\nx-api-key: tgk_${key}\r\n\r\n`);
 }
 
-const [port, rate, seconds] = process.argv.slice(2).map(Number);
-if (port !== undefined && rate !== undefined && seconds !== undefined) {
-  process.stdout.write(JSON.stringify(await run(port, rate, seconds)));
-}
+const [port = 0, rate = 0, seconds = 0, first = 0, count = 0] = process.argv.slice(2).map(Number);
+if (count > 0) process.stdout.write(JSON.stringify(await run(port, rate, seconds, { first, count })));

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Contender } from './contenders.ts';
+import type { Contender, Keys } from './contenders.ts';
 
 export interface RunningContender {
   readonly port: number;
@@ -15,7 +15,7 @@ export interface RunningContender {
 const canPin = spawnSync('taskset', ['-V']).status === 0;
 export const serverCore = 0;
 /** The core that Redis and the load generator share. */
-const otherCore = 1;
+export const otherCore = 1;
 
 export async function startContender(contender: Contender, redisUrl: string): Promise<RunningContender> {
   const script = join(import.meta.dirname, 'server.ts');
@@ -30,29 +30,41 @@ export async function startContender(contender: Contender, redisUrl: string): Pr
     cpuSeconds: () => cpuSecondsOf(child.pid ?? 0),
     stop: () =>
       new Promise((resolve) => {
+        if (child.exitCode !== null || child.signalCode !== null) resolve();
         child.once('exit', () => resolve());
         child.stdin.end();
       }),
   };
 }
 
-/** Returns the requests per second of a closed loop of 32 connections, which sends the requests of the tenants in turn. */
+/** Returns the requests per second of a closed loop of 32 connections, which sends the requests of the API keys in turn. */
 export async function measureThroughput(
   port: number,
   seconds: number,
   dir: string,
-  tenants = 100,
+  { first, count }: Keys = { first: 0, count: 100 },
 ): Promise<number> {
-  const script = join(dir, 'tenants.lua');
+  const key = `{ ['x-api-key'] = 'tgk_' .. i }`;
+  return runWrk(
+    port,
+    seconds,
+    dir,
+    `for i = ${first}, ${first + count - 1} do add(wrk.format('GET', '/', ${key})) end`,
+  );
+}
+
+/** The same for requests that Lua code adds by `add(request)`. */
+export async function runWrk(port: number, seconds: number, dir: string, init: string): Promise<number> {
+  const script = join(dir, `requests-${port}.lua`);
   await writeFile(
     script,
-    `local requests = {}
+    `local requests, next = {}, 0
+local function add(text) requests[#requests + 1] = text end
 function init()
-  for i = 0, ${tenants - 1} do requests[i + 1] = wrk.format('GET', '/', { ['x-api-key'] = 'tgk_' .. i }) end
+  ${init}
 end
-local next = 0
 function request()
-  next = next % ${tenants} + 1
+  next = next % #requests + 1
   return requests[next]
 end
 `,
@@ -72,15 +84,25 @@ export function cpuSecondsOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
-export function openLoopCommand(port: number, rate: number, seconds: number): [string, string[]] {
+export function openLoopCommand(
+  port: number,
+  rate: number,
+  seconds: number,
+  { first, count }: Keys,
+): [string, string[]] {
   const script = join(import.meta.dirname, 'open-loop.ts');
-  return pinned(otherCore, process.execPath, [script, String(port), String(rate), String(seconds)]);
+  return pinned(otherCore, process.execPath, [script, ...[port, rate, seconds, first, count].map(String)]);
 }
 
 export function pinToOtherCore(pid: number): void {
-  if (canPin) spawnSync('taskset', ['-p', '-c', String(otherCore), String(pid)]);
+  pinToCore(otherCore, pid);
 }
 
-function pinned(core: number, command: string, args: readonly string[]): [string, string[]] {
+/** Moves all threads of a process to one core. */
+export function pinToCore(core: number, pid: number): void {
+  if (canPin) spawnSync('taskset', ['-a', '-p', '-c', String(core), String(pid)]);
+}
+
+export function pinned(core: number, command: string, args: readonly string[]): [string, string[]] {
   return canPin ? ['taskset', ['-c', String(core), command, ...args]] : [command, [...args]];
 }

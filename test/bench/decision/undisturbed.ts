@@ -1,39 +1,50 @@
 import { readFileSync } from 'node:fs';
 import type { RunningContender } from './processes.ts';
 
+type MeasuredProcess = Pick<RunningContender, 'cpuSeconds'>;
+
 export interface Undisturbed {
   /**
    * Measures while no other process uses the server's core: waits until the core is idle, measures, and repeats if
    * others used more than a twentieth of the core meanwhile. The last attempt is used even if it was disturbed.
    */
-  measure<Value>(running: RunningContender, attempt: () => Promise<Value>): Promise<Value>;
-  /** Number of accepted measurements during which other processes used the core. */
-  disturbed(): number;
+  measure<Value>(running: MeasuredProcess, attempt: () => Promise<Value>): Promise<Value>;
+  /** States in how many of the measurements other processes used the core; empty if in none. */
+  report(): string;
 }
 
 const otherShareMax = 0.05;
-const attemptsMax = 6;
-const idleWaitMs = 30_000;
+const attemptsMax = 3;
+const idleWaitMs = 10_000;
 const sampleMs = 300;
 
 /** Without `waits`, nothing is repeated: for tests of a benchmark on a busy machine. */
 export function createUndisturbed(serverCore: number, waits = true): Undisturbed {
-  let disturbed = 0;
-  return { measure, disturbed: () => disturbed };
+  let [measurements, disturbed] = [0, 0];
+  return { measure, report };
 
-  async function measure<Value>(running: RunningContender, attempt: () => Promise<Value>): Promise<Value> {
+  async function measure<Value>(running: MeasuredProcess, attempt: () => Promise<Value>): Promise<Value> {
     for (let count = 1; ; count += 1) {
       if (waits) await waitUntilIdle(running);
       const share = otherShare(running);
       const value = await attempt();
-      if (share() <= otherShareMax) return value;
-      if (waits && count < attemptsMax) continue;
-      disturbed += 1;
+      const isDisturbed = share() > otherShareMax;
+      if (isDisturbed && waits && count < attemptsMax) continue;
+      measurements += 1;
+      if (isDisturbed) disturbed += 1;
       return value;
     }
   }
 
-  async function waitUntilIdle(running: RunningContender): Promise<void> {
+  function report(): string {
+    if (disturbed === 0) return '';
+    return (
+      `Other processes used the server’s core during ${disturbed} of ${measurements} measurements, although each was repeated up to ` +
+      `${attemptsMax - 1} times, which makes them less reliable.`
+    );
+  }
+
+  async function waitUntilIdle(running: MeasuredProcess): Promise<void> {
     const giveUpAt = performance.now() + idleWaitMs;
     let share: () => number;
     do {
@@ -43,7 +54,7 @@ export function createUndisturbed(serverCore: number, waits = true): Undisturbed
   }
 
   /** Returns a function for the share of the server's core that other processes used since this call. */
-  function otherShare(running: RunningContender): () => number {
+  function otherShare(running: MeasuredProcess): () => number {
     const [at, busy, own] = [performance.now(), busySeconds(serverCore), running.cpuSeconds()];
     return () => {
       const other = busySeconds(serverCore) - busy - (running.cpuSeconds() - own);

@@ -16,6 +16,7 @@ export interface Memory {
 
 export interface RunningGateway {
   readonly port: number;
+  readonly pid: number;
   /** CPU time of the process. */
   cpuSeconds(): number;
   memory(): Promise<Memory>;
@@ -50,16 +51,24 @@ routes:
 `;
 }
 
-export async function startGateway(
+export function startGateway(
   readsUsage: boolean,
+  servers: GatewayServers,
+  dir: string,
+): Promise<RunningGateway> {
+  return startGatewayWith(policyText(readsUsage), servers, dir);
+}
+
+export async function startGatewayWith(
+  policy: string,
   { redisUrl, brokers, upstreamPort, jwtSecret }: GatewayServers,
   dir: string,
 ): Promise<RunningGateway> {
   const [port, api, rls, ops] = [await freePort(), await freePort(), await freePort(), await freePort()];
-  const name = `${readsUsage ? 'reading' : 'plain'}-${port}`;
+  const name = `gateway-${port}`;
   const policyPath = join(dir, `${name}.yaml`);
   await mkdir(dir, { recursive: true });
-  await writeFile(policyPath, policyText(readsUsage));
+  await writeFile(policyPath, policy);
   const child = fork(join(import.meta.dirname, 'gateway.ts'), {
     execArgv: ['--expose-gc'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -81,6 +90,7 @@ export async function startGateway(
   await eventually(async () => (await fetch(`http://127.0.0.1:${ops}/readyz`)).ok, { timeoutMs: 60_000 });
   return {
     port,
+    pid: child.pid ?? 0,
     cpuSeconds: () => cpuSecondsOf(child.pid ?? 0),
     memory: async () => {
       child.send('memory');

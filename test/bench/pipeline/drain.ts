@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { runAggregator } from '../../../services/aggregator/service.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -5,19 +8,23 @@ import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
-import type { Topics } from '../../../shared/kafka/topics.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createLifecycle } from '../../../shared/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { requestEvent } from '../../integration/aggregator/events.ts';
 
 export interface Backlog {
   readonly kafka: Kafka;
-  readonly topics: Topics;
+  readonly brokers: string;
   readonly clickhouseUrl: string;
   readonly events: number;
 }
+
+/** The topics of the backlog. */
+export const topics = topicsWith('bench.');
 
 export const backlogTenants = 1_000;
 const eventsPerSecond = 2_000;
@@ -26,7 +33,7 @@ const eventsPerSecond = 2_000;
  * Produces events up to now, with timestamps at a rate of 2,000 a second, as after an outage of the consumer. A few
  * tenants have many events, most have few.
  */
-export async function produceBacklog({ kafka, topics, events }: Backlog): Promise<void> {
+export async function produceBacklog({ kafka, events }: Backlog): Promise<void> {
   const producer = createProducer(kafka, { registry: createRegistry('bench') });
   const startMs = Date.now() - (events / eventsPerSecond) * 1000;
   for (let sent = 0; sent < events; sent += 1_000) {
@@ -57,10 +64,7 @@ function variety(sequence: number) {
 }
 
 /** The simplest consumer: parses, inserts and commits each batch of a partition. Returns events a second. */
-export async function drainBare(
-  { kafka, topics, clickhouseUrl, events }: Backlog,
-  round: number,
-): Promise<number> {
+export async function drainBare({ kafka, clickhouseUrl, events }: Backlog, round: number): Promise<number> {
   const clickhouse = await openDatabase(clickhouseUrl, `bare_${round}`);
   await clickhouse.command(
     'CREATE TABLE bare AS stored_events ENGINE = MergeTree ORDER BY (tenant_id, time)',
@@ -100,35 +104,76 @@ export async function drainBare(
 
 /** Runs the aggregator as its main.ts does, from joining its group until the totals count every event. */
 export async function drainAggregator(backlog: Backlog, round: number): Promise<number> {
-  const { kafka, topics, clickhouseUrl, events } = backlog;
   const database = `aggregator_${round}`;
-  const clickhouse = await openDatabase(clickhouseUrl, database);
-  const logger = createLogger('bench', 'silent');
-  const lifecycle = createLifecycle(logger);
-  const start = performance.now();
-  runAggregator({
-    ...{
-      kafka,
-      clickhouse,
-      topics,
-      groupId: database,
-      bounds: decodeBoundsDefault,
-      clock: systemClock,
-      logger,
-    },
-    ...{ blockRowsMax: 40_000, lingerMs: 150, registry: createRegistry('bench'), lifecycle },
-    fail: (error) => {
-      throw error;
-    },
+  return drainInto(backlog, database, (clickhouse) => {
+    const lifecycle = createLifecycle(createLogger('bench', 'silent'));
+    const start = (): void => startAggregator({ ...backlog, clickhouse, groupId: database }, lifecycle);
+    return Promise.resolve({ start, stop: () => lifecycle.close() });
   });
+}
+
+/** Consumers that `start` starts to consume. */
+interface Consumers {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+async function drainInto(
+  { clickhouseUrl, events }: Backlog,
+  database: string,
+  prepare: (clickhouse: ClickHouse) => Promise<Consumers>,
+): Promise<number> {
+  const clickhouse = await openDatabase(clickhouseUrl, database);
+  const consumers = await prepare(clickhouse);
+  const start = performance.now();
+  consumers.start();
   while ((await countRequests(clickhouse)) < events) await new Promise((resolve) => setTimeout(resolve, 50));
   const seconds = (performance.now() - start) / 1000;
-  await lifecycle.close();
+  await consumers.stop();
   await clickhouse.command(`DROP DATABASE ${database}`);
   await clickhouse.close();
   return events / seconds;
 }
 
+export function startAggregator(
+  {
+    kafka,
+    clickhouse,
+    groupId,
+  }: Pick<Backlog, 'kafka'> & { readonly clickhouse: ClickHouse; readonly groupId: string },
+  lifecycle: Lifecycle,
+): void {
+  const logger = createLogger('bench', 'silent');
+  runAggregator({
+    ...{ kafka, clickhouse, topics, groupId, bounds: decodeBoundsDefault, clock: systemClock, logger },
+    ...{ blockRowsMax: 40_000, lingerMs: 150, registry: createRegistry('bench'), lifecycle },
+    fail: (error) => {
+      throw error;
+    },
+  });
+}
+
+/** The same with two processes of one group, which start to consume at the same time. */
+export async function drainTwoAggregators(backlog: Backlog, round: number): Promise<number> {
+  const database = `two_aggregators_${round}`;
+  return drainInto(backlog, database, async () => {
+    const script = join(import.meta.dirname, 'aggregator.ts');
+    const children = [1, 2].map(() =>
+      spawn(process.execPath, [script, backlog.brokers, backlog.clickhouseUrl, database], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
+    );
+    await Promise.all(children.map(({ stdout }) => once(stdout, 'data')));
+    return {
+      start: () => children.forEach(({ stdin }) => void stdin.write('start')),
+      async stop() {
+        const exits = children.map((child) => once(child, 'exit'));
+        for (const { stdin } of children) stdin.end();
+        await Promise.all(exits);
+      },
+    };
+  });
+}
 /** The number of requests in the totals of all days. */
 export async function countRequests(clickhouse: ClickHouse): Promise<number> {
   const [row] = await clickhouse.query<{ requests: number }>(

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { median, table } from '../bench.ts';
 import type { BenchOptions } from '../bench.ts';
 import { cpuSecondsOf, measureThroughput, serverCore } from '../decision/processes.ts';
+import { createUndisturbed } from '../decision/undisturbed.ts';
+import type { Undisturbed } from '../decision/undisturbed.ts';
 
 interface Round {
   readonly rate: number;
@@ -13,21 +15,24 @@ interface Round {
 
 /** Runs the same gateway with and without events in turn: the difference is the cost of writing and sending events. */
 export async function eventsCost(redisUrl: string, brokers: string, options: BenchOptions): Promise<string> {
-  const rounds = options.quick ? 1 : 5;
+  const rounds = options.quick ? 1 : 4;
+  const undisturbed = createUndisturbed(serverCore, !options.quick);
   const [on, off]: [Round[], Round[]] = [[], []];
   for (let round = 0; round < rounds; round += 1) {
     // Every other round runs in reverse order, so that a machine that slows down favours neither.
     for (const events of round % 2 === 0 ? [false, true] : [true, false]) {
       const spool = events ? await mkdtemp(join(options.dir, 'spool-')) : '-';
-      const measured = await measureRound([redisUrl, brokers, spool], options);
+      const measured = await measureRound([redisUrl, brokers, spool], undisturbed, options);
       (events ? on : off).push(measured);
       options.say(
         `  events ${events ? 'on' : 'off'}: ${measured.rate.toFixed(0)}/s, ${measured.micros.toFixed(1)} µs`,
       );
     }
   }
-  const ratio = (key: keyof Round): string =>
-    median(on.map((round, index) => round[key] / (off[index]?.[key] ?? NaN))).toFixed(2);
+  const ratio = (key: keyof Round): number =>
+    median(on.map((round, index) => round[key] / (off[index]?.[key] ?? NaN)));
+  options.record('eventsOnToOff', ratio('rate'));
+  options.record('pluginMicros', median(on.map(({ micros }) => micros)));
   const row = (name: string, own: readonly Round[]): string[] => [
     name,
     median(own.map(({ rate }) => rate)).toFixed(0),
@@ -42,14 +47,19 @@ export async function eventsCost(redisUrl: string, brokers: string, options: Ben
       [
         row('events off', off),
         row('events on', on),
-        ['on ÷ off, round by round', ratio('rate'), ratio('micros')],
+        ['on ÷ off, round by round', ratio('rate').toFixed(2), ratio('micros').toFixed(2)],
       ],
     ),
+    undisturbed.report(),
   ].join('\n\n');
 }
 
-async function measureRound(args: readonly string[], { quick, dir }: BenchOptions): Promise<Round> {
-  const seconds = quick ? 2 : 5;
+async function measureRound(
+  args: readonly string[],
+  undisturbed: Undisturbed,
+  { quick, dir }: BenchOptions,
+): Promise<Round> {
+  const seconds = quick ? 2 : 4;
   const script = join(import.meta.dirname, 'gateway.ts');
   const child = spawn('taskset', ['-c', String(serverCore), process.execPath, script, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -61,10 +71,13 @@ async function measureRound(args: readonly string[], { quick, dir }: BenchOption
   });
   await measureThroughput(port, 1, dir);
   await untilIdle(pid);
-  const before = cpuSecondsOf(pid);
-  const rate = await measureThroughput(port, seconds, dir);
-  await untilIdle(pid);
-  const micros = ((cpuSecondsOf(pid) - before) * 1e6) / (rate * seconds);
+  const cpuSeconds = (): number => cpuSecondsOf(pid);
+  const { rate, micros } = await undisturbed.measure({ cpuSeconds }, async () => {
+    const before = cpuSeconds();
+    const measured = await measureThroughput(port, seconds, dir);
+    await untilIdle(pid);
+    return { rate: measured, micros: ((cpuSeconds() - before) * 1e6) / (measured * seconds) };
+  });
   const gone = new Promise((resolve) => child.once('exit', resolve));
   child.stdin.end();
   await gone;
