@@ -18,6 +18,7 @@ import { tenantCommands } from './commands/tenants.ts';
 import { tenantControls } from './commands/tenant-controls.ts';
 import { requestCommands } from './commands/requests.ts';
 import { reservationsCommand } from './commands/reservations.ts';
+import { sizeCommand } from './commands/size.ts';
 import { tablesCommand } from './commands/tables.ts';
 import { topicsCommand } from './commands/topics.ts';
 
@@ -34,6 +35,7 @@ const commands: readonly Command[] = [
   ...auditCommands,
   topicsCommand,
   tablesCommand,
+  sizeCommand,
 ];
 
 export interface CliOptions {
