@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly dir: string;
   /** Runs shorter rounds to test the benchmark itself. The figures are printed and not stored. */
   readonly quick: boolean;
+  /** Waits for an idle core, and repeats disturbed measurements. */
+  readonly waits: boolean;
   readonly say: (line: string) => void;
   /** Reports a figure of the table of aims or of the capacity model. */
   readonly record: (name: FigureName, value: number) => void;

@@ -41,10 +41,10 @@ export const bench: Bench = {
 };
 
 async function throughputTable(server: RunningRedis, options: BenchOptions): Promise<string[]> {
-  const { quick, dir, say, record } = options;
+  const { quick, waits, dir, say, record } = options;
   const rates = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
   const cpuMicros = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
-  const undisturbed = createUndisturbed(serverCore, !quick);
+  const undisturbed = createUndisturbed(serverCore, waits);
   const [rounds, seconds] = quick ? [1, 1] : [3, 3];
   for (let round = 0; round < rounds; round += 1) {
     // Every other round runs in reverse order, so that a machine that slows down favours no contender.
@@ -115,7 +115,6 @@ function recordRatios(rates: Rates, record: BenchOptions['record']): void {
   record('pluginToFastifyRateLimit', ratioOf(rates, 'tollgate', 'fastify-rate-limit'));
   record('unleasedToFastifyRateLimit', ratioOf(rates, 'tollgate without leases', 'fastify-rate-limit'));
   record('hotToBare', ratioOf(rates, 'tollgate hot tenant', 'bare'));
-  record('bareAgain', ratioOf(rates, 'bare again', 'bare'));
 }
 
 interface Cost {
@@ -137,9 +136,9 @@ const inOpenLoop = contenders.filter((contender) => contender !== 'tollgate with
 async function latencyTable(
   server: RunningRedis,
   redis: Redis,
-  { quick, say, record }: BenchOptions,
+  { quick, waits, say, record }: BenchOptions,
 ): Promise<string[]> {
-  const undisturbed = createUndisturbed(serverCore, !quick);
+  const undisturbed = createUndisturbed(serverCore, waits);
   const [rounds, seconds] = quick ? [1, 2] : [3, 3];
   const measured = new Map<Contender, (Latencies & Cost)[]>(contenders.map((contender) => [contender, []]));
   for (let round = 0; round < rounds; round += 1) {

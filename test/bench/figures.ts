@@ -1,5 +1,5 @@
 /** The figures that `npm run bench` reports beside its text. */
-export type FigureName = (typeof goals)[number]['figure'] | (typeof noises)[number] | CapacityFigure;
+export type FigureName = (typeof goals)[number]['figure'] | CapacityFigure;
 
 /** The figures from which the capacity model is computed, beside those of Redis in the table of aims. */
 export const capacityFigures = [
@@ -16,8 +16,6 @@ export const capacityFigures = [
   'redisBytesBusy',
 ] as const;
 export type CapacityFigure = (typeof capacityFigures)[number];
-
-const noises = ['bareAgain', 'bareP99Noise'] as const;
 
 interface Goal {
   readonly label: string;

@@ -52,15 +52,13 @@ export const bench: Bench = {
   },
 };
 
-const names = ['gateway', 'fastify', 'nginx'] as const;
-
 interface Proxy {
-  readonly name: (typeof names)[number];
+  readonly name: 'gateway' | 'fastify' | 'nginx';
   readonly port: number;
   /** Lua code that adds the requests of the load. */
   readonly requests: string;
-  cpuSeconds(): number;
-  stop(): Promise<unknown>;
+  readonly cpuSeconds: () => number;
+  readonly stop: () => Promise<unknown>;
 }
 
 const policy = `version: 1
@@ -102,13 +100,25 @@ async function startProxies(
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const nginx = await startNginxProxy(servers.upstreamPort, dir, serverCore, say);
   return [
-    { name: 'gateway', port: gateway.port, requests, cpuSeconds: gateway.cpuSeconds, stop: gateway.stop },
+    {
+      name: 'gateway',
+      port: gateway.port,
+      requests,
+      cpuSeconds: () => gateway.cpuSeconds(),
+      stop: () => gateway.stop(),
+    },
     {
       ...{ name: 'fastify', port: Number(line.toString()), requests },
       cpuSeconds: () => cpuSecondsOf(child.pid ?? 0),
       stop: () => (child.stdin.end(), once(child, 'exit')),
     },
-    { name: 'nginx', port: nginx.port, requests, cpuSeconds: nginx.cpuSeconds, stop: nginx.stop },
+    {
+      name: 'nginx',
+      port: nginx.port,
+      requests,
+      cpuSeconds: () => nginx.cpuSeconds(),
+      stop: () => nginx.stop(),
+    },
   ];
 }
 
@@ -119,10 +129,10 @@ interface Measured {
 
 async function compare(
   proxies: readonly Proxy[],
-  { dir, quick, say, record }: BenchOptions,
+  { dir, quick, waits, say, record }: BenchOptions,
 ): Promise<string> {
   const [rounds, seconds] = quick ? [1, 1] : [4, 4];
-  const undisturbed = createUndisturbed(serverCore, !quick);
+  const undisturbed = createUndisturbed(serverCore, waits);
   const measured: Record<Proxy['name'], Measured[]> = { gateway: [], fastify: [], nginx: [] };
   for (const { port, requests } of proxies) await runWrk(port, quick ? 1 : 3, dir, requests);
   for (let round = 0; round < rounds; round += 1) {

@@ -1,4 +1,4 @@
-// npm run bench [-- --quick] [name …]: runs the benchmarks of the table of aims, or those that are named, and writes the figures into
+// npm run bench [-- --quick | --busy] [name …]: runs the benchmarks of the table of aims, or those that are named, and writes the figures into
 // docs/benchmarks.md. A run of the whole table also writes the figures of the capacity model.
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { writeSection } from './write-section.ts';
 
 const words = process.argv.slice(2);
 const quick = words.includes('--quick');
+const waits = !quick && !words.includes('--busy');
 const selected = words.filter((word) => !word.startsWith('--'));
 const figures = new Map<FigureName, number>();
 const startedAt = performance.now();
@@ -39,7 +40,7 @@ if (isWhole && !quick) {
 async function runAlone(bench: Bench): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'tollgate-bench-'));
   const record = (name: FigureName, value: number): void => void figures.set(name, value);
-  const options = { dir, quick, say, record };
+  const options = { dir, quick, waits, say, record };
   try {
     return await runParts(options, { [bench.title]: () => bench.run(options) });
   } finally {

@@ -55,7 +55,7 @@ interface Upstash {
  * calls Redis by ioredis, which only favours it.
  */
 export async function guardWithUpstash(server: FastifyInstance, url: string): Promise<void> {
-  const { Ratelimit } = (await import('@upstash/ratelimit' as string)) as Upstash;
+  const { Ratelimit } = (await load('@upstash/ratelimit')) as Upstash;
   const limiter = new Ratelimit({
     redis: upstashClient(new Redis(url)),
     limiter: Ratelimit.slidingWindow(unreachableLimit, '60 s'),
@@ -106,10 +106,10 @@ export async function expressServer(url: string, isGuarded: boolean): Promise<Re
 }
 
 async function expressRateLimit(url: string): Promise<RequestHandler> {
-  const { rateLimit } = (await import('express-rate-limit' as string)) as {
-    rateLimit(options: object): RequestHandler;
+  const { rateLimit } = (await load('express-rate-limit')) as {
+    readonly rateLimit: (options: object) => RequestHandler;
   };
-  const { RedisStore } = (await import('rate-limit-redis' as string)) as {
+  const { RedisStore } = (await load('rate-limit-redis')) as {
     RedisStore: new (options: object) => object;
   };
   const redis = new Redis(url);
@@ -119,4 +119,8 @@ async function expressRateLimit(url: string): Promise<RequestHandler> {
     keyGenerator: (request: { headers: Record<string, unknown> }) => String(request.headers['x-api-key']),
     store: new RedisStore({ sendCommand }),
   });
+}
+
+function load(name: string): Promise<unknown> {
+  return import(name);
 }

@@ -18,7 +18,7 @@ const attemptsMax = 3;
 const idleWaitMs = 10_000;
 const sampleMs = 300;
 
-/** Without `waits`, nothing is repeated: for tests of a benchmark on a busy machine. */
+/** Without `waits`, nothing is repeated: for a run on a busy machine. */
 export function createUndisturbed(serverCore: number, waits = true): Undisturbed {
   let [measurements, disturbed] = [0, 0];
   return { measure, report };
@@ -39,8 +39,8 @@ export function createUndisturbed(serverCore: number, waits = true): Undisturbed
   function report(): string {
     if (disturbed === 0) return '';
     return (
-      `Other processes used the server’s core during ${disturbed} of ${measurements} measurements, although each was repeated up to ` +
-      `${attemptsMax - 1} times, which makes them less reliable.`
+      `Other processes used the server’s core during ${disturbed} of ${measurements} measurements ` +
+      `(${waits ? `each repeated ${attemptsMax - 1} times` : 'not repeated'}), which makes them less reliable.`
     );
   }
 

@@ -16,7 +16,7 @@ interface Round {
 /** Runs the same gateway with and without events in turn: the difference is the cost of writing and sending events. */
 export async function eventsCost(redisUrl: string, brokers: string, options: BenchOptions): Promise<string> {
   const rounds = options.quick ? 1 : 4;
-  const undisturbed = createUndisturbed(serverCore, !options.quick);
+  const undisturbed = createUndisturbed(serverCore, options.waits);
   const [on, off]: [Round[], Round[]] = [[], []];
   for (let round = 0; round < rounds; round += 1) {
     // Every other round runs in reverse order, so that a machine that slows down favours neither.

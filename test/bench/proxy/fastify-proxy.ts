@@ -1,16 +1,18 @@
 // A bare proxy of Fastify and undici in its own process: node fastify-proxy.ts <port of the upstream>. Prints its port and ends with its
-// parent.
+// parent. It forwards fewer headers than a proxy has to, which only favours it.
 import { fastify } from 'fastify';
 import { Pool } from 'undici';
 
 const upstream = new Pool(`http://127.0.0.1:${process.argv[2] ?? ''}`, { connections: 64 });
 const app = fastify();
 app.get('*', async (request, reply) => {
-  const { host: _, connection: __, ...headers } = request.headers;
-  const response = await upstream.request({ method: 'GET', path: request.url, headers });
-  // The reply has the headers of the upstream without those of the connection, as a proxy's.
-  const { connection: ___, 'keep-alive': ____, 'transfer-encoding': _____, ...kept } = response.headers;
-  return reply.code(response.statusCode).headers(kept).send(response.body);
+  const { authorization } = request.headers;
+  const response = await upstream.request({ method: 'GET', path: request.url, headers: { authorization } });
+  const { 'content-type': type, 'content-length': length } = response.headers;
+  return reply
+    .code(response.statusCode)
+    .headers({ 'content-type': type, 'content-length': length })
+    .send(response.body);
 });
 await app.listen({ host: '127.0.0.1', port: 0 });
 const address = app.server.address();
