@@ -4,6 +4,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { isCluster } from './client.ts';
 import type { RedisClient } from './client.ts';
 import { nameOf, serverNameOf } from './cluster/topology.ts';
+import { FunctionCall } from './function-call.ts';
 import { readParts, runScriptForBytes, scriptOf } from './scripts.ts';
 import type { Argument, Script } from './scripts.ts';
 
@@ -94,7 +95,7 @@ export function createScriptLibrary(options: ScriptLibraryOptions): ScriptLibrar
     args: readonly Argument[],
   ): Promise<unknown> {
     try {
-      return await redis.callBuffer('FCALL', library.name, keys.length, ...keys, ...args);
+      return await callFunction(keys, args);
     } catch (error) {
       const message = messageOf(error);
       const isLost = lost.test(message);
@@ -105,6 +106,12 @@ export function createScriptLibrary(options: ScriptLibraryOptions): ScriptLibrar
       if (isLost) reload(name, state);
       return await runScriptForBytes(redis, library.script, keys, args);
     }
+  }
+
+  function callFunction(keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return isCluster(redis)
+      ? redis.callBuffer('FCALL', library.name, keys.length, ...keys, ...args)
+      : (redis.sendCommand(new FunctionCall(library.name, keys, args)) as Promise<unknown>);
   }
 
   function reload(name: string, state: LoadState): void {

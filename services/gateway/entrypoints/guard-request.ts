@@ -92,19 +92,22 @@ function requestOf(
   const { enforcer, redisOnly } = guarded;
   const read = readMethod(method, headers, enforcer.policy().requests);
   const isRead = typeof read === 'string';
-  const unreadable = fault ?? (isRead ? null : read);
-  return {
+  const decisionRequest = {
     caller,
     method: isRead ? read : method,
     url,
     rewritten,
-    unreadable,
+    unreadable: fault ?? (isRead ? null : read),
     cost,
     peek: false,
     hold: true,
     plan: null,
     headers,
     receivedAt: guarded.startedAt,
+  };
+  if (!redisOnly && reserve === null) return decisionRequest;
+  return {
+    ...decisionRequest,
     ...(redisOnly ? { redisOnly } : {}),
     ...(reserve === null ? {} : { reserve: reserveOf(enforcer, reserve) }),
   };

@@ -121,7 +121,20 @@ function stateField(states: readonly LimitState[], shadow: boolean, nowMs: numbe
   for (const { name, remaining, resetAtMs, mode } of states) {
     if (mode === 'shadow' && !shadow) continue;
     const seconds = Math.max(0, Math.ceil((resetAtMs - nowMs - roundingMs) / 1000));
-    field += `${field === '' ? '' : ', '}"${name}";r=${remaining};t=${seconds}`;
+    const item = `${itemStart(name)}${remaining};t=${seconds}`;
+    field = field === '' ? item : `${field}, ${item}`;
   }
   return field;
+}
+
+/** Beginnings of the items of `RateLimit` by the name of the limit, cached because a limit is in many responses. */
+let itemStarts = new Map<string, string>();
+const itemStartsMax = 1_000;
+
+function itemStart(name: string): string {
+  let start = itemStarts.get(name);
+  if (start !== undefined) return start;
+  if (itemStarts.size >= itemStartsMax) itemStarts = new Map();
+  itemStarts.set(name, (start = `"${name}";r=`));
+  return start;
 }

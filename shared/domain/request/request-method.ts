@@ -15,7 +15,9 @@ type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
  * upstream follows the field.
  */
 export function readMethod(method: string, fields: Fields, reading: RequestReading): string | Unreadable {
-  const sent = standard.has(method) ? method : method.toUpperCase();
+  const isStandard = standard.has(method);
+  if (isStandard && !hasOverride(fields)) return method;
+  const sent = isStandard ? method : method.toUpperCase();
   let served = sent;
   for (const name of overrideNames) {
     const field = fields[name];
@@ -28,6 +30,15 @@ export function readMethod(method: string, fields: Fields, reading: RequestReadi
     served = named;
   }
   return isMethod(served) ? served : refused('The method is not one.');
+}
+
+/** Reads the fields by constant names, because a name in a variable costs several times as much per request. */
+function hasOverride(fields: Fields): boolean {
+  return (
+    fields['x-http-method-override'] !== undefined ||
+    fields['x-http-method'] !== undefined ||
+    fields['x-method-override'] !== undefined
+  );
 }
 
 /** True for a method in upper case: `GET`, `M-SEARCH`. */

@@ -14,6 +14,7 @@ import type { LimiterMetrics } from './metrics.ts';
 import type { PeriodCache } from './periods.ts';
 import type { StoredReservation } from '../reservations/pending-reservation.ts';
 import type { LeaseGrant } from '../unit-leases/unit-lease.ts';
+import { usageOf } from './subjects.ts';
 import { createScriptLibrary, readLibrary } from '../script-library.ts';
 
 /** The decision on one check. */
@@ -182,12 +183,12 @@ function storeUsage({ shape, subjects }: PendingCheck, states: readonly LimitSta
     if (state === undefined || window === undefined || subject === undefined) continue;
     const carried = shape.windows[index - 1]?.counts === 'carried' ? (states[index - 1]?.remaining ?? 0) : 0;
     const used = window.units + carried - state.remaining;
-    const usage = subject.usageByField.get(window.field);
-    if (usage === undefined) {
-      subject.usageByField.set(window.field, { used, resetAtMs: state.resetAtMs });
-    } else {
-      usage.used = used;
-      usage.resetAtMs = state.resetAtMs;
+    if (subject.usageShape !== shape) {
+      subject.usageShape = shape;
+      subject.usages = [];
     }
+    const usage = (subject.usages[index] ??= usageOf(subject, window.field));
+    usage.used = used;
+    usage.resetAtMs = state.resetAtMs;
   }
 }

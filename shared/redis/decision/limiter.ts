@@ -154,7 +154,11 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const reserves = isReserving(request) && isValidRequest(request);
     const contents = reserves ? 'reserve' : request.withUse === true && request.peek ? 'use' : 'limits';
     const shape = shapeOf(limits, tenantId !== null, userId !== null, calendar ?? 'UTC', contents);
-    const own = shape.subjects.map((kind) => subjects.of(kind, request));
+    const [kind] = shape.subjects;
+    const isSingle = kind !== undefined && shape.subjects.length === 1;
+    const own = isSingle
+      ? [subjects.of(kind, request)]
+      : shape.subjects.map((each) => subjects.of(each, request));
     if (reserves) {
       void checkReserving(request, shape, own, startedAt).then(onResult);
       return;

@@ -18,6 +18,9 @@ export interface Subject {
   owner: Subject | null;
   /** Usage in Redis's last reply, by field of the window. The local limiter starts from it when Redis is unavailable. */
   readonly usageByField: Map<string, WindowUsage>;
+  /** The entries of `usageByField` for the windows of `usageShape`, the shape of the latest check, by index of the window. */
+  usages: WindowUsage[];
+  usageShape: Shape | null;
   /** The leases of this node for the subject, by the shape of the checks that spend them; null while there was none. */
   leases: Map<Shape, UnitLease> | null;
   /** The last batch that contains this subject's key, and the index of the key in that batch. Used only by `encodeBatch`. */
@@ -29,6 +32,13 @@ export interface WindowUsage {
   used: number;
   /** Unix milliseconds at which all used units have expired. */
   resetAtMs: number;
+}
+
+/** Returns the entry of a window. It is never replaced, so that it can be kept. */
+export function usageOf({ usageByField }: Pick<Subject, 'usageByField'>, field: string): WindowUsage {
+  let usage = usageByField.get(field);
+  if (usage === undefined) usageByField.set(field, (usage = { used: 0, resetAtMs: 0 }));
+  return usage;
 }
 
 export interface Caller {
@@ -116,6 +126,8 @@ export function createSubjects(keyPrefix: string): Subjects {
         tag: owner.tag,
         owner: owner.owner,
         usageByField: new Map(),
+        usages: [],
+        usageShape: null,
         leases: null,
         batch: null,
         index: 0,
@@ -153,6 +165,8 @@ export function createSubjects(keyPrefix: string): Subjects {
       tag,
       owner,
       usageByField: new Map(),
+      usages: [],
+      usageShape: null,
       leases: null,
       batch: null,
       index: 0,

@@ -7,6 +7,7 @@ import type { RedisClient } from '../client.ts';
 import { meansUnavailable } from './circuit-breaker.ts';
 import type { Account, Batch, BatchPart, LocalLedger } from './local-ledger.ts';
 import type { PeriodCache } from '../decision/periods.ts';
+import { usageOf } from '../decision/subjects.ts';
 import { readScript, runScript } from '../scripts.ts';
 
 /**
@@ -137,7 +138,7 @@ export function createBackfill(options: BackfillOptions): Backfill {
       row.local.confirmSent();
       row.local.observeRedis({ used, goneAtMs: resetAtMs - offsetMs() });
       [row.observedUsed, row.observedResetAtMs] = [used, resetAtMs];
-      subject.usageByField.set(window.field, { used, resetAtMs });
+      Object.assign(usageOf(subject, window.field), { used, resetAtMs });
     });
   }
 }
