@@ -39,6 +39,7 @@ import { registerLimitRequests } from './limit-requests/routes.ts';
 import { mergePatchType } from './operations.ts';
 import { registerPortalAccess } from './portal-access.ts';
 import type { PortalAccessOptions } from './portal-access.ts';
+import { registerRecorded } from './recorded/routes.ts';
 import { registerTenants } from './tenants/tenants.ts';
 import type { TenantOptions } from './tenants/tenants.ts';
 
@@ -112,6 +113,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     registerTenants(api, options);
     registerControls(api, options);
     registerLimitRequests(api, options);
+    registerRecorded(api, options);
     registerApiKeys(api, options);
     registerInstallation(api, options);
     registerPortalAccess(api, options);
@@ -131,6 +133,7 @@ const apiDescription: ApiDescription = {
   tags: [
     { name: 'Tenants', description: 'Records and status of tenants.' },
     { name: 'Controls', description: 'Resets, blocks and temporary increases.' },
+    { name: 'Usage', description: 'Recorded events, decisions and totals.' },
     { name: 'Credentials', description: 'API keys and portal links.' },
     { name: 'Installation', description: 'Operations on all tenants: history, dead letters, losses.' },
   ],

@@ -1,4 +1,4 @@
-import { CliFailure } from './installation.ts';
+import { ApiRefusal, CliFailure } from './installation.ts';
 import type { Installation } from './installation.ts';
 
 export interface AdminClient {
@@ -30,7 +30,7 @@ export function createAdminClient({ adminUrl, adminToken }: Installation, actor:
         signal: AbortSignal.timeout(timeoutMs),
       });
       const text = await response.text();
-      if (!response.ok) throw new CliFailure(failureText(response.status, text, base));
+      if (!response.ok) throw new ApiRefusal(failureText(response.status, text, base), response.status);
       return (text === '' ? undefined : JSON.parse(text)) as Answer;
     },
   };

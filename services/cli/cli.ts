@@ -12,8 +12,11 @@ import { auditCommands } from './commands/audit.ts';
 import { deadLetterCommands } from './commands/dead-letters.ts';
 import { keysCommand } from './commands/keys.ts';
 import { policyCommands } from './commands/policy.ts';
-import { settingsCommand } from './commands/settings.ts';
+import { completionCommand } from './completion/command.ts';
+import { settingsCommands } from './commands/settings.ts';
 import { portalCommands } from './commands/portal.ts';
+import { eventCommands } from './commands/recorded/events.ts';
+import { usageCommands } from './commands/recorded/usage.ts';
 import { tenantCommands } from './commands/tenants.ts';
 import { tenantControls } from './commands/tenant-controls.ts';
 import { requestCommands } from './commands/requests.ts';
@@ -25,7 +28,9 @@ import { topicsCommand } from './commands/topics.ts';
 const commands: readonly Command[] = [
   ...policyCommands,
   ...tenantCommands,
-  settingsCommand,
+  ...usageCommands,
+  ...eventCommands,
+  ...settingsCommands,
   ...tenantControls,
   ...requestCommands,
   keysCommand,
@@ -36,6 +41,7 @@ const commands: readonly Command[] = [
   topicsCommand,
   tablesCommand,
   sizeCommand,
+  completionCommand(() => commands),
 ];
 
 export interface CliOptions {
@@ -47,6 +53,7 @@ export interface CliOptions {
   /** Name of the actor for the audit trail. */
   readonly actor: string;
   readonly nowMs: number;
+  readonly version: string;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
 }
@@ -60,6 +67,10 @@ export async function runCli(options: CliOptions): Promise<0 | 1 | 2> {
   const err = (text: string): void => options.err(printableLines(text));
   const words = args.filter((arg) => !arg.startsWith('-'));
   if (words.length === 0) {
+    if (args.includes('--version')) {
+      out(`tollgate ${options.version}`);
+      return 0;
+    }
     out(overview());
     return args.length === 0 || args.includes('--help') || args.includes('-h') ? 0 : 2;
   }
@@ -103,6 +114,8 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
     nowMs: options.nowMs,
     kafka: options.kafka,
     clickhouse: options.clickhouse,
+    print: ({ data, text }) =>
+      options.out(asJson ? JSON.stringify(JSON.parse(printableJson(data))) : printableLines(text)),
     call: async <Answer>(method: Method, path: string, body?: object) => {
       client ??= createAdminClient(await options.installation(), options.actor);
       const answer = await client.call<Answer>(method, path, body);
@@ -142,6 +155,7 @@ function overview(): string {
   const width = Math.max(...commands.map((command) => synopsis(command).length));
   return [
     'Usage: tollgate COMMAND [--json] [--help]',
+    '       tollgate --version',
     '',
     ...commands.map((command) => `  ${synopsis(command).padEnd(width)}  ${command.summary}`),
     '',

@@ -4,6 +4,8 @@ import type { ClickHouseConfig, KafkaConfig } from './environment.ts';
 export interface Flag {
   readonly type: 'string' | 'boolean';
   readonly help: string;
+  /** The values that the flag accepts, for shell completion; absent: any. */
+  readonly values?: readonly string[];
 }
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -17,6 +19,8 @@ export interface Invocation {
   /** Reads the environment variables for the connection to ClickHouse. Throws CONFIG_INVALID. */
   readonly clickhouse: () => ClickHouseConfig;
   readonly call: <Answer>(method: Method, path: string, body?: object) => Promise<Answer>;
+  /** Prints a part of the output before the command ends. */
+  readonly print: (part: Pick<Report, 'data' | 'text'>) => void;
 }
 
 export interface Report {

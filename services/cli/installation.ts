@@ -17,6 +17,17 @@ export interface InstallationHints {
 /** A failure whose message says what to do. The exit code is 1. */
 export class CliFailure extends Error {}
 
+/** The admin API refused a request. */
+export class ApiRefusal extends CliFailure {
+  /** Status of the response. */
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
 /**
  * Reads the installation from environment variables. Missing values are read from the file of a running local stack.
  */

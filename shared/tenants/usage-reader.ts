@@ -1,6 +1,8 @@
 import type { ExactAmounts } from '../domain/events/call-usage.ts';
 import { addAmounts } from '../domain/amount.ts';
 import type { Amount } from '../domain/amount.ts';
+import { deliveredAlerts } from '../clickhouse/queries/tenants/delivered-alerts.ts';
+import type { DeliveredAlert } from '../clickhouse/queries/tenants/delivered-alerts.ts';
 import { tenantFigures } from '../clickhouse/queries/tenants/tenant-figures.ts';
 import type { TenantFigures } from '../clickhouse/queries/tenants/tenant-figures.ts';
 import { periodAt } from '../domain/time/calendar.ts';
@@ -41,8 +43,14 @@ import { lastMinute, seenPlan } from '../clickhouse/queries/portal/recent-usage.
 import { createQueryShares } from '../clickhouse/query-shares.ts';
 import type { QueryShares } from '../clickhouse/query-shares.ts';
 import type { Registry } from '../runtime/http/ops.ts';
-import { completeThrough, decisionById, recentRefusals, usageSeries } from '../clickhouse/queries/usage.ts';
-import type { UsageEventRow, UsagePoint } from '../clickhouse/queries/usage.ts';
+import {
+  completeThrough,
+  decisionById,
+  recentEvents,
+  recentRefusals,
+  usageSeries,
+} from '../clickhouse/queries/usage.ts';
+import type { RecentEventsFilter, UsageEventRow, UsagePoint } from '../clickhouse/queries/usage.ts';
 
 export type GraphSpan = '24h' | '30d';
 
@@ -63,17 +71,6 @@ export interface TenantUse {
   readonly cost: Money;
   /** Cost that the refused requests would have had at the policy's prices: the money that limits saved. */
   readonly saved: Money;
-}
-
-export interface DeliveredAlert {
-  readonly time: string;
-  readonly kind: string;
-  readonly limit_name: string;
-  readonly threshold: number;
-  readonly channel: string;
-  readonly target: string;
-  readonly status: string;
-  readonly error: string;
 }
 
 /**
@@ -104,7 +101,8 @@ export interface UsageReader {
   series(tenantId: string, span: GraphSpan, nowMs: number): Promise<readonly UsagePoint[]>;
   refusals(tenantId: string, sinceMs: number, countMax: number): Promise<readonly UsageEventRow[]>;
   decision(eventId: string): Promise<UsageEventRow | null>;
-  /** Usage of all tenants in the last two weeks and this month (UTC), for lists of tenants. */
+  recentEvents(filter: RecentEventsFilter, countMax: number): Promise<readonly UsageEventRow[]>;
+  /** For lists of tenants. */
   tenantFigures(nowMs: number, countMax: number): Promise<readonly TenantFigures[]>;
   /** Tenants with their usage since the UTC day of `sinceMs`, most requests first. */
   heaviest(sinceMs: number, countMax: number): Promise<readonly TenantUse[]>;
@@ -179,16 +177,11 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     series: (tenantId, span, nowMs) => series(clickhouse, tenantId, span, nowMs),
     refusals: (tenantId, sinceMs, countMax) => recentRefusals(clickhouse, tenantId, sinceMs, countMax),
     decision: (eventId) => decisionById(clickhouse, eventId),
+    recentEvents: (filter, countMax) => recentEvents(clickhouse, filter, countMax),
     heaviest: (sinceMs, countMax) => heaviest(clickhouse, policy(), sinceMs, countMax),
-    tenantFigures: (nowMs, countMax) =>
-      tenantFigures(clickhouse, { nowMs, monthStartMs: periodAt('month', null, nowMs).startMs }, countMax),
+    tenantFigures: (nowMs, countMax) => tenantFigures(clickhouse, nowMs, countMax),
     seenPlan: (tenantId, nowMs) => seenPlan(clickhouse, tenantId, nowMs),
-    alerts: (tenantId, countMax) =>
-      clickhouse.query<DeliveredAlert>(
-        `SELECT time, kind, limit_name, threshold, channel, target, status, error FROM alerts
-         WHERE tenant_id = {tenant:String} ORDER BY time DESC LIMIT {countMax:UInt32}`,
-        { tenant: tenantId, countMax },
-      ),
+    alerts: (tenantId, countMax) => deliveredAlerts(clickhouse, tenantId, countMax),
     spendBy: (query) => spendBy(clickhouse, query),
     tenantSpend: (sinceMs, countMax) => tenantSpend(clickhouse, sinceMs, countMax),
     openReservations: (query) => openReservations(clickhouse, query),

@@ -1,3 +1,4 @@
+import { counted } from '../../../shared/domain/text/counted.ts';
 import type { Command } from '../command.ts';
 import { optional, table } from '../command.ts';
 
@@ -64,18 +65,20 @@ export const auditCommands: readonly Command[] = [
 function findings(data: LossAnswer): string[] {
   const { lost, counters, disagreements, setBack, explained } = data;
   const ahead = counters?.reduce((sum, { redis, clickhouse }) => sum + redis - clickhouse, 0) ?? 0;
-  const counted =
+  const compared =
     ahead === 0
       ? 'Redis counts nothing that ClickHouse lacks.'
-      : `Redis counts ${ahead} units that ClickHouse lacks. Responses that a crash interrupted have the same effect.`;
+      : `Redis counts ${counted(ahead, 'unit')} that ClickHouse lacks. Responses that a crash interrupted have the same effect.`;
   return [
-    lost === 0 ? 'No event is lost.' : `${data.cut ? 'At least ' : ''}${lost} events are lost.`,
+    lost === 0
+      ? 'No event is lost.'
+      : `${data.cut ? 'At least ' : ''}${counted(lost, 'event is', 'events are')} lost.`,
     disagreements.length === 0
       ? 'All totals agree with the events.'
-      : `Totals of ${disagreements.length} days do not agree.`,
-    counters === null ? 'Redis was not compared: the pipeline is behind.' : counted,
+      : `Totals of ${counted(disagreements.length, 'day does', 'days do')} not agree.`,
+    counters === null ? 'Redis was not compared: the pipeline is behind.' : compared,
     ...setBack.map((run) => `The spool of ${run} was set back to an older copy, or is used by two nodes.`),
-    `${data.events} events were audited, from ${data.since} to ${data.until}.`,
-    `Records without a row of their own: ${explained.repeats} repeats, ${explained.corrections} corrections, ${explained.deadLetters} dead letters.`,
+    `${counted(data.events, 'event was', 'events were')} audited, from ${data.since} to ${data.until}.`,
+    `Records without a row of their own: ${counted(explained.repeats, 'repeat')}, ${counted(explained.corrections, 'correction')}, ${counted(explained.deadLetters, 'dead letter')}.`,
   ];
 }

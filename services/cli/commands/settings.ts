@@ -1,31 +1,68 @@
 import type { Command, Invocation, Report } from '../command.ts';
 import { UsageError, operand, optional } from '../command.ts';
+import { createFlag, existingTenant } from './existing-tenant.ts';
 import { pathOf } from './tenants.ts';
 
 /**
- * Command that changes the named settings of a tenant and keeps the others. The admin API checks the values; its
- * error names the field.
+ * Commands that change settings of a tenant and keep the others. The admin API checks the values; its error names the
+ * field.
  */
-export const settingsCommand: Command = {
-  name: 'set',
-  synopsis:
-    'ID [--plan NAME] [--name TEXT] [--limits NAME=UNITS,…] [--group NAME] [--time-zone ZONE] [--billing-day DAY]',
-  summary: 'Change settings of a tenant. “none” removes one.',
-  operands: [1, 1],
-  flags: {
-    plan: { type: 'string', help: 'Plan; none: the plan of the token.' },
-    name: { type: 'string', help: 'Display name.' },
-    limits: { type: 'string', help: 'Overrides of limits, e.g. minute=500,day=none.' },
-    group: { type: 'string', help: 'Group of tenants whose shared limits apply too.' },
-    'time-zone': { type: 'string', help: 'IANA zone of the calendar quotas.' },
-    'billing-day': { type: 'string', help: 'Day on which monthly quotas begin, 1 to 31.' },
+export const settingsCommands: readonly Command[] = [
+  {
+    name: 'set',
+    synopsis:
+      'ID [--plan NAME] [--name TEXT] [--limits NAME=UNITS,…] [--group NAME] [--time-zone ZONE] [--billing-day DAY]',
+    summary: 'Change settings of a tenant. “none” removes one.',
+    operands: [1, 1],
+    flags: {
+      plan: { type: 'string', help: 'Plan; none: the plan of the token.' },
+      name: { type: 'string', help: 'Display name.' },
+      limits: { type: 'string', help: 'Overrides of limits, e.g. minute=500,day=none.' },
+      group: { type: 'string', help: 'Group of tenants whose shared limits apply too.' },
+      'time-zone': { type: 'string', help: 'IANA zone of the calendar quotas.' },
+      'billing-day': { type: 'string', help: 'Day on which monthly quotas begin, 1 to 31.' },
+      ...createFlag,
+    },
+    example: 'set acme --plan pro --limits minute=500',
+    run: set,
   },
-  example: 'set acme --plan pro --limits minute=500',
-  run: set,
-};
+  {
+    name: 'set-plan',
+    synopsis: 'ID PLAN',
+    summary: 'Change the plan of a tenant. “none”: the plan of its token.',
+    operands: [2, 2],
+    flags: createFlag,
+    example: 'set-plan acme pro',
+    async run(invocation) {
+      const plan = operand(invocation, 1);
+      const id = await existingTenant(invocation);
+      const data = await invocation.call<object>('PATCH', pathOf(id), { plan: valueOf(plan) });
+      return {
+        data,
+        text: plan === 'none' ? `${id} has the plan of its token.` : `${id} has the plan ${plan}.`,
+      };
+    },
+  },
+  {
+    name: 'limit',
+    synopsis: 'ID NAME=UNITS [NAME=UNITS …]',
+    summary: 'Set limits of one tenant in place of the plan’s, without an end. “none” removes one.',
+    operands: [2, 100],
+    flags: createFlag,
+    example: 'limit acme minute=500 day=none',
+    async run(invocation) {
+      const overrides = overridesOf(invocation.operands.slice(1).join(','));
+      const id = await existingTenant(invocation);
+      const data = await invocation.call<object>('PATCH', pathOf(id), { overrides });
+      const set = Object.entries(overrides).map(([name, units]) =>
+        units === null ? `“${name}” is the plan’s` : `“${name}” is ${units}`,
+      );
+      return { data, text: `Limits of ${id}: ${set.join(', ')}.` };
+    },
+  },
+];
 
 async function set(invocation: Invocation): Promise<Report> {
-  const id = operand(invocation, 0);
   const limits = optional(invocation, 'limits');
   const patch = {
     plan: valueOf(optional(invocation, 'plan')),
@@ -37,6 +74,7 @@ async function set(invocation: Invocation): Promise<Report> {
   };
   if (Object.values(patch).every((value) => value === undefined))
     throw new UsageError('Name a setting to change.');
+  const id = await existingTenant(invocation);
   const data = await invocation.call<object>('PATCH', pathOf(id), patch);
   return { data, text: `Changed ${id}.` };
 }

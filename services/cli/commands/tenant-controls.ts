@@ -1,6 +1,8 @@
 import type { Command, Invocation, Report } from '../command.ts';
 import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
 import { UsageError, endAfter, operand, optional, required } from '../command.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
+import { createFlag, existingTenant } from './existing-tenant.ts';
 import { pathOf } from './tenants.ts';
 
 /** Commands that change a tenant. */
@@ -14,6 +16,7 @@ export const tenantControls: readonly Command[] = [
       all: { type: 'boolean', help: 'All tenants.' },
       yes: { type: 'boolean', help: 'Needed with --all.' },
       reason: { type: 'string', help: 'Reason; kept in the history.' },
+      ...createFlag,
     },
     example: 'reset acme --reason "double charge, ticket 812"',
     run: (invocation) => (invocation.flags['all'] === true ? resetAll(invocation) : resetOne(invocation)),
@@ -30,6 +33,7 @@ export const tenantControls: readonly Command[] = [
       for: { type: 'string', help: 'How long: 30m, 12h, 7d.' },
       from: { type: 'string', help: 'Start, e.g. 2026-12-24T00:00:00Z (default: now).' },
       reason: { type: 'string', help: 'Reason; kept in the history.' },
+      ...createFlag,
     },
     example: 'boost acme --limit minute --multiply 2 --for 7d --reason "launch week"',
     run: boost,
@@ -47,21 +51,27 @@ export const tenantControls: readonly Command[] = [
   },
   {
     name: 'block',
-    synopsis: 'ID [--for 1h] --reason TEXT',
+    synopsis: 'ID [--for 1h] --reason TEXT [--note TEXT]',
     summary: 'Refuse every request of a tenant, for a time or until lifted.',
     operands: [1, 1],
     flags: {
       for: { type: 'string', help: 'How long: 30m, 12h, 7d (default: until lifted).' },
-      reason: { type: 'string', help: 'Reason; kept in the history.' },
+      reason: { type: 'string', help: 'Reason that the tenant reads.' },
+      note: { type: 'string', help: 'Reason for operators only; kept in the history.' },
+      ...createFlag,
     },
+    example: 'block acme --for 1h --reason "Unpaid invoice" --note "ticket 812"',
     async run(invocation) {
-      const id = operand(invocation, 0);
       const span = optional(invocation, 'for');
       const until = span === undefined ? null : endAfter(span, invocation.nowMs);
-      const data = await invocation.call('POST', `${pathOf(id)}/block`, {
+      const note = optional(invocation, 'note');
+      const body = {
         until,
         reason: required(invocation, 'reason'),
-      });
+        ...(note === undefined ? {} : { note }),
+      };
+      const id = await existingTenant(invocation);
+      const data = await invocation.call('POST', `${pathOf(id)}/block`, body);
       return { data, text: `Blocked ${id} until ${until ?? 'lifted'}.` };
     },
   },
@@ -82,6 +92,7 @@ async function resetOne(invocation: Invocation): Promise<Report> {
   const id = operand(invocation, 0);
   if (id === '') throw new UsageError('Name a tenant, or give --all --yes.');
   const reason = optional(invocation, 'reason');
+  await existingTenant(invocation);
   const data = await invocation.call('POST', `${pathOf(id)}/reset`, reason === undefined ? {} : { reason });
   return { data, text: `Reset the counters of ${id}.` };
 }
@@ -93,11 +104,10 @@ async function resetAll(invocation: Invocation): Promise<Report> {
   const data = await invocation.call<{ tenants: number }>('POST', '/admin/v1/reset', {
     confirm: 'reset all tenants',
   });
-  return { data, text: `Reset all counters; ${data.tenants} tenants had usage this month.` };
+  return { data, text: `Reset all counters; ${counted(data.tenants, 'tenant')} had usage this month.` };
 }
 
 async function boost(invocation: Invocation): Promise<Report> {
-  const id = operand(invocation, 0);
   const [multiply, setTo] = [optional(invocation, 'multiply'), optional(invocation, 'set')];
   if ((multiply === undefined) === (setTo === undefined))
     throw new UsageError('Give either --multiply or --set.');
@@ -113,6 +123,7 @@ async function boost(invocation: Invocation): Promise<Report> {
     ends_at: endAfter(required(invocation, 'for'), startMs),
     reason: required(invocation, 'reason'),
   };
+  const id = await existingTenant(invocation);
   const data = await invocation.call<{ id: string; ends_at: string }>('POST', `${pathOf(id)}/boosts`, body);
   return { data, text: `Raised “${body.limit}” of ${id} until ${data.ends_at} (boost ${data.id}).` };
 }

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 import { operand, optional, table } from '../command.ts';
 
 interface Listed {
@@ -147,7 +148,7 @@ function statusText(status: StatusAnswer): string {
   ]);
   return [
     `${status.tenant_id}, plan ${status.plan}: ${blocked}`,
-    `${status.requests_this_minute} requests this minute, ${status.requests_today} today`,
+    `${counted(status.requests_this_minute, 'request')} this minute, ${status.requests_today} today`,
     '',
     table(['LIMIT', 'USED', 'LEFT', 'FULL AT'], rows),
     '',

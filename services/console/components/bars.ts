@@ -1,6 +1,7 @@
+import { count } from '../../../shared/domain/text/counted.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
-import { count, percent, share } from './format.ts';
+import { percent, share } from './format.ts';
 
 const nearShare = 0.8;
 

@@ -1,22 +1,10 @@
-import type { Amount } from '../../../shared/domain/amount.ts';
+import { count } from '../../../shared/domain/text/counted.ts';
 import { approximateMoney } from '../../../shared/domain/money.ts';
 import type { Money } from '../../../shared/domain/money.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { requestsName } from '../../../shared/domain/usage/quantity.ts';
 
 /** Formats of numbers, money and names for display. Formats of times and durations are in `shared/domain/time`. */
-
-const amountFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
-
-/** A number for display; `unknown` if the sum is unknown. */
-export function count(value: Amount): string {
-  return value === null ? 'unknown' : amountFormat.format(value);
-}
-
-/** A number with its noun: `1 request`, `2 requests`. */
-export function counted(value: Amount, singular: string, plural = `${singular}s`): string {
-  return `${count(value)} ${value === 1 ? singular : plural}`;
-}
 
 /** What amounts are counted in: the quantities of the policy, and the currency of its prices. */
 export type AmountUnits = Pick<Policy, 'quantities' | 'currency'>;

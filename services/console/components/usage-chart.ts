@@ -1,8 +1,8 @@
 import type { UsagePoint } from '../../../shared/clickhouse/queries/usage.ts';
+import { count } from '../../../shared/domain/text/counted.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { GraphSpan } from '../../../shared/tenants/usage-reader.ts';
 import { chart } from './chart.ts';
-import { count } from './format.ts';
 import type { Html } from './html.ts';
 import { emptyState, failedState } from './layout.ts';
 

@@ -1,3 +1,4 @@
+import { counted } from '../../../shared/domain/text/counted.ts';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { approximateMoney } from '../../../shared/domain/money.ts';
@@ -5,7 +6,7 @@ import { durationForReading, windowName } from '../../../shared/domain/time/form
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { requestsName } from '../../../shared/domain/usage/quantity.ts';
 import { bar } from '../components/bars.ts';
-import { counted, minorAmountText, title } from '../components/format.ts';
+import { minorAmountText, title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';

@@ -1,6 +1,7 @@
+import { count } from '../../../shared/domain/text/counted.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { PeriodUse, UsageReader } from '../../../shared/tenants/usage-reader.ts';
-import { count, money } from '../components/format.ts';
+import { money } from '../components/format.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';

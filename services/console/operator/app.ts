@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { declareAccess } from '../../../shared/runtime/http/access.ts';
+import { decisionPage } from './tenant/decision-page.ts';
+import type { OperatorDecisionSources } from './tenant/decision-page.ts';
 import { registerActions } from './tenant/actions.ts';
 import type { ActionOptions } from './tenant/actions.ts';
 import { auditPage } from './audit-page.ts';
@@ -30,6 +32,7 @@ export type OperatorOptions = ActionOptions &
   AuditSources &
   DeadLetterOptions &
   GrowthSources &
+  OperatorDecisionSources &
   OperatorSignInOptions &
   PipelineSources &
   RequestSources &
@@ -60,6 +63,10 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   app.get(
     '/operator/tenants/:id',
     forOperator('/operator/tenants', ({ request, parts }) => tenantPage(options, request, parts)),
+  );
+  app.get(
+    '/operator/decisions/:id',
+    forOperator('/operator/tenants', (visit) => decisionPage(options, visit)),
   );
   app.get(
     '/operator/growth',

@@ -5,8 +5,8 @@ import type {
 } from '../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import { count } from '../../../shared/domain/text/counted.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
-import { count } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';

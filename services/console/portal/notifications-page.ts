@@ -5,7 +5,7 @@ import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
-import type { DeliveredAlert } from '../../../shared/tenants/usage-reader.ts';
+import type { DeliveredAlert } from '../../../shared/clickhouse/queries/tenants/delivered-alerts.ts';
 import type { Parts } from '../browser/parts.ts';
 import { field } from '../components/form.ts';
 import { formOf } from '../components/form-body.ts';

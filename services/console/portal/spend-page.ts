@@ -1,4 +1,5 @@
 import type { SpendBy } from '../../../shared/clickhouse/queries/spend/spend.ts';
+import { count } from '../../../shared/domain/text/counted.ts';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import { approximateMoney } from '../../../shared/domain/money.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
@@ -11,7 +12,7 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
 import { readLimitStates } from '../../../shared/tenants/live-usage.ts';
 import { bar } from '../components/bars.ts';
-import { count, minorAmountText, money, title } from '../components/format.ts';
+import { minorAmountText, money, title } from '../components/format.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';

@@ -8,6 +8,7 @@ import { overLimit, served } from './predicates.ts';
 import { levelRange } from './usage-levels.ts';
 import type { Amount } from '../../domain/amount.ts';
 import type { ExactAmounts } from '../../domain/events/call-usage.ts';
+import { heartbeatTenant } from '../../domain/identity.ts';
 import { jsonMoney } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import { requestEventType } from '../../domain/usage-event.ts';
@@ -171,5 +172,33 @@ export function recentRefusals(
     ORDER BY time DESC
     LIMIT {countMax:UInt32}`,
     { tenant: tenantId, since: sinceMs, countMax },
+  );
+}
+
+/** Selects recorded events. Absent fields select all. */
+export interface RecentEventsFilter {
+  readonly tenantId?: string | undefined;
+  /** Only requests over a limit, refused or served in shadow mode. */
+  readonly overLimitOnly?: boolean | undefined;
+  readonly sinceMs: number;
+}
+
+/** Returns the latest events since a time, newest first. Events of Tollgate's own heartbeat are excluded. */
+export function recentEvents(
+  clickhouse: ClickHouseReader,
+  { tenantId, overLimitOnly = false, sinceMs }: RecentEventsFilter,
+  countMax: number,
+): Promise<UsageEventRow[]> {
+  return readEvents(
+    clickhouse,
+    `WHERE time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND tenant_id != {heartbeat:String}
+      ${tenantId === undefined ? '' : 'AND tenant_id = {tenant:String}'}
+      ${overLimitOnly ? `AND ${overLimit}` : ''}
+    ORDER BY time DESC, event_id
+    LIMIT {countMax:UInt32}`,
+    {
+      ...{ since: sinceMs, countMax, heartbeat: heartbeatTenant },
+      ...(tenantId === undefined ? {} : { tenant: tenantId }),
+    },
   );
 }

@@ -27,7 +27,7 @@ async function runCommand(adminUrl: string, args: readonly string[]): Promise<Ra
   const code = await runCli({
     args,
     installation: () => Promise.resolve({ adminUrl, adminToken }),
-    ...{ kafka: unused, clickhouse: unused, actor: 'kim', nowMs: Date.now() },
+    ...{ kafka: unused, clickhouse: unused, actor: 'kim', nowMs: Date.now(), version: '0' },
     out: (text) => texts.push(text),
     err: (text) => texts.push(text),
   });

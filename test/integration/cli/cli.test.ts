@@ -55,6 +55,7 @@ describe('tollgate', () => {
     const boost = await tollgate([
       'boost',
       id,
+      '--create',
       '--limit',
       'minute',
       '--multiply',
@@ -76,16 +77,8 @@ describe('tollgate', () => {
 
   test('set changes the settings that it names and keeps the others; a violation names its field', async () => {
     const id = uniqueName('cli');
-    const ran = await tollgate([
-      'set',
-      id,
-      '--plan',
-      'pro',
-      '--name',
-      'Acme',
-      '--limits',
-      'minute=500,day=9',
-    ]);
+    const settings = ['--plan', 'pro', '--name', 'Acme', '--limits', 'minute=500,day=9'];
+    const ran = await tollgate(['set', id, '--create', ...settings]);
     expect(ran).toMatchObject({ code: 0, err: '' });
     expect((await tollgate(['set', id, '--name', 'none', '--limits', 'day=none'])).code).toBe(0);
     expect(fixture.directory.get(id)).toMatchObject({
@@ -104,7 +97,7 @@ describe('tollgate', () => {
   test('block, unblock, reset, portal-link, keys and tenants change and show a tenant', async () => {
     const id = uniqueName('cli');
     await fixture.spend(id, 50);
-    expect((await tollgate(['block', id, '--for', '1h', '--reason', 'abuse'])).code).toBe(0);
+    expect((await tollgate(['block', id, '--create', '--for', '1h', '--reason', 'abuse'])).code).toBe(0);
     expect((await tollgate(['status', id])).out).toContain('blocked by operator');
     expect((await tollgate(['unblock', id])).code).toBe(0);
     expect((await tollgate(['reset', id, '--reason', 'ticket'])).code).toBe(0);
@@ -140,7 +133,7 @@ describe('tollgate', () => {
     );
     const lossy = await tollgate(['audit', '--hours', '2']);
     expect(lossy.code).toBe(1);
-    expect(lossy.out).toContain('1 events are lost.\nTotals of 1 days do not agree.');
+    expect(lossy.out).toContain('1 event is lost.\nTotals of 1 day does not agree.');
     expect(lossy.out).toMatch(/"test": \[\s+\{\s+"from": 3,\s+"to": 3\s/);
   });
 
@@ -264,7 +257,7 @@ describe('tollgate', () => {
       'not a duration',
     ],
     [
-      ['boost', 'acme', '--limit', 'nope', '--multiply', '2', '--for', '7d', '--reason', 'x'],
+      ['boost', 'acme', '--create', '--limit', 'nope', '--multiply', '2', '--for', '7d', '--reason', 'x'],
       1,
       'no limit “nope”',
     ],

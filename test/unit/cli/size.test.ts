@@ -14,7 +14,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
     throw new Error('the command connects to nothing');
   };
   const code = await runCli({
-    ...{ args: ['size', ...args], actor: 'kim', nowMs: 0 },
+    ...{ args: ['size', ...args], actor: 'kim', nowMs: 0, version: '0' },
     ...{ installation: unused, kafka: unused, clickhouse: unused },
     out: (text) => void (texts.out += text),
     err: (text) => void (texts.err += text),

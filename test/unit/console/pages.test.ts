@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bar } from '../../../services/console/components/bars.ts';
 import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
-import { counted, money, minorAmountText, percent } from '../../../services/console/components/format.ts';
+import { money, minorAmountText, percent } from '../../../services/console/components/format.ts';
 import { html } from '../../../services/console/components/html.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import {
   durationForReading,

@@ -17,7 +17,7 @@ import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
 import { formOf } from '../../components/form-body.ts';
 import { field, formError } from '../../components/form.ts';
 import type { RefusedForm } from '../../components/form.ts';
-import { counted } from '../../components/format.ts';
+import { counted } from '../../../../shared/domain/text/counted.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';

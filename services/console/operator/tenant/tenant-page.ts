@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Sessions } from '../../../../shared/sessions/sessions.ts';
 import type { LiveStreams } from '../../browser/live-streams.ts';
 import type { Parts } from '../../browser/parts.ts';
+import { count, counted } from '../../../../shared/domain/text/counted.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import type { Money } from '../../../../shared/domain/money.ts';
 import { zoneNamed } from '../../../../shared/domain/time/calendar.ts';
@@ -9,7 +10,7 @@ import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
 import { recentChanges } from '../../../../shared/tenants/records.ts';
 import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
-import { count, counted, money, title } from '../../components/format.ts';
+import { money, title } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
@@ -151,7 +152,8 @@ function refusalList(refusals: readonly UsageEventRow[] | null): Html {
         html`<li>
           <code>${event.method} ${event.path}</code> ${event.limited_by.join(', ')}
           <span class="soft small"
-            >${formatTime(event.time)} · <span class="mono">${event.event_id}</span></span
+            >${formatTime(event.time)} ·
+            <a class="mono" href="/operator/decisions/${event.event_id}">${event.event_id}</a></span
           >
         </li>`,
     )}

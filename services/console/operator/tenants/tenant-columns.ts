@@ -1,3 +1,4 @@
+import { count } from '../../../../shared/domain/text/counted.ts';
 import { moneyText } from '../../../../shared/domain/money.ts';
 import type { Money } from '../../../../shared/domain/money.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
@@ -6,7 +7,7 @@ import type { FullestLimit } from '../../../../shared/tenants/list/limit-shares.
 import { growthOf } from '../../../../shared/tenants/list/list.ts';
 import type { ListedTenant } from '../../../../shared/tenants/list/list.ts';
 import { bar } from '../../components/bars.ts';
-import { count, money, percent, title } from '../../components/format.ts';
+import { money, percent, title } from '../../components/format.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import type { Column, FileColumn } from '../../components/table.ts';

@@ -1,3 +1,4 @@
+import { counted } from '../../../../shared/domain/text/counted.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
@@ -9,7 +10,6 @@ import { orderTenants, selectTenants, tenantOrders } from '../../../../shared/te
 import type { TenantOrder } from '../../../../shared/tenants/list/select.ts';
 import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
 import { sendCsv } from '../../browser/csv-file.ts';
-import { counted } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';

@@ -2,6 +2,7 @@ import type {
   HistoryDimension,
   HistoryRow,
 } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
+import { count } from '../../../../shared/domain/text/counted.ts';
 import { moneyText } from '../../../../shared/domain/money.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
@@ -10,7 +11,7 @@ import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { sendCsv } from '../../browser/csv-file.ts';
 import { chart } from '../../components/chart.ts';
 import type { ChartSeries } from '../../components/chart.ts';
-import { count, money, percent, share } from '../../components/format.ts';
+import { money, percent, share } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';

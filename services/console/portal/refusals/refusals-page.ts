@@ -1,4 +1,5 @@
 import type { RefusalFilter, RefusalGroup } from '../../../../shared/clickhouse/queries/portal/refusals.ts';
+import { count } from '../../../../shared/domain/text/counted.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
@@ -6,7 +7,6 @@ import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
 import { sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
-import { count } from '../../components/format.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
@@ -14,7 +14,7 @@ import type { PageContent } from '../../components/layout.ts';
 import { addressOf } from '../../components/links.ts';
 import { csvOf, table } from '../../components/table.ts';
 import type { Column } from '../../components/table.ts';
-import { explainRefusal } from './explain-refusal.ts';
+import { explainRefusal } from '../../../../shared/tenants/decisions/explain-refusal.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 
 export interface RefusalSources {

@@ -1,5 +1,6 @@
 import { internalTenants } from '../../../domain/identity.ts';
 import type { Money } from '../../../domain/money.ts';
+import { periodAt } from '../../../domain/time/calendar.ts';
 import type { ClickHouseReader } from '../../client.ts';
 import { parseMoney } from '../decimals.ts';
 import { isRequest, served } from '../predicates.ts';
@@ -33,9 +34,10 @@ const dayMs = 86_400_000;
 /** Returns the figures of all tenants with usage in the last two weeks or in this month. The query reads totals of days only. */
 export async function tenantFigures(
   clickhouse: ClickHouseReader,
-  { nowMs, monthStartMs }: { readonly nowMs: number; readonly monthStartMs: number },
+  nowMs: number,
   countMax: number,
 ): Promise<TenantFigures[]> {
+  const monthStartMs = periodAt('month', null, nowMs).startMs;
   const todayMs = Math.floor(nowMs / dayMs) * dayMs;
   const day = (name: string): string => `toDate(fromUnixTimestamp64Milli({${name}:Int64}, 'UTC'))`;
   const week = `day >= ${day('week')} AND day < ${day('today')}`;

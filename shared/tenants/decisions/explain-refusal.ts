@@ -1,13 +1,13 @@
-import { windowName } from '../../../../shared/domain/time/format-duration.ts';
-import { periodAt } from '../../../../shared/domain/time/calendar.ts';
-import { attributeNames } from '../../../../shared/domain/limit.ts';
-import type { Limit } from '../../../../shared/domain/limit.ts';
-import type { Policy } from '../../../../shared/domain/policy.ts';
-import { calendarOfLimit } from '../../../../shared/domain/quota.ts';
-import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
-import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
-import { limitsFor } from '../../../../shared/policy/match.ts';
-import { counted } from '../../components/format.ts';
+import { counted } from '../../domain/text/counted.ts';
+import { windowName } from '../../domain/time/format-duration.ts';
+import { periodAt } from '../../domain/time/calendar.ts';
+import { attributeNames } from '../../domain/limit.ts';
+import type { Limit } from '../../domain/limit.ts';
+import type { Policy } from '../../domain/policy.ts';
+import { calendarOfLimit } from '../../domain/quota.ts';
+import type { TenantRecord } from '../../domain/tenant.ts';
+import type { UsageEventRow } from '../../clickhouse/queries/usage.ts';
+import { limitsFor } from '../../policy/match.ts';
 
 /** The fields of a recorded request that explain its refusal. */
 type RefusedRequest = Pick<UsageEventRow, 'time' | 'route' | 'plan' | 'limited_by'>;

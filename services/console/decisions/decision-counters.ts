@@ -1,25 +1,34 @@
-import type {
-  CounterContent,
-  CounterQuery,
-  CountedCall,
-} from '../../../../shared/clickhouse/queries/portal/refusals.ts';
-import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
-import { attributeNames } from '../../../../shared/domain/limit.ts';
-import type { Limit } from '../../../../shared/domain/limit.ts';
-import { calendarOfLimit } from '../../../../shared/domain/quota.ts';
-import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
-import { periodAt } from '../../../../shared/domain/time/calendar.ts';
-import { durationForReading, windowName } from '../../../../shared/domain/time/format-duration.ts';
-import { formatTime } from '../../../../shared/domain/time/format-time.ts';
-import { requestsName } from '../../../../shared/domain/usage/quantity.ts';
-import { count, counted, title } from '../../components/format.ts';
-import { html } from '../../components/html.ts';
-import type { Html } from '../../components/html.ts';
-import { failedState } from '../../components/layout.ts';
-import { table } from '../../components/table.ts';
-import { explainRefusal } from './explain-refusal.ts';
-import type { RefusalSources } from './refusals-page.ts';
-import type { Visitor } from '../visitor.ts';
+import type { CounterContent, CountedCall } from '../../../shared/clickhouse/queries/portal/refusals.ts';
+import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
+import { count, counted } from '../../../shared/domain/text/counted.ts';
+import type { Limit } from '../../../shared/domain/limit.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import { durationForReading, windowName } from '../../../shared/domain/time/format-duration.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import { counterQuery, isRecorded, passTimeMs } from '../../../shared/tenants/decisions/counters-then.ts';
+import { explainRefusal } from '../../../shared/tenants/decisions/explain-refusal.ts';
+import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
+import { title } from '../components/format.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { failedState } from '../components/layout.ts';
+import { table } from '../components/table.ts';
+
+export interface DecisionSources {
+  readonly policy: () => Policy;
+  readonly reads: StoreReads;
+}
+
+/** The tenant of a decision, and how its page is written. */
+export interface DecisionTenant {
+  readonly tenantId: string;
+  readonly record: TenantRecord | null;
+  /** Time zone of the times on the page. */
+  readonly zone: string;
+  readonly usage: UsageReader;
+}
 
 const callsMax = 20;
 
@@ -29,8 +38,8 @@ const callsMax = 20;
  */
 export async function countersPart(
   event: UsageEventRow,
-  { policy, reads }: RefusalSources,
-  { tenantId, record, zone, usage }: Visitor,
+  { policy, reads }: DecisionSources,
+  { tenantId, record, zone, usage }: DecisionTenant,
 ): Promise<Html> {
   if (event.decision !== 'limited' && event.decision !== 'shadow_limited') return html``;
   const limits = explainRefusal(event, policy(), record).limits.filter(isRecorded);
@@ -45,28 +54,6 @@ export async function countersPart(
     }),
   );
   return html`${sections}`;
-}
-
-/** Whether the recorded requests contain all that the limit counts. */
-function isRecorded(limit: Limit): boolean {
-  return limit.of === requestsName && attributeNames(limit).length === 0 && !limit.per.includes('group');
-}
-
-function counterQuery(limit: Limit, event: UsageEventRow, record: TenantRecord | null): CounterQuery {
-  const endMs = Date.parse(event.time);
-  const startMs =
-    limit.period === null
-      ? endMs - limit.windowMs
-      : periodAt(limit.period, calendarOfLimit(limit, record), endMs).startMs - 1;
-  const userId = limit.per.includes('user') && event.user_id !== '' ? event.user_id : null;
-  const byAddress = limit.per.includes('ip') || (limit.per.includes('user') && userId === null);
-  return {
-    route: limit.route,
-    userId,
-    clientIp: byAddress ? event.client_ip : null,
-    window: { startMs, endMs },
-    needed: (used) => used + (event.units ?? 1) - limit.limit,
-  };
 }
 
 function counterText(limit: Limit, event: UsageEventRow, content: CounterContent, zone: string): Html {
@@ -94,11 +81,6 @@ function counterText(limit: Limit, event: UsageEventRow, content: CounterContent
             </h3>
             ${callTable(calls, zone)}`
     }`;
-}
-
-/** Time at which enough units have left the sliding window. The end of a period of a quota is stated elsewhere. */
-function passTimeMs(limit: Limit, { frees }: CounterContent): number | null {
-  return limit.period !== null || frees === null ? null : Date.parse(frees) + limit.windowMs;
 }
 
 function callTable(calls: readonly CountedCall[], zone: string): Html {
