@@ -36,6 +36,8 @@ export interface StoredBlock {
    * still wait, so the progress does not advance.
    */
   readonly nextOffsets: ReadonlyMap<number, number> | null;
+  /** Blocks are numbered in the order in which they are stored. */
+  readonly number: number;
   /** The span of the block. */
   readonly steps: Steps;
   /** Ends the span. */
@@ -53,14 +55,16 @@ export interface StoredBlock {
  *    Insert: a row that is written twice is one row. After a crash the totals lack these events until the block is read
  *    again, because nothing is committed. Corrections are stored after the insert, so that each stored correction was
  *    applied. Dead letters: after a crash, one record may have two dead letters. Both name its offset. Blocks are stored
- *    one after the other, because a block may correct events of the blocks before it.
+ *    one after the other, because a block may correct events of the blocks before it. A correction that arrives before
+ *    its event waits in memory (`waiting-corrections.ts`), and its offset is not committed before it is applied.
  * 2. derive: computes the totals of every touched cell (tenant and minute) from the stored events. One run may cover
  *    several blocks, and may already count events of a block that is being stored.
  * 3. announce: sends the totals to Kafka; the newest announcement of a tenant counts.
  * 4. commit: the consumer commits the offsets of the blocks that were announced.
  */
 export function createAggregator(options: AggregatorOptions): BatchStages<StoredBlock> {
-  const { store, announcer, progress, writeDeadLetters, clock, metrics } = options;
+  const { store, announcer, progress, writeDeadLetters, clock, metrics, waiting } = options;
+  let blocksBegun = 0;
 
   return {
     begin: ({ messages, isPart }) => traced(messages, (steps) => storeEvents(messages, isPart, steps)),
@@ -68,6 +72,11 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
       { run: derive, gatherRecords: options.deriveRecordsMin ?? 0 },
       { run: announce, intervalMs: options.announceIntervalMs ?? 0 },
     ],
+    held: {
+      from: (_topic, partition) => waiting.heldFrom(partition),
+      oldestMs: () => waiting.oldestMs(),
+      untilDueMs: () => waiting.untilDueMs(),
+    },
   };
 
   /** Runs the first stage in the span of the block, which ends after the last stage. */
@@ -91,17 +100,19 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
     isPart: boolean,
     steps: Steps,
   ): Promise<Omit<StoredBlock, 'steps' | 'end'>> {
-    const { touched, timesMs, rejections, corrections, repeats }: StoredEvents = await steps.step(
-      'store events',
-      () => storeBlock(messages, options),
-    );
+    const number = (blocksBegun += 1);
+    const stored: StoredEvents = await steps.step('store events', () => storeBlock(messages, options));
+    const { touched, timesMs, rejections, corrections, settled, repeats } = stored;
     if (corrections.length > 0) await metrics.timed('insert', () => store.noteCorrections(corrections));
-    await metrics.timed('dead_letters', () => writeRejected(messages, rejections));
+    const records = [...messages, ...settled.map(({ message }) => message)];
+    await metrics.timed('dead_letters', () => writeRejected(records, rejections));
+    waiting.settle(settled, number);
+    metrics.waiting(waiting.size());
     const nextOffsets = isPart
       ? null
       : new Map(messages.map(({ partition, offset }) => [partition, offset + 1]));
     const counts = { rows: timesMs.length, dead: rejections.length, repeats };
-    return { touched, timesMs, counts, nextOffsets };
+    return { touched, timesMs, counts, nextOffsets, number };
   }
 
   async function derive(blocks: readonly StoredBlock[]): Promise<void> {
@@ -124,6 +135,7 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
     await inSteps('announce totals', blocks, () =>
       metrics.timed('announce', () => announcer.announce(mergedOf(blocks), traceparent)),
     );
+    waiting.release(Math.max(...blocks.map(({ number }) => number)));
     for (const { counts, end } of blocks) {
       metrics.handled(counts);
       end();

@@ -12,6 +12,8 @@ export interface AggregatorMetrics {
   handled(block: { readonly rows: number; readonly dead: number; readonly repeats: number }): void;
   /** False after a block failed, until a block is handled without failure. */
   lastBlockWorked(): boolean;
+  /** Sets the number of corrections that wait for their events. */
+  waiting(corrections: number): void;
   /** Sets the seconds since the instant up to which every partition is complete. */
   behind(seconds: number): void;
 }
@@ -71,6 +73,11 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
     help: 'Age of the instant up to which every partition of the usage topic is complete.',
     registers,
   });
+  const waiting = new Gauge({
+    name: 'tollgate_aggregator_waiting_corrections',
+    help: 'Corrections that arrived before their event and wait for it.',
+    registers,
+  });
   let worked = true;
   return {
     lastBlockWorked: () => worked,
@@ -97,6 +104,7 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
       dead.inc(block.dead);
       repeats.inc(block.repeats);
     },
+    waiting: (corrections) => waiting.set(corrections),
     behind: (seconds) => lag.set(seconds),
   };
 }

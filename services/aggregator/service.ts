@@ -4,6 +4,7 @@ import { calendarOf } from '../../shared/domain/quota.ts';
 import { runConsumer } from '../../shared/kafka/consumer/consumer.ts';
 import { letterOf } from '../../shared/kafka/consumer/handling.ts';
 import { createDeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
+import type { DeadLetterWriter } from '../../shared/kafka/dead-letters/writer.ts';
 import type { Kafka } from '../../shared/kafka/kafkajs/kafka.ts';
 import { createLogEnds } from '../../shared/kafka/offsets/topic-offsets.ts';
 import { createProducer } from '../../shared/kafka/producer/producer.ts';
@@ -16,6 +17,7 @@ import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { createAggregator } from './aggregator.ts';
 import { createAnnouncer } from './announce.ts';
+import { createWaitingCorrections } from './corrections/waiting-corrections.ts';
 import { createEventStore } from './events/event-store.ts';
 import { aggregatorMetrics } from './metrics.ts';
 import { createProgress } from './progress/progress.ts';
@@ -30,6 +32,8 @@ export interface ServiceOptions {
   readonly bounds: TimeBounds;
   readonly blockRowsMax: number;
   readonly lingerMs: number;
+  /** Longest time for which a correction waits for its event. Default: ten seconds. */
+  readonly correctionWaitMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
@@ -42,6 +46,12 @@ export interface ServiceOptions {
 
 /** Largest size of a block. The consumer buffers about two blocks, so this limits the memory while it reads a backlog. */
 const blockBytesMax = 32 * 1024 * 1024;
+
+/**
+ * Gateways send an event within a second if Kafka is available. A correction that arrives longer than this before its
+ * event becomes a dead letter.
+ */
+const correctionWaitMsDefault = 10_000;
 
 /**
  * Shortest time between two announcements. Each one costs a statement, a send and the readers' work for every tenant
@@ -92,7 +102,12 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     calendarOf: (tenantId) => calendarOf(tenants.get(tenantId) ?? null),
     completeThroughMs: (partition) => progress.of(partition).completeThroughMs,
   });
+  const waiting = createWaitingCorrections({
+    waitMs: options.correctionWaitMs ?? correctionWaitMsDefault,
+    now: () => performance.now(),
+  });
   const aggregator = createAggregator({
+    waiting,
     store: createEventStore(clickhouse, clock),
     announcer,
     progress,
@@ -110,6 +125,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     groupId,
     groupLabel: 'aggregator',
     onBatch: aggregator,
+    onAssignment: () => waiting.clear(),
     deadLetters,
     registry,
     sessionTimeoutMs,
@@ -119,7 +135,21 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     onStalled: fail,
   });
   lifecycle.onClose('consumer', () => consumer.close());
-  const recordsConsumer = runConsumer(kafka, {
+  consumeTenantRecords(options, deadLetters);
+
+  return () => [
+    ...(consumer.joined() ? [] : ['kafka']),
+    ...(tenants.ready() ? [] : ['tenant records']),
+    ...(report.healthy() && metrics.lastBlockWorked() ? [] : ['clickhouse']),
+  ];
+}
+
+/** Copies the tenant records into ClickHouse. */
+function consumeTenantRecords(
+  { kafka, clickhouse, topics, groupId, registry, lifecycle, fail }: ServiceOptions,
+  deadLetters: DeadLetterWriter,
+): void {
+  const consumer = runConsumer(kafka, {
     topic: topics.tenants,
     groupId: `${groupId}-tenants`,
     groupLabel: 'aggregator-tenants',
@@ -128,11 +158,5 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     registry,
     onStalled: fail,
   });
-  lifecycle.onClose('tenant records', () => recordsConsumer.close());
-
-  return () => [
-    ...(consumer.joined() ? [] : ['kafka']),
-    ...(tenants.ready() ? [] : ['tenant records']),
-    ...(report.healthy() && metrics.lastBlockWorked() ? [] : ['clickhouse']),
-  ];
+  lifecycle.onClose('tenant records', () => consumer.close());
 }

@@ -10,6 +10,8 @@ export type CorrectionOutcome =
   | { readonly kind: 'corrected'; readonly event: StoredEvent }
   /** A later correction of the same event is already stored, or a later settlement of its reservation. */
   | { readonly kind: 'superseded' }
+  /** The log has no such event before the correction. */
+  | { readonly kind: 'unknown'; readonly reason: string }
   | { readonly kind: 'rejected'; readonly reason: string };
 
 const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
@@ -19,14 +21,19 @@ const propertiesMax = eventBounds.propertiesMax + eventBounds.extensionsMax;
  * last of several corrections in the log counts, and a correction that is read again is either superseded or writes the
  * same row.
  */
-export function applyCorrection(correction: Correction, events: CorrectableEvents): CorrectionOutcome {
+export function applyCorrection(
+  correction: Correction,
+  events: CorrectableEvents,
+  /** True if the correction has waited for its event, which is later in the log. */
+  hasWaited = false,
+): CorrectionOutcome {
   const event = events.find(correction);
   const revision = correction.place.offset + 1;
-  // A correction cannot change an event that is later in the log. If the correction is read again, by any consumer of
-  // the group, the outcome must be the same as the first time.
+  // A correction changes an event that is later in the log only when that event is read, directly after it. If the
+  // correction is read again, by any consumer of the group, the outcome must be the same as the first time.
   const isLater = event !== null && event.revision < revision && isAfter(event, correction);
-  if (event === null || isLater) {
-    return { kind: 'rejected', reason: `the event to correct, ${correction.data.event_id}, does not exist` };
+  if (event === null || (isLater && !hasWaited)) {
+    return { kind: 'unknown', reason: `the event to correct, ${correction.data.event_id}, does not exist` };
   }
   if (event.revision > revision) return { kind: 'superseded' };
   if (correction.voids) {

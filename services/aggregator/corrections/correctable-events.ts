@@ -1,15 +1,8 @@
-import {
-  externalIdentity,
-  externalKey,
-  requestIdentity,
-} from '../../../shared/clickhouse/queries/event-identity.ts';
-import { uuidTimeMs } from '../../../shared/runtime/uuid-time.ts';
-import { readInstant } from '../../../shared/domain/time/instant.ts';
-import { isGatewaySource } from '../../../shared/domain/usage-event.ts';
 import type { Correction } from '../events/decode.ts';
 import type { EventStore } from '../events/event-store.ts';
 import type { WantedEvent } from '../events/find-stored-events.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
+import { externalKeyOf, externalNamed, mayBeExternal, nameOf, requestNamed } from './identities.ts';
 
 /** The events that the corrections of a block name, each in its newest revision. */
 export interface CorrectableEvents {
@@ -21,9 +14,6 @@ export interface CorrectableEvents {
   /** Returns the event that the correction names; null if the log has no event with this name before the correction. */
   find(correction: Correction): StoredEvent | null;
 }
-
-/** Longest duration of a request: the time in its id and the time of its event differ by at most this. */
-const requestSlackMs = 15 * 60_000;
 
 /**
  * Reads all events that the corrections may name, in a few queries. An application may report the outcome of each
@@ -75,38 +65,4 @@ export async function correctableEvents(
         : [{ tenantId: correction.tenantId, ...externalNamed(correction), fromMs: timeMs, toMs: timeMs }];
     return [...(request === null ? [] : [request]), ...external];
   }
-}
-
-function requestNamed({ tenantId, data }: Correction): WantedEvent | null {
-  const requestMs = uuidTimeMs(data.event_id);
-  const mayBeRequest = data.event_source === undefined || isGatewaySource(data.event_source);
-  const identity = requestMs === null || !mayBeRequest ? null : requestIdentity(data.event_id, requestMs);
-  if (requestMs === null || identity === null) return null;
-  const { idA, idB } = identity;
-  const timeMs = data.event_time === undefined ? null : readInstant(data.event_time);
-  return timeMs === null
-    ? { tenantId, idA, idB, fromMs: requestMs - requestSlackMs, toMs: requestMs + requestSlackMs }
-    : { tenantId, idA, idB, fromMs: timeMs, toMs: timeMs };
-}
-
-/** False if the correction names a gateway as the source: its `event_id` is then the id of a request. */
-function mayBeExternal({ data }: Correction): boolean {
-  return (
-    data.event_source === undefined ||
-    !isGatewaySource(data.event_source) ||
-    uuidTimeMs(data.event_id) === null
-  );
-}
-
-function externalNamed({ tenantId, source, data }: Correction): { idA: number; idB: string } {
-  const { idA, idB } = externalIdentity(tenantId, data.event_source ?? source, data.event_id);
-  return { idA, idB };
-}
-
-function externalKeyOf({ tenantId, source, data }: Correction): string {
-  return externalKey(tenantId, data.event_source ?? source, data.event_id);
-}
-
-function nameOf({ tenantId, idA, idB }: Pick<WantedEvent, 'tenantId' | 'idA' | 'idB'>): string {
-  return `${idA} ${idB} ${tenantId}`;
 }

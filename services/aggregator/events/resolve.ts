@@ -1,6 +1,9 @@
 import { applyCorrection } from '../corrections/correct.ts';
+import type { CorrectionOutcome } from '../corrections/correct.ts';
 import { correctableEvents } from '../corrections/correctable-events.ts';
-import type { Decoded, LogRecord, StoredCorrection } from './decode.ts';
+import type { WaitingCorrection, WaitingCorrections } from '../corrections/waiting-corrections.ts';
+import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import type { Correction, Decoded, StoredCorrection } from './decode.ts';
 import type { EventStore, FirstPlace } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -16,13 +19,23 @@ export interface Resolved {
   readonly rejections: readonly RecordRejection[];
   /** Corrections that were applied, and corrections that a later correction had replaced already. */
   readonly corrections: readonly StoredCorrection[];
+  /** Corrections that waited before and are applied or rejected now. */
+  readonly settled: readonly WaitingCorrection[];
   /** Number of events that are repeats: the first place of their id is another record. Nothing is stored for them. */
   readonly repeats: number;
 }
 
 export interface DecodedRecord {
-  readonly record: LogRecord;
+  readonly record: ConsumedMessage;
   readonly decoded: Decoded;
+}
+
+/** Corrections that wait for their events, and the start of the block (`WaitingCorrections.epoch`). */
+export interface Waiting {
+  readonly corrections: WaitingCorrections;
+  readonly epoch: number;
+  /** Corrections that have waited for the longest time. They are applied, or rejected, before the records. */
+  readonly due: readonly WaitingCorrection[];
 }
 
 /**
@@ -30,38 +43,81 @@ export interface DecodedRecord {
  * its first record in the log, whatever a client sends with the same id later. The place of the first record is stored
  * before the event, and offsets are committed after both. So a process that reads a repeat always finds the first
  * place, and a process that reads the first record again finds the place of that record.
+ *
+ * A correction whose event is not found waits for it, and is applied directly after its event.
  */
-export async function resolve(records: readonly DecodedRecord[], store: EventStore): Promise<Resolved> {
+export async function resolve(
+  records: readonly DecodedRecord[],
+  store: EventStore,
+  waiting: Waiting,
+): Promise<Resolved> {
   const firstPlaces = await storeFirstPlaces(records, store);
-  const corrections = records.flatMap(({ decoded }) =>
-    decoded.kind === 'correction' ? [decoded.correction] : [],
+  const overtaken = records.flatMap(({ record, decoded }) =>
+    'event' in decoded ? waiting.corrections.of(decoded.event, record.timestampMs) : [],
   );
+  const corrections = [
+    ...[...waiting.due, ...overtaken].map(({ correction }) => correction),
+    ...records.flatMap(({ decoded }) => (decoded.kind === 'correction' ? [decoded.correction] : [])),
+  ];
   const correctable = await correctableEvents(corrections, store);
+  const hasCorrections = corrections.length > 0;
   const events: StoredEvent[] = [];
   const rejections: RecordRejection[] = [];
   const applied: StoredCorrection[] = [];
+  const settled: WaitingCorrection[] = [];
   let repeats = 0;
+  for (const one of waiting.due) {
+    const outcome = applyCorrection(one.correction, correctable);
+    if (outcome.kind === 'unknown') reject(one.correction, outcome.reason);
+    else noteOutcome(one.correction, outcome);
+    settled.push(one);
+  }
   for (const { record, decoded } of records) {
-    const { partition, offset } = record;
     if (decoded.kind === 'dead') {
-      rejections.push({ partition, offset, reason: decoded.reason });
+      rejections.push({ partition: record.partition, offset: record.offset, reason: decoded.reason });
     } else if (decoded.kind === 'correction') {
-      const outcome = applyCorrection(decoded.correction, correctable);
-      if (outcome.kind === 'rejected') rejections.push({ partition, offset, reason: outcome.reason });
-      else applied.push(decoded.correction.place);
-      if (outcome.kind === 'corrected') add(outcome.event);
+      const { correction } = decoded;
+      const outcome = applyCorrection(correction, correctable);
+      if (outcome.kind !== 'unknown') noteOutcome(correction, outcome);
+      else if (!waiting.corrections.add({ correction, message: record }, waiting.epoch)) {
+        reject(correction, `${outcome.reason}, and too many other corrections wait for their events`);
+      }
     } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeOf(record)) {
       add(decoded.event);
+      applyWaiting(decoded.event, record.timestampMs);
     } else {
       repeats += 1;
     }
   }
-  const rows = corrections.length > 0 ? newestOnly(events) : events;
-  return { events: rows, rejections, corrections: applied, repeats };
+  const rows = hasCorrections ? newestOnly(events) : events;
+  return { events: rows, rejections, corrections: applied, settled, repeats };
 
   function add(event: StoredEvent): void {
     events.push(event);
-    if (corrections.length > 0) correctable.note(event);
+    if (hasCorrections) correctable.note(event);
+  }
+
+  /** Applies the corrections that arrived before their event, also those of this block. */
+  function applyWaiting(event: StoredEvent, timestampMs: number | null): void {
+    for (const one of waiting.corrections.of(event, timestampMs)) {
+      const outcome = applyCorrection(one.correction, correctable, true);
+      if (outcome.kind === 'unknown') continue;
+      noteOutcome(one.correction, outcome);
+      settled.push(one);
+    }
+  }
+
+  function noteOutcome(
+    correction: Correction,
+    outcome: Exclude<CorrectionOutcome, { readonly kind: 'unknown' }>,
+  ): void {
+    if (outcome.kind === 'rejected') reject(correction, outcome.reason);
+    else applied.push(correction.place);
+    if (outcome.kind === 'corrected') add(outcome.event);
+  }
+
+  function reject({ place: { partition, offset } }: Correction, reason: string): void {
+    rejections.push({ partition, offset, reason });
   }
 }
 

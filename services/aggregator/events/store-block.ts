@@ -2,6 +2,7 @@ import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { TimeBounds } from '../../../shared/domain/events/bounds.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { WaitingCorrection, WaitingCorrections } from '../corrections/waiting-corrections.ts';
 import type { AggregatorMetrics } from '../metrics.ts';
 import { decode } from './decode.ts';
 import type { StoredCorrection } from './decode.ts';
@@ -19,6 +20,7 @@ export interface StoreBlockOptions {
   readonly clock: Clock;
   readonly bounds: TimeBounds;
   readonly metrics: AggregatorMetrics;
+  readonly waiting: WaitingCorrections;
   /** Number of records in a piece of a block. One piece is decoded while the piece before it is inserted. */
   readonly pieceRecordsMax?: number;
   /** Number of records that are decoded and encoded at a time. */
@@ -32,6 +34,8 @@ export interface StoredEvents {
   readonly timesMs: readonly number[];
   readonly rejections: readonly RecordRejection[];
   readonly corrections: readonly StoredCorrection[];
+  /** Corrections that waited before and are stored or rejected now. */
+  readonly settled: readonly WaitingCorrection[];
   readonly repeats: number;
 }
 
@@ -44,14 +48,18 @@ export async function storeBlock(
   messages: readonly ConsumedMessage[],
   options: StoreBlockOptions,
 ): Promise<StoredEvents> {
-  const { store, metrics, pieceRecordsMax = 20_000, chunkRecordsMax = 2_000 } = options;
+  const { store, metrics, waiting, pieceRecordsMax = 20_000, chunkRecordsMax = 2_000 } = options;
   const collector = createTouchedCollector();
   const timesMs: number[] = [];
   const rejections: RecordRejection[] = [];
   const corrections: StoredCorrection[] = [];
+  const settled: WaitingCorrection[] = [];
+  const epoch = waiting.epoch();
+  const due = waiting.due();
   let repeats = 0;
   let chunks: EventChunk[] = [];
   let inserting = Promise.resolve<readonly RefusedEvent[]>([]);
+  if (due.length > 0) await resolveRecords([], due);
   for (let start = 0; start < messages.length; start += pieceRecordsMax) {
     const end = Math.min(messages.length, start + pieceRecordsMax);
     /** Records from the first one on that reads the store. */
@@ -59,7 +67,7 @@ export async function storeBlock(
     for (let from = start; from < end; from += chunkRecordsMax) {
       const records = messages.slice(from, Math.min(end, from + chunkRecordsMax));
       const decoded = await metrics.timed('decode', () => decodeRecords(records, options));
-      if (reading.length > 0 || decoded.some(readsStore)) {
+      if (reading.length > 0 || decoded.some((record) => readsStore(record, waiting))) {
         for (const record of decoded) reading.push(record);
       } else {
         add(requestsOf(decoded, rejections), () => requestsOf(decodeRecords(records, options), []));
@@ -67,19 +75,27 @@ export async function storeBlock(
       // Lets Node send the insert and heartbeats before the decoding of the next chunk occupies the event loop.
       if (from + chunkRecordsMax < messages.length) await nextIteration();
     }
-    if (reading.length > 0) {
-      await insertChunks();
-      await inserting;
-      const resolved = await metrics.timed('resolve', () => resolve(reading, store));
-      for (const rejection of resolved.rejections) rejections.push(rejection);
-      for (const correction of resolved.corrections) corrections.push(correction);
-      repeats += resolved.repeats;
-      add(resolved.events, () => resolved.events);
-    }
+    if (reading.length > 0) await resolveRecords(reading, []);
     await insertChunks();
   }
   noteRefused(await inserting);
-  return { touched: collector.touched, timesMs, rejections, corrections, repeats };
+  return { touched: collector.touched, timesMs, rejections, corrections, settled, repeats };
+
+  async function resolveRecords(
+    records: readonly DecodedRecord[],
+    dueNow: readonly WaitingCorrection[],
+  ): Promise<void> {
+    await insertChunks();
+    await inserting;
+    const resolved = await metrics.timed('resolve', () =>
+      resolve(records, store, { corrections: waiting, epoch, due: dueNow }),
+    );
+    for (const rejection of resolved.rejections) rejections.push(rejection);
+    for (const correction of resolved.corrections) corrections.push(correction);
+    for (const one of resolved.settled) settled.push(one);
+    repeats += resolved.repeats;
+    add(resolved.events, () => resolved.events);
+  }
 
   function add(events: readonly StoredEvent[], eventsAgain: () => readonly StoredEvent[]): void {
     if (events.length === 0) return;
@@ -115,8 +131,10 @@ function decodeRecords(
   return messages.map((record) => ({ record, decoded: decode(record, nowMs, bounds) }));
 }
 
-function readsStore({ decoded: { kind } }: DecodedRecord): boolean {
-  return kind === 'correction' || kind === 'external';
+/** True for records that need earlier events, and for events for which corrections wait. */
+function readsStore({ record, decoded }: DecodedRecord, waiting: WaitingCorrections): boolean {
+  if (decoded.kind === 'correction' || decoded.kind === 'external') return true;
+  return decoded.kind === 'request' && waiting.of(decoded.event, record.timestampMs).length > 0;
 }
 
 /** Returns the events of records that do not read the store. Adds the records that are no events to `rejections`. */

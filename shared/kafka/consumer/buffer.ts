@@ -30,9 +30,10 @@ export interface ConsumerBuffer {
   /**
    * Returns the next block once it is full or due. After a pause, a block is due a moment after its first record. Then
    * blocks follow each other at intervals of `lingerMs`, or at shorter intervals if many records arrive. No record waits
-   * longer than `lingerMs`. Returns null once the signal is aborted.
+   * longer than `lingerMs`. Returns an empty block if none is due for `waitMsMax`. Returns null once the signal is
+   * aborted.
    */
-  next(): Promise<ConsumerBlock | null>;
+  next(waitMsMax?: number): Promise<ConsumerBlock | null>;
   /** Removes a block that is committed or abandoned. */
   finish(block: ConsumerBlock): void;
   /** Drops all records, because their partitions were revoked or because the records will be fetched again. */
@@ -93,10 +94,13 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
         await heartbeat();
       }
     },
-    async next() {
+    async next(waitMsMax = Infinity) {
+      const latest = performance.now() + waitMsMax;
       for (;;) {
         if (signal.aborted) return null;
-        const waitMs = untilDueMs();
+        const dueMs = untilDueMs();
+        const waitMs = Math.min(dueMs, latest - performance.now());
+        if (waitMs <= 0 && dueMs > 0) return { messages: [], unreadable: [], offsets: [], generation };
         if (waitMs <= 0) {
           const block = cutBlock();
           cutAt = performance.now();

@@ -4,11 +4,10 @@ import { messageOf } from '../../runtime/errors.ts';
 import { backoffMs, pause } from '../backoff.ts';
 import type { DeadLetterWriter } from '../dead-letters/writer.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
-import { partitionKey } from '../kafkajs/session/fetched.ts';
-import type { TopicPartitionOffset } from '../kafkajs/session/fetched.ts';
 import { consumerMetrics } from '../metrics.ts';
 import { createConsumerBuffer } from './buffer.ts';
 import type { ConsumerBlock } from './buffer.ts';
+import { createCommitPositions } from './commit-positions.ts';
 import { createHandling, noteFailure } from './handling.ts';
 import type { BatchHandler, HandlingOptions } from './handling.ts';
 import { retryDelayMsMax } from './retry-policy.ts';
@@ -83,10 +82,13 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
   const { batchRecordsMax = 10_000, batchBytesMax = 16 * 1024 * 1024, lingerMs = 0 } = options;
   const { sessionTimeoutMs = 10_000, stalledAfterMs = 120_000 } = options;
   const topics = typeof options.topic === 'string' ? [options.topic] : options.topic;
+  const { onBatch } = options;
+  const held = typeof onBatch === 'function' ? undefined : onBatch.held;
   const metrics = consumerMetrics(registry, group);
   const closing = new AbortController();
   const buffer = createConsumerBuffer({ batchRecordsMax, batchBytesMax, lingerMs, signal: closing.signal });
   let assignment: ReadonlyMap<string, readonly number[]> | null = null;
+  const positions = createCommitPositions(held);
 
   const supervisor = superviseConsumer(
     kafka,
@@ -102,17 +104,8 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
       transactions: { onOverflow: noteOverflow },
     },
     {
-      onAssigned(partitions) {
-        assignment = partitions;
-        metrics.rebalances.inc({ group });
-        buffer.beginGeneration();
-        options.onAssignment?.(partitions);
-      },
-      onRevoked() {
-        assignment = null;
-        buffer.beginGeneration();
-        options.onAssignment?.(null);
-      },
+      onAssigned: (partitions) => assign(partitions),
+      onRevoked: () => assign(null),
       onFetched: (fetched) => buffer.add(fetched),
       waitForRoom: (heartbeat) => buffer.waitForRoom(heartbeat),
     },
@@ -122,14 +115,9 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
     topics,
     stalledAfterMs,
     assignment: () => assignment,
-    oldestWaitingMs: () => buffer.oldestMs(),
+    oldestWaitingMs: () => buffer.oldestMs() ?? held?.oldestMs() ?? null,
     isHolding: () => supervisor.isHolding() && buffer.records() === 0,
-    onLag({ messages, seconds, partitions }) {
-      metrics.partitionLag(group, partitions);
-      metrics.lagMessages.set({ group }, messages);
-      metrics.lagSeconds.set({ group }, seconds);
-      metrics.buffered.set({ group }, buffer.records());
-    },
+    onLag: noteLag,
     onStalled: options.onStalled,
   });
   const common = {
@@ -141,10 +129,24 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
     metrics,
     logger: kafka.logger,
   } satisfies Omit<HandlingOptions, 'onBatch'>;
-  const { onBatch } = options;
   const running = typeof onBatch === 'function' ? handleBlocks(onBatch) : handleInStages(onBatch);
 
   return { joined: () => assignment !== null, lag: () => watchdog.lag(), close };
+
+  function assign(partitions: ReadonlyMap<string, readonly number[]> | null): void {
+    assignment = partitions;
+    if (partitions !== null) metrics.rebalances.inc({ group });
+    buffer.beginGeneration();
+    positions.clear();
+    options.onAssignment?.(partitions);
+  }
+
+  function noteLag({ messages, seconds, partitions }: Lag): void {
+    metrics.partitionLag(group, partitions);
+    metrics.lagMessages.set({ group }, messages);
+    metrics.lagSeconds.set({ group }, seconds);
+    metrics.buffered.set({ group }, buffer.records());
+  }
 
   function noteOverflow(records: number): void {
     metrics.overflows.inc({ group }, records);
@@ -186,13 +188,26 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
     });
     for (;;) {
       await later.untilAtMost(begunBlocksMax - 1);
-      const block = await buffer.next();
+      const block = await buffer.next(held?.untilDueMs() ?? Infinity);
       if (block === null) break;
       works = [];
+      if (block.messages.length === 0 && !(await beginEmpty(block))) continue;
       if (await first.handle(block)) later.add({ block, works });
       else abandon(block);
     }
     await later.end();
+
+    /** Returns false if it failed. It is repeated with a later block. */
+    async function beginEmpty(block: ConsumerBlock): Promise<boolean> {
+      try {
+        works.push(await stages.begin({ messages: block.messages, isPart: false }));
+        return true;
+      } catch (error) {
+        noteFailure(common, error, 0);
+        await pause(retryDelayMsMax, closing.signal);
+        return block.offsets.length > 0;
+      }
+    }
   }
 
   function abandon(block: ConsumerBlock): void {
@@ -201,12 +216,13 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
   }
 
   async function commit(blocks: readonly ConsumerBlock[]): Promise<void> {
-    const offsets = latestOffsets(blocks);
+    const offsets = positions.handled(blocks);
     const isCurrent = (): boolean => blocks.every((block) => buffer.isCurrent(block));
     for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
       if (!isCurrent()) break;
       try {
-        await supervisor.commit(offsets);
+        if (offsets.length > 0) await supervisor.commit(offsets);
+        positions.committed(offsets);
         watchdog.noteProgress();
         for (const block of blocks) {
           buffer.finish(block);
@@ -230,13 +246,4 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
     await watchdog.close();
     await supervisor.close();
   }
-}
-
-/** Returns the last offset of each partition. The blocks are in the order in which they were fetched. */
-function latestOffsets(blocks: readonly ConsumerBlock[]): readonly TopicPartitionOffset[] {
-  const latest = new Map<string, TopicPartitionOffset>();
-  for (const { offsets } of blocks) {
-    for (const entry of offsets) latest.set(partitionKey(entry.topic, entry.partition), entry);
-  }
-  return [...latest.values()];
 }

@@ -13,6 +13,21 @@ export interface BatchStages<Work> {
   readonly begin: (batch: ConsumedBatch) => Promise<Work>;
   /** The later stages, in order. After the last one, the offsets of the batches are committed. */
   readonly later: readonly LaterStage<Work>[];
+  /** Absent: the work of a batch never waits for later records. */
+  readonly held?: HeldRecords;
+}
+
+/** Records whose handling waits for later records. */
+export interface HeldRecords {
+  /** Returns the lowest offset of a partition that waits; null if there is none. No offset after it is committed. */
+  from(topic: string, partition: number): number | null;
+  /** Returns the timestamp of the oldest record that waits, in Unix milliseconds; null if there is none. */
+  oldestMs(): number | null;
+  /**
+   * Returns the milliseconds after which `begin` is called with an empty batch, if no record arrives before; null if no
+   * record waits.
+   */
+  untilDueMs(): number | null;
 }
 
 export interface LaterStage<Work> {

@@ -26,6 +26,7 @@ export interface Fixture {
   readonly kafka: Kafka;
   readonly topics: Topics;
   readonly database: string;
+  readonly groupId: string;
   readonly clickhouse: ClickHouse;
   /** Sends values to the usage topic with the tenant as the key. Strings and buffers are sent without JSON encoding. */
   readonly produce: (
@@ -35,7 +36,11 @@ export interface Fixture {
       readonly headers?: Readonly<Record<string, string>>;
     }[],
   ) => Promise<void>;
-  readonly start: (options?: { readonly blockRowsMax?: number }) => RunningAggregator;
+  readonly start: (options?: {
+    readonly blockRowsMax?: number;
+    /** Longest time for which a correction waits for its event. Default: a second. */
+    readonly correctionWaitMs?: number;
+  }) => RunningAggregator;
   readonly dispose: () => Promise<void>;
 }
 
@@ -50,11 +55,13 @@ export async function createFixture(clickhouseUrl: string = servers().clickhouse
   await migrate(clickhouse);
   await ensureTopics(kafka, topics, { partitions: 3 });
   const producer = createProducer(kafka, { registry: createRegistry('test') });
+  const groupId = `${topicPrefix}aggregator`;
   const running = new Set<RunningAggregator>();
   return {
     kafka,
     topics,
     database,
+    groupId,
     clickhouse,
     async produce(records) {
       await producer.send(
@@ -75,10 +82,11 @@ export async function createFixture(clickhouseUrl: string = servers().clickhouse
         kafka,
         clickhouse: own,
         topics,
-        groupId: `${topicPrefix}aggregator`,
+        groupId,
         bounds: decodeBoundsDefault,
         blockRowsMax: options.blockRowsMax ?? 10_000,
         lingerMs: 20,
+        correctionWaitMs: options.correctionWaitMs ?? 1_000,
         clock: systemClock,
         logger,
         registry,

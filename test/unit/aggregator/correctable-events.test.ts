@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createWaitingCorrections } from '../../../services/aggregator/corrections/waiting-corrections.ts';
 import { decode, decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { encodeChunk } from '../../../services/aggregator/events/event-chunk.ts';
 import { resolve } from '../../../services/aggregator/events/resolve.ts';
@@ -12,7 +13,8 @@ const nowMs = Date.now();
 function decoded(values: readonly object[], from: number): DecodedRecord[] {
   return values.map((value, index) => {
     const bytes = Buffer.from(JSON.stringify(value));
-    const record = { partition: 0, offset: from + index, value: bytes, headers: {}, timestampMs: nowMs };
+    const place = { topic: 'usage', partition: 0, offset: from + index, key: null };
+    const record = { ...place, value: bytes, headers: {}, timestampMs: nowMs };
     return { record, decoded: decode(record, nowMs, decodeBoundsDefault) };
   });
 }
@@ -24,7 +26,9 @@ test('a thousand corrections of stored events need as many queries as one', asyn
     return Promise.resolve(effect());
   });
   const requests = Array.from({ length: 1_000 }, () => requestEvent('acme', { timeMs: nowMs }));
-  const before = await resolve(decoded(requests, 0), store);
+  const waitingCorrections = createWaitingCorrections({ waitMs: 0, now: () => 0 });
+  const waiting = { corrections: waitingCorrections, epoch: 0, due: [] };
+  const before = await resolve(decoded(requests, 0), store, waiting);
   await store.insert([encodeChunk(before.events, nowMs)]);
   const corrections = requests.map(({ id }) => ({
     ...meterEvent('acme', { timeMs: nowMs }),
@@ -33,7 +37,7 @@ test('a thousand corrections of stored events need as many queries as one', asyn
   }));
   const costOf = async (count: number): Promise<number> => {
     queries = 0;
-    const { events, rejections } = await resolve(decoded(corrections.slice(0, count), 5_000), store);
+    const { events, rejections } = await resolve(decoded(corrections.slice(0, count), 5_000), store, waiting);
     expect(rejections).toEqual([]);
     expect(events.map(({ status }) => status)).toEqual(Array.from({ length: count }, () => 502));
     return queries;

@@ -60,11 +60,24 @@ const move = fc.record({
   which: fc.nat({ max: 1_000 }),
 });
 
-const scenario = fc.record({
+const shape = {
   log: fc.array(sent, { minLength: 1, maxLength: 12 }),
   blockSize: fc.integer({ min: 1, max: 5 }),
   moves: fc.array(move, { maxLength: 120 }),
   ends: fc.array(fc.nat({ max: 1_000 }), { minLength: 10, maxLength: 10 }),
+};
+const scenario = fc.record(shape);
+type Scenario = typeof scenario extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** A correction that is in another block than its event, which is later. */
+const overtaken = fc.record({
+  ...shape,
+  log: fc.constant<Sent[]>([
+    { kind: 'amend', id: 0, units: 50 },
+    { kind: 'meter', id: 1, minute: 0, units: 1 },
+    { kind: 'meter', id: 0, minute: 0, units: 2 },
+  ]),
+  blockSize: fc.constant(1),
 });
 
 describe('the protocol', () => {
@@ -73,6 +86,16 @@ describe('the protocol', () => {
       numRuns: Number(process.env['RUNS'] ?? 500),
       seed: Number(process.env['SEED'] ?? 20261121),
     });
+  });
+
+  test('a correction before its event is applied once, after any crash', async () => {
+    await fc.assert(property('none', overtaken), { numRuns: 200, seed: 7 });
+    const found = await fc.check(property('commit past waiting corrections', overtaken), {
+      numRuns: 1_000,
+      seed: 7,
+      endOnFailure: true,
+    });
+    expect(found.failed).toBe(true);
   });
 
   test.each(['commit first', 'versions by clock', 'derive before insert'] as const)(
@@ -84,8 +107,8 @@ describe('the protocol', () => {
   );
 });
 
-function property(flaw: Flaw) {
-  return fc.asyncProperty(scenario, async ({ log, blockSize, moves, ends }) => {
+function property(flaw: Flaw, from: fc.Arbitrary<Scenario> = scenario) {
+  return fc.asyncProperty(from, async ({ log, blockSize, moves, ends }) => {
     const model = createModel(log.map(messageOf), flaw);
     model.startWorker(blockSize);
     await settled();
@@ -160,32 +183,31 @@ function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State 
   };
 }
 
-/** Returns the result of reading all records once, in order and without a fault. */
+/**
+ * Returns the result of reading all records once, in order and without a fault. A correction that is earlier in the log
+ * than its event is applied directly after the event, and is a dead letter if there is no event.
+ */
 function expectedOf(log: readonly Sent[]): State {
   const events = new Map<string, number>();
   const known = new Set<string>();
   const calls = new Map<number, { tokens: number; number: number; open: boolean }>();
+  const early = new Map<string, { readonly item: Sent; readonly offset: number }[]>();
   const deadOffsets: number[] = [];
   log.forEach((item, offset) => {
-    if (item.kind === 'reserve' && !calls.has(item.id))
-      calls.set(item.id, { tokens: 100, number: 0, open: true });
-    const call = item.kind === 'settle' ? calls.get(item.id) : undefined;
-    if (item.kind === 'settle' && call === undefined) deadOffsets.push(offset);
-    // A settlement without a number counts by the order of the log.
-    if (item.kind === 'settle' && call !== undefined && (item.number === 0 || item.number >= call.number)) {
-      Object.assign(call, { tokens: item.tokens, number: Math.max(item.number, call.number), open: false });
-    }
     if (item.kind === 'broken') deadOffsets.push(offset);
     if (item.kind === 'request') events.set(`r${item.id}`, 1);
+    if (item.kind === 'reserve' && !calls.has(item.id)) {
+      calls.set(item.id, { tokens: 100, number: 0, open: true });
+      applyEarly(`c${item.id}`);
+    }
     if (item.kind === 'meter' && !known.has(`m${item.id}`)) {
       known.add(`m${item.id}`);
       events.set(`m${item.id}`, item.units);
+      applyEarly(`m${item.id}`);
     }
-    if (item.kind !== 'amend' && item.kind !== 'void') return;
-    if (!known.has(`m${item.id}`)) deadOffsets.push(offset);
-    else if (item.kind === 'void') events.delete(`m${item.id}`);
-    else events.set(`m${item.id}`, item.units);
+    correct(item, offset);
   });
+  for (const waiting of early.values()) deadOffsets.push(...waiting.map(({ offset }) => offset));
   const units = [...events.values()].reduce((sum, value) => sum + value, calls.size);
   const tokens = [...calls.values()].reduce((sum, call) => sum + call.tokens, 0);
   const reserved = [...calls.values()].reduce((sum, call) => sum + (call.open ? call.tokens : 0), 0);
@@ -195,8 +217,33 @@ function expectedOf(log: readonly Sent[]): State {
     units: onEachLevel(units),
     tokens: onEachLevel(tokens),
     reserved: onEachLevel(reserved),
-    deadOffsets,
+    deadOffsets: deadOffsets.sort((a, b) => a - b),
   };
+
+  function applyEarly(name: string): void {
+    const waiting = early.get(name) ?? [];
+    early.delete(name);
+    for (const { item, offset } of waiting) correct(item, offset);
+  }
+
+  function correct(item: Sent, offset: number): void {
+    if (item.kind === 'settle') {
+      const call = calls.get(item.id);
+      // A settlement without a number counts by the order of the log.
+      if (call === undefined) wait(`c${item.id}`, item, offset);
+      else if (item.number === 0 || item.number >= call.number) {
+        Object.assign(call, { tokens: item.tokens, number: Math.max(item.number, call.number), open: false });
+      }
+    }
+    if (item.kind !== 'amend' && item.kind !== 'void') return;
+    if (!known.has(`m${item.id}`)) wait(`m${item.id}`, item, offset);
+    else if (item.kind === 'void') events.delete(`m${item.id}`);
+    else events.set(`m${item.id}`, item.units);
+  }
+
+  function wait(name: string, item: Sent, offset: number): void {
+    early.set(name, [...(early.get(name) ?? []), { item, offset }]);
+  }
 }
 
 /**

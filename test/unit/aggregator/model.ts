@@ -1,5 +1,6 @@
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
 import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
+import { createWaitingCorrections } from '../../../services/aggregator/corrections/waiting-corrections.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import type { EventChunk } from '../../../services/aggregator/events/event-chunk.ts';
 import type { EventStore, FirstPlace } from '../../../services/aggregator/events/event-store.ts';
@@ -10,7 +11,8 @@ import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { Registry } from 'prom-client';
 
 /** Deliberate defects of the protocol, to show that the model detects them. */
-export type Flaw = 'none' | 'commit first' | 'versions by clock' | 'derive before insert';
+export type Flaw =
+  'none' | 'commit first' | 'commit past waiting corrections' | 'versions by clock' | 'derive before insert';
 
 /** A step of a worker that waits for the scheduler: it may continue now, much later, or never. A crash ends all steps of the worker. */
 interface Waiting {
@@ -49,7 +51,13 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
       await scheduled(worker);
       return result;
     };
+    let isAtEnd = false;
+    const waitingCorrections = createWaitingCorrections({
+      waitMs: 1_000,
+      now: () => (isAtEnd ? Infinity : 0),
+    });
     const aggregator = createAggregator({
+      waiting: waitingCorrections,
       store: store.seenBy(step),
       announcer: { announce: () => step(() => undefined) },
       progress: { sample: noSample, advance: noop, restore: noop, of: noProgress, all: () => [] },
@@ -78,19 +86,27 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
       },
       onAbandoned: noop,
       commit: async (blocks) => {
-        if (flaw !== 'commit first') await commit(blocks.at(-1)?.offsets[0]?.offset ?? 0);
+        const offset = blocks.at(-1)?.offsets[0]?.offset ?? 0;
+        const held = flaw === 'commit past waiting corrections' ? null : waitingCorrections.heldFrom(0);
+        if (flaw !== 'commit first') await commit(Math.min(offset, held ?? Infinity));
       },
       closing: new AbortController().signal,
     });
     for (let position = committed; position < log.length; position += blockSize) {
-      const messages = log.slice(position, position + blockSize);
+      await handle(log.slice(position, position + blockSize), position);
+    }
+    // No event follows, so the corrections that wait become dead letters.
+    isAtEnd = true;
+    await handle([], log.length);
+    await stages.end();
+
+    async function handle(messages: readonly ConsumedMessage[], position: number): Promise<void> {
       const offset = position + messages.length;
       if (flaw === 'commit first') await commit(offset);
       const stored = await aggregator.begin({ messages, isPart: false });
       const offsets = [{ topic: 'usage', partition: 0, offset }];
       stages.add({ block: { messages, unreadable: [], offsets, generation: 0 }, works: [stored] });
     }
-    await stages.end();
   }
 
   /** The next step of a worker. It never happens if the worker crashes before it. */

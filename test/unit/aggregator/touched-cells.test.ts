@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { createAggregator } from '../../../services/aggregator/aggregator.ts';
+import { createWaitingCorrections } from '../../../services/aggregator/corrections/waiting-corrections.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
 import { allStages } from '../../../shared/kafka/consumer/stages.ts';
@@ -43,6 +44,7 @@ async function derivedFor(sent: readonly Sent[]): Promise<TouchedCells[]> {
     clock: { now: () => nowMs },
     bounds: decodeBoundsDefault,
     metrics: aggregatorMetrics(new Registry()),
+    waiting: createWaitingCorrections({ waitMs: 0, now: () => 0 }),
   });
   const messages = sent.map(({ tenant, timeMs }, offset) => ({
     topic: 'usage',

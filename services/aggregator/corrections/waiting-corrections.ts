@@ -1,0 +1,165 @@
+import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import type { Correction } from '../events/decode.ts';
+import type { StoredEvent } from '../events/stored-event.ts';
+import { identitiesOf, nameOf } from './identities.ts';
+
+/** A correction whose event was not found yet, and its record. */
+export interface WaitingCorrection {
+  readonly correction: Correction;
+  readonly message: ConsumedMessage;
+}
+
+/**
+ * Corrections whose event is not in the log before them. A gateway that settles a reservation may send the settlement
+ * before another gateway has sent the event. Such a correction waits for its event, and is applied directly after it.
+ * Its offset is not committed meanwhile, so after a crash it is read again and waits again.
+ */
+export interface WaitingCorrections {
+  /** The number of assignments so far. A block that began before the last `clear` adds nothing. */
+  epoch(): number;
+  /** Returns false if too many corrections wait, in total or of this tenant. */
+  add(waiting: WaitingCorrection, epoch: number): boolean;
+  /**
+   * Returns the corrections that wait for this event or were settled and not released, in the order of the log. Excludes corrections whose record is
+   * older than the event's record (`timestampMs`) by more than the longest wait, because they became dead letters.
+   */
+  of(event: StoredEvent, timestampMs: number | null): readonly WaitingCorrection[];
+  /** Returns the corrections that have waited for the longest time. */
+  due(): readonly WaitingCorrection[];
+  /**
+   * Notes that these corrections are stored, or are dead letters, with the block of this number. They no longer wait, but
+   * their offsets are still held.
+   */
+  settle(done: readonly WaitingCorrection[], block: number): void;
+  /** Releases the offsets of corrections that were settled with blocks up to this number: their totals are announced. */
+  release(block: number): void;
+  /** Returns the lowest offset of the partition that must not be committed; null if there is none. */
+  heldFrom(partition: number): number | null;
+  /** Returns the timestamp of the oldest record whose offset is held, in Unix milliseconds; null if there is none. */
+  oldestMs(): number | null;
+  /** Returns the milliseconds until a correction is due; null if none waits. */
+  untilDueMs(): number | null;
+  size(): number;
+  /** Drops all corrections, because partitions were assigned again: uncommitted records are delivered again. */
+  clear(): void;
+}
+
+export interface WaitingCorrectionsOptions {
+  readonly waitMs: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+}
+
+/** Bounds of the memory. A correction beyond them becomes a dead letter at once. */
+const totalMax = 10_000;
+const perTenantMax = 1_000;
+
+interface Entry extends WaitingCorrection {
+  readonly sinceMs: number;
+  /** Number of the block with which the correction was settled; null while it waits. */
+  settledWith: number | null;
+}
+
+export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOptions): WaitingCorrections {
+  /** In the order of arrival, so the first entry is due first. */
+  const entries = new Map<string, Entry>();
+  const byName = new Map<string, Entry[]>();
+  const perTenant = new Map<string, number>();
+  let epoch = 0;
+
+  return {
+    epoch: () => epoch,
+    add(waiting, addedIn) {
+      const key = placeOf(waiting);
+      if (addedIn !== epoch || entries.has(key)) return true;
+      const { tenantId } = waiting.correction;
+      const ofTenant = perTenant.get(tenantId) ?? 0;
+      if (entries.size >= totalMax || ofTenant >= perTenantMax) return false;
+      const entry: Entry = { ...waiting, sinceMs: now(), settledWith: null };
+      entries.set(key, entry);
+      perTenant.set(tenantId, ofTenant + 1);
+      for (const name of namesOf(entry)) byName.set(name, [...(byName.get(name) ?? []), entry]);
+      return true;
+    },
+    of(event, timestampMs) {
+      const named = entries.size === 0 ? undefined : byName.get(nameOf(event));
+      if (named === undefined) return [];
+      return named
+        .filter((entry) => names(entry, event) && isInTime(entry, timestampMs))
+        .toSorted((a, b) => a.message.offset - b.message.offset);
+    },
+    due() {
+      const beforeMs = now() - waitMs;
+      return [...entries.values()].filter(
+        ({ sinceMs, settledWith }) => settledWith === null && sinceMs <= beforeMs,
+      );
+    },
+    settle(done, block) {
+      for (const waiting of done) {
+        const entry = entries.get(placeOf(waiting));
+        if (entry !== undefined) entry.settledWith = block;
+      }
+    },
+    release(block) {
+      for (const entry of entries.values()) if ((entry.settledWith ?? Infinity) <= block) remove(entry);
+    },
+    heldFrom(partition) {
+      let lowest: number | null = null;
+      for (const { message } of entries.values()) {
+        if (message.partition === partition) lowest = Math.min(lowest ?? Infinity, message.offset);
+      }
+      return lowest;
+    },
+    oldestMs() {
+      const times = [...entries.values()].flatMap(({ message }) => message.timestampMs ?? []);
+      return times.length === 0 ? null : Math.min(...times);
+    },
+    untilDueMs() {
+      for (const { sinceMs, settledWith } of entries.values()) {
+        if (settledWith === null) return Math.max(0, sinceMs + waitMs - now());
+      }
+      return null;
+    },
+    size: () => entries.size,
+    clear() {
+      epoch += 1;
+      entries.clear();
+      byName.clear();
+      perTenant.clear();
+    },
+  };
+
+  function remove(entry: Entry): void {
+    entries.delete(placeOf(entry));
+    const { tenantId } = entry.correction;
+    const ofTenant = (perTenant.get(tenantId) ?? 0) - 1;
+    if (ofTenant > 0) perTenant.set(tenantId, ofTenant);
+    else perTenant.delete(tenantId);
+    for (const name of namesOf(entry)) {
+      const others = (byName.get(name) ?? []).filter((one) => one !== entry);
+      if (others.length > 0) byName.set(name, others);
+      else byName.delete(name);
+    }
+  }
+
+  function isInTime({ message }: Entry, timestampMs: number | null): boolean {
+    return (
+      timestampMs === null || message.timestampMs === null || timestampMs - message.timestampMs <= waitMs
+    );
+  }
+}
+
+function namesOf({ correction }: WaitingCorrection): readonly string[] {
+  return identitiesOf(correction).map(nameOf);
+}
+
+function names({ correction }: WaitingCorrection, event: StoredEvent): boolean {
+  return identitiesOf(correction).some(
+    (identity) =>
+      nameOf(identity) === nameOf(event) && event.timeMs >= identity.fromMs && event.timeMs <= identity.toMs,
+  );
+}
+
+function placeOf({ message: { partition, offset } }: WaitingCorrection): string {
+  return `${partition}:${offset}`;
+}
