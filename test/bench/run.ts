@@ -15,6 +15,7 @@ const words = process.argv.slice(2);
 const quick = words.includes('--quick');
 const waits = !quick && !words.includes('--busy');
 const selected = words.filter((word) => !word.startsWith('--'));
+const isWhole = selected.length === 0;
 const figures = new Map<FigureName, number>();
 const startedAt = performance.now();
 
@@ -25,16 +26,21 @@ for (const [index, bench] of benches.entries()) {
   say(`${minutes()} ${index + 1}/${benches.length} ${bench.title} …`);
   const section = await runAlone(bench);
   say(section);
-  if (!quick) await writeSection(bench, `${section}\n\n${sentenceOf(provenance())}`);
+  if (quick) continue;
+  await writeSection(bench, `${section}\n\n${sentenceOf(provenance())}`);
+  // Written after each benchmark, so that a run that is ended early leaves what it has measured.
+  if (isWhole)
+    await writeSection({ name: 'aims', title: 'Aims' }, `${goals()}\n\n${sentenceOf(provenance())}`);
 }
-const isWhole = selected.length === 0;
 const missing = capacityFigures.filter((name) => !Number.isFinite(figures.get(name)));
-const goals = table(['figure', 'measured', 'aim', 'missed by'], goalRows(figures, isWhole));
-say(`${minutes()}\n\n${goals}`);
+say(`${minutes()}\n\n${goals()}`);
 if (isWhole && !quick) {
-  await writeSection({ name: 'aims', title: 'Aims' }, `${goals}\n\n${sentenceOf(provenance())}`);
   if (missing.length === 0) await writeCapacity(figures, provenance());
   else say(`The capacity model keeps its figures, because some were not measured: ${missing.join(', ')}.`);
+}
+
+function goals(): string {
+  return table(['figure', 'measured', 'aim', 'missed by'], goalRows(figures, isWhole));
 }
 
 async function runAlone(bench: Bench): Promise<string> {
@@ -44,7 +50,7 @@ async function runAlone(bench: Bench): Promise<string> {
   try {
     return await runParts(options, { [bench.title]: () => bench.run(options) });
   } finally {
-    await rm(dir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

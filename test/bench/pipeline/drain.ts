@@ -28,6 +28,8 @@ export const topics = topicsWith('bench.');
 
 export const backlogTenants = 1_000;
 const eventsPerSecond = 2_000;
+/** A drain that takes longer has failed. */
+const drainMsMax = 180_000;
 
 /**
  * Produces events up to now, with timestamps at a rate of 2,000 a second, as after an outage of the consumer. A few
@@ -127,7 +129,15 @@ async function drainInto(
   const consumers = await prepare(clickhouse);
   const start = performance.now();
   consumers.start();
-  while ((await countRequests(clickhouse)) < events) await new Promise((resolve) => setTimeout(resolve, 50));
+  try {
+    while ((await countRequests(clickhouse)) < events) {
+      if (performance.now() - start > drainMsMax) throw new Error(`the totals lack events of ${database}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  } catch (error) {
+    await consumers.stop();
+    throw error;
+  }
   const seconds = (performance.now() - start) / 1000;
   await consumers.stop();
   await clickhouse.command(`DROP DATABASE ${database}`);
