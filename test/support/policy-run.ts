@@ -39,6 +39,7 @@ export interface CallOptions {
 export interface PolicyRun {
   readonly installation: Installation;
   readonly serviceToken: string;
+  readonly adminToken: string;
   readonly clickhouse: ClickHouse;
   /** Path of the policy file in use, which a test may edit. */
   readonly policyPath: string;
@@ -117,6 +118,7 @@ export async function runPolicy(name: string, options: RunOptions = {}): Promise
   return {
     installation,
     serviceToken: secrets.service,
+    adminToken: secrets.admin,
     clickhouse,
     policyPath,
     keyPrefix,

@@ -3,8 +3,8 @@ import { declareAccess } from '../../../shared/runtime/http/access.ts';
 import { eventPage } from './events/event-page.ts';
 import { eventsPage } from './events/events-page.ts';
 import type { EventSources } from './events/events-page.ts';
-import { guidePage } from './guide-page.ts';
-import type { GuideSources } from './guide-page.ts';
+import { guidePage } from './guide/guide-page.ts';
+import type { GuideSources } from './guide/guide-page.ts';
 import { historyPage } from './history/history-page.ts';
 import type { HistorySources } from './history/history-page.ts';
 import { registerKeys } from './keys/keys-page.ts';
@@ -88,6 +88,6 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
   );
   app.get(
     '/guide',
-    forTenant('/guide', (visitor) => guidePage(options, visitor)),
+    forTenant('/guide', (visitor, visit) => guidePage(options, visitor, visit)),
   );
 }

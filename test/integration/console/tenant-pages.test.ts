@@ -240,3 +240,29 @@ describe('events', () => {
     );
   });
 });
+
+test('E5: the guide has the limits of the tenant, its latest 429, and code for its API', async () => {
+  const { id, cookie } = await tenantOnFree('guided');
+  const before = await get(fixture, '/guide', cookie);
+  expect(before.text).toContain('yours would read like this');
+  expect(before.text).toMatch(
+    /RateLimit-Policy: &quot;minute&quot;;q=100;w=60, &quot;day&quot;;q=1000;w=86400/,
+  );
+  expect(before.text).toMatch(/<code>"chat"<\/code>[^]*10 a minute/);
+  await fixture.admin(`PATCH /admin/v1/tenants/${id}`, { overrides: { chat: 25 } });
+  const route = 'POST /agent/chat';
+  const refused = {
+    tenant: id,
+    timeMs: Date.now() - 1000,
+    decision: 'limited' as const,
+    limitedBy: ['chat'],
+    route,
+  };
+  await storeUsage(fixture.clickhouse, [refused]);
+  const { text } = await get(fixture, '/guide', cookie);
+  const [eventId] = /\/refusals\/([0-9a-f-]{36})/.exec(text)?.slice(1) ?? [];
+  expect(text).toContain(`X-Tollgate-Decision: ${eventId}`);
+  expect(text).toContain('X-RateLimit-Limit: 25');
+  expect(text).toContain('&quot;chat&quot;;r=0;t=7');
+  expect(text).toContain('href="#code-openai"');
+});

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { samples } from '../../../services/console/portal/guide-samples.ts';
+import { samplesFor } from '../../../services/console/portal/guide/guide-samples.ts';
 
 test('E5: the JavaScript sample waits as Retry-After says, tries again, and gives up after its bound', async () => {
   const waitsMs: number[] = [];
@@ -14,7 +14,10 @@ test('E5: the JavaScript sample waits as Retry-After says, tries again, and give
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
-    const code = samples.find((sample) => sample.language === 'js')?.code ?? '';
+    const [code = ''] =
+      samplesFor('/')
+        .find(({ id }) => id === 'fetch')
+        ?.code.split('\n\n') ?? [];
     const callApi = runInNewContext(`(${code})`, {
       fetch,
       setTimeout: (done: () => void, ms: number) => {
