@@ -12,7 +12,7 @@ import { createGatewayMetrics } from '../../../services/gateway/metrics.ts';
 import type { Verdict } from '../../../services/gateway/enforcer/verdict.ts';
 import { outcomes } from '../../../shared/domain/decision.ts';
 import { problemOfId } from '../../../shared/domain/identity.ts';
-import type { RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
+import type { RequestData, RequestEvent, UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 
 const nowMs = Date.UTC(2026, 10, 21, 12);
 const seed = Number(process.env['SEED'] ?? 1);
@@ -128,6 +128,44 @@ test(`the text of every event equals that of JSON.stringify (SEED=${seed})`, () 
     ),
     { numRuns: 2_000, seed },
   );
+});
+
+const everyField: Required<RequestData> = {
+  user_id: 'u1',
+  plan: 'free',
+  method: 'GET',
+  route: '*',
+  path: '/',
+  status: 200,
+  decision: 'allowed',
+  limited_by: ['a-limit'],
+  units: 1,
+  cost: 0.5,
+  latency_ms: 1.25,
+  check_us: 87,
+  node: 'node-1',
+  sequence: 7,
+  degraded: false,
+  client_ip: '192.0.2.1',
+  service: '',
+  entrypoint: 'proxy',
+  policy_revision: '0123456789ab',
+  decided_after_us: 5,
+  api_key: '0123456789ab',
+  sample_weight: 100,
+  model: 'a-model',
+  quantities: { tokens: 5 },
+  measures: { output_tokens: 5 },
+  usage_source: 'reported',
+  reservation: { state: 'open', reserved: { tokens: 5 }, expires_at: '2026-11-21T12:00:00.000Z' },
+};
+const optionalFields = Object.keys(everyField).slice(Object.keys(everyField).indexOf('policy_revision'));
+
+test.each(optionalFields)('the text of an event has its optional field %s', (name) => {
+  const others = new Set(optionalFields.filter((other) => other !== name));
+  const data = Object.fromEntries(Object.entries(everyField).filter(([field]) => !others.has(field)));
+  const written = { ...(event as RequestEvent), data: data as unknown as RequestData };
+  expect(JSON.parse(requestEventText(written, ''))).toEqual(JSON.parse(JSON.stringify(written)));
 });
 
 test('the event of returned units is one that the aggregator stores', () => {
