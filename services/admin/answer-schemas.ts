@@ -181,8 +181,29 @@ export const linkAnswer = answer({
   session_ttl_seconds: Type.Number(),
 });
 
+const changedFields = Type.Record(Type.String(), Type.Unknown(), {
+  description: 'The changed fields; secrets are replaced by a fingerprint.',
+});
 export const changesAnswer = answer({
-  changes: Type.Array(answer({ tenant_id: text, ...historySchema.items.properties })),
+  changes: Type.Array(
+    answer({
+      id: text,
+      tenant_id: Type.String({ description: 'Empty: the action concerns no single tenant.' }),
+      ...historySchema.items.properties,
+      source: Type.String({ description: '`console`, `portal`, `admin-api` or `cli`; empty: unknown.' }),
+      reason: text,
+      before: Type.Optional(changedFields),
+      after: Type.Optional(changedFields),
+      facts: Type.Optional(Type.Record(Type.String(), Type.String())),
+    }),
+  ),
+  next_cursor: Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    description: 'null: the list ends here.',
+  }),
+  complete: Type.Boolean({
+    description: 'False: ClickHouse did not answer; only the latest changes of tenants are listed.',
+  }),
 });
 
 export const letterAnswer = answer({

@@ -10,7 +10,7 @@ import type { TenantRecords } from '../../shared/tenants/records.ts';
 import type { UsageReader } from '../../shared/tenants/usage-reader.ts';
 import { asDocument, sendOutcome } from './answer.ts';
 import type { AdminApp } from './answer.ts';
-import { actorOf } from './authenticate.ts';
+import { authorOf } from './authenticate.ts';
 import { operations } from './operations.ts';
 
 export interface ApiKeyOptions {
@@ -45,7 +45,7 @@ export function registerApiKeys(app: AdminApp, options: ApiKeyOptions): void {
     async (request, reply) => {
       const { key, sha256 } = newKey();
       const keyRequest = request.body ?? {};
-      const outcome = await records.change(request.params.id, actorOf(request), (record) =>
+      const outcome = await records.change(request.params.id, authorOf(request), (record) =>
         addKey(record, sha256, keyRequest, clock.now()),
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);
@@ -63,7 +63,7 @@ export function registerApiKeys(app: AdminApp, options: ApiKeyOptions): void {
       const { id, hashPrefix } = request.params;
       if (directory.get(id) === undefined)
         return sendProblem(reply, 404, 'No such tenant', 'It has no record.');
-      const outcome = await records.change(id, actorOf(request), (record) => removeKey(record, hashPrefix));
+      const outcome = await records.change(id, authorOf(request), (record) => removeKey(record, hashPrefix));
       return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
     },
   );
@@ -78,7 +78,7 @@ function registerRoll(app: AdminApp, { records, clock }: ApiKeyOptions): void {
       const { overlap } = request.body;
       const overlapMs = overlap === '0s' ? 0 : (spanMs(overlap) ?? NaN);
       const { key, sha256 } = newKey();
-      const outcome = await records.change(id, actorOf(request), (record) =>
+      const outcome = await records.change(id, authorOf(request), (record) =>
         rollKey(record, hashPrefix, { sha256, overlapMs }, clock.now()),
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);

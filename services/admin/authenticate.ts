@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasRole } from '../../shared/domain/operators/operator.ts';
 import type { Operator, Role } from '../../shared/domain/operators/operator.ts';
+import type { Author } from '../../shared/domain/topics/audit-entry.ts';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
 import { operatorOf } from '../../shared/sessions/operators.ts';
 import type { Operators } from '../../shared/sessions/operators.ts';
@@ -53,6 +54,12 @@ export function bearerOf(authorization: string | undefined): string {
 export function actorOf({ operator }: Pick<FastifyRequest, 'operator'>): string {
   if (operator === null) throw new Error('a route of the admin API was reached without its guard');
   return operator.name;
+}
+
+/** The actor, and whether the request came from the command line. The client states that in `User-Agent`. */
+export function authorOf(request: Pick<FastifyRequest, 'operator' | 'headers'>): Author {
+  const isCli = /^tollgate-cli\b/.test(request.headers['user-agent'] ?? '');
+  return { actor: actorOf(request), source: isCli ? 'cli' : 'admin-api' };
 }
 
 function statedActor({ headers }: FastifyRequest): string {

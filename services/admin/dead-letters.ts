@@ -2,15 +2,15 @@ import type { FastifyReply } from 'fastify';
 import { readInstant } from '../../shared/domain/time/instant.ts';
 import { shiftMs } from '../../shared/domain/time/duration.ts';
 import type { DeadLetterService } from '../../shared/kafka/dead-letters/dead-letter-service.ts';
+import type { AuditLog } from '../../shared/kafka/audit-log.ts';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
-import type { Logger } from '../../shared/runtime/logger.ts';
 import type { AdminApp } from './answer.ts';
-import { actorOf } from './authenticate.ts';
+import { authorOf } from './authenticate.ts';
 import { operations } from './operations.ts';
 
 export interface DeadLetterOptions {
   readonly deadLetters: DeadLetterService;
-  readonly logger: Logger;
+  readonly audit: Pick<AuditLog, 'append'>;
 }
 
 export function registerDeadLetters(app: AdminApp, options: DeadLetterOptions): void {
@@ -27,7 +27,7 @@ export function registerDeadLetters(app: AdminApp, options: DeadLetterOptions): 
   registerReplayOfOne(app, options);
 }
 
-function registerReplayOfMany(app: AdminApp, { deadLetters, logger }: DeadLetterOptions): void {
+function registerReplayOfMany(app: AdminApp, { deadLetters, audit }: DeadLetterOptions): void {
   app.post(
     '/admin/v1/dead-letters/replay',
     { schema: operations.replayDeadLetters },
@@ -35,6 +35,10 @@ function registerReplayOfMany(app: AdminApp, { deadLetters, logger }: DeadLetter
       const { reason, tenant_id: tenantId, since, shift = '+0s', dry_run: dryRun = true } = request.body;
       const sinceMs = since === undefined ? undefined : readInstant(since);
       if (sinceMs === null) return sendProblem(reply, 422, 'Not sent', 'since is not an RFC 3339 time.');
+      if (!dryRun) {
+        const detail = `Dead letters sent again, selected by ${JSON.stringify(request.body)}`;
+        await audit.append({ ...authorOf(request), action: 'dead-letters-replay', detail });
+      }
       const report = await deadLetters.replayAll({
         ...(reason === undefined ? {} : { reason }),
         ...(tenantId === undefined ? {} : { tenantId }),
@@ -43,8 +47,6 @@ function registerReplayOfMany(app: AdminApp, { deadLetters, logger }: DeadLetter
         dryRun,
       });
       const { matched, sent, incomplete, withoutTime, more, byReason } = report;
-      const entry = { audit: true, actor: actorOf(request), action: 'dead-letters-replay' };
-      logger.info({ ...entry, selection: request.body, matched, sent }, 'dead letters replayed');
       return {
         dry_run: dryRun,
         matched,
@@ -58,15 +60,15 @@ function registerReplayOfMany(app: AdminApp, { deadLetters, logger }: DeadLetter
   );
 }
 
-function registerReplayOfOne(app: AdminApp, { deadLetters, logger }: DeadLetterOptions): void {
+function registerReplayOfOne(app: AdminApp, { deadLetters, audit }: DeadLetterOptions): void {
   app.post(
     '/admin/v1/dead-letters/:letterId/replay',
     { schema: operations.replayDeadLetter },
     async (request, reply) => {
       const { letterId } = request.params;
+      const detail = `Dead letter ${letterId} sent again`;
+      await audit.append({ ...authorOf(request), action: 'dead-letter-replay', detail });
       const replay = await deadLetters.replay(letterId);
-      const entry = { audit: true, actor: actorOf(request), action: 'dead-letter-replay' };
-      logger.info({ ...entry, letter_id: letterId, replay }, 'dead letter replayed');
       if (replay === 'missing') return sendNoLetter(reply);
       if (replay === 'incomplete')
         return sendProblem(

@@ -26,7 +26,9 @@ export const installationOperations = {
     operationId: 'listChanges',
     role: 'viewer',
     tags: ['Installation'],
-    summary: 'List changes with their actors, newest first',
+    summary: 'List entries of the audit trail, newest first',
+    description:
+      'Changes with the values before and after, deletions, sign-ins, links and ended sessions, without end.',
     querystring: AuditQuery,
     response: { 200: answers.changesAnswer as object },
   },

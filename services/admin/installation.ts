@@ -1,11 +1,12 @@
+import { readInstant } from '../../shared/domain/time/instant.ts';
 import { auditLosses } from '../../shared/loss-audit/loss-audit.ts';
 import type { AuditSources, LossReport } from '../../shared/loss-audit/loss-audit.ts';
-import type { TenantDirectory } from '../../shared/kafka/tables/tenant-directory.ts';
-import { recentChanges } from '../../shared/tenants/records.ts';
+import { sendProblem } from '../../shared/runtime/http/problem.ts';
+import type { AuditTrail } from '../../shared/tenants/audit-trail.ts';
 import type { Resets } from '../../shared/tenants/reset.ts';
 import { sendOutcome } from './answer.ts';
 import type { AdminApp } from './answer.ts';
-import { actorOf } from './authenticate.ts';
+import { authorOf } from './authenticate.ts';
 import { registerDeadLetters } from './dead-letters.ts';
 import type { DeadLetterOptions } from './dead-letters.ts';
 import { operations } from './operations.ts';
@@ -15,23 +16,34 @@ import type { ReservationOptions } from './reservations.ts';
 export interface InstallationOptions extends DeadLetterOptions, ReservationOptions {
   readonly auditSources: AuditSources;
   readonly resets: Resets;
-  readonly directory: Pick<TenantDirectory, 'all'>;
+  readonly auditTrail: AuditTrail;
 }
 
 /** Operations on the whole installation: emergency reset, audit trail, dead letters, reservations, loss audit. */
 export function registerInstallation(app: AdminApp, options: InstallationOptions): void {
-  const { resets, directory } = options;
+  const { resets } = options;
   app.post('/admin/v1/reset', { schema: operations.resetAllTenants }, async (request, reply) => {
-    const outcome = await resets.all(actorOf(request));
+    const outcome = await resets.all(authorOf(request));
     return outcome.ok ? outcome.value : sendOutcome(reply, outcome);
   });
-  app.get('/admin/v1/audit', { schema: operations.listChanges }, (request) => {
-    const { tenant_id: tenantId, actor, limit = 100 } = request.query;
-    return { changes: recentChanges([...directory.all()], { tenantId, actor }).slice(0, limit) };
-  });
+  registerAuditTrail(app, options);
   registerDeadLetters(app, options);
   registerReservations(app, options);
   registerLossAudit(app, options);
+}
+
+function registerAuditTrail(app: AdminApp, { auditTrail }: InstallationOptions): void {
+  app.get('/admin/v1/audit', { schema: operations.listChanges }, async (request, reply) => {
+    const { tenant_id: tenantId, actor, action, search, since, until, cursor, limit = 100 } = request.query;
+    const [sinceMs, untilMs] = [since, until].map((time) =>
+      time === undefined ? undefined : readInstant(time),
+    );
+    if (sinceMs === null || untilMs === null)
+      return sendProblem(reply, 400, 'Request not understood', 'since and until are RFC 3339 times.');
+    const filter = { tenantId, actor, action, search, sinceMs, untilMs };
+    const { entries, nextCursor, complete } = await auditTrail.read(filter, limit, cursor);
+    return { changes: entries, next_cursor: nextCursor, complete };
+  });
 }
 
 /**

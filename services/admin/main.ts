@@ -32,13 +32,21 @@ await runService(logger, async (lifecycle) => {
     records: stores.records,
     resets: stores.resets,
     reads: stores.reads,
+    audit: stores.audit,
+    auditTrail: stores.auditTrail,
     deadLetters: stores.deadLetters,
     auditSources: {
       ...{ kafka, topics, clickhouse, limiter, policy, clock },
       groupId: `${config.TOLLGATE_TOPIC_PREFIX}aggregator`,
       records: () => directory.all(),
     },
-    portalLinks: createPortalLinks({ tokens, ended, consoleUrl: () => consoleUrl, clock, logger }),
+    portalLinks: createPortalLinks({
+      tokens,
+      ended,
+      consoleUrl: () => consoleUrl,
+      clock,
+      audit: stores.audit,
+    }),
     operators,
     notes: () => clock.notes(),
   });

@@ -6,7 +6,7 @@ import { linkTtlMsMax } from '../../shared/sessions/portal-links.ts';
 import type { PortalLinks } from '../../shared/sessions/portal-links.ts';
 import { sessionTtlMsMax } from '../../shared/sessions/sessions.ts';
 import type { AdminApp } from './answer.ts';
-import { actorOf } from './authenticate.ts';
+import { authorOf } from './authenticate.ts';
 import { operations } from './operations.ts';
 
 export interface PortalAccessOptions {
@@ -24,7 +24,7 @@ export function registerPortalAccess(app: AdminApp, { portalLinks }: PortalAcces
     if (ttlMs > linkTtlMsMax) return refuse('ttl is at most 30d.');
     const sessionTtlMs = spanMs(sessionTtl) ?? Infinity;
     if (sessionTtlMs > sessionTtlMsMax) return refuse('session_ttl is at most 8h.');
-    const link = await portalLinks.issue(tenantId, actorOf(request), { ttlMs, sessionTtlMs });
+    const link = await portalLinks.issue(tenantId, authorOf(request), { ttlMs, sessionTtlMs });
     return reply
       .code(201)
       .header('cache-control', 'no-store')
@@ -40,7 +40,7 @@ export function registerPortalAccess(app: AdminApp, { portalLinks }: PortalAcces
     '/admin/v1/tenants/:id/portal-links/:linkId',
     { schema: operations.endPortalLink },
     async (request, reply) => {
-      await portalLinks.end(request.params.id, request.params.linkId, actorOf(request));
+      await portalLinks.end(request.params.id, request.params.linkId, authorOf(request));
       return reply.code(204).send();
     },
   );
@@ -48,7 +48,7 @@ export function registerPortalAccess(app: AdminApp, { portalLinks }: PortalAcces
     '/admin/v1/tenants/:id/sessions',
     { schema: operations.endPortalSessions },
     async (request, reply) => {
-      await portalLinks.endAllOf(request.params.id, actorOf(request));
+      await portalLinks.endAllOf(request.params.id, authorOf(request));
       return reply.code(204).send();
     },
   );

@@ -146,6 +146,19 @@ export const PortalLinkBody = Type.Object(
 export const AuditQuery = Type.Object({
   tenant_id: Type.Optional(Type.String({ maxLength: idLengthMax })),
   actor: Type.Optional(Type.String({ maxLength: 200 })),
+  action: Type.Optional(Type.String({ maxLength: 50, examples: ['block'] })),
+  search: Type.Optional(
+    Type.String({ maxLength: 200, description: 'Part of the tenant, actor, action, text or reason.' }),
+  ),
+  since: Type.Optional(Type.String({ maxLength: 40, description: 'RFC 3339 time of the first entry.' })),
+  until: Type.Optional(Type.String({ maxLength: 40, description: 'RFC 3339 time after the last entry.' })),
+  cursor: Type.Optional(
+    Type.String({
+      maxLength: 100,
+      pattern: '^[0-9]{1,13}\\.[\\w-]{1,64}$',
+      description: '`next_cursor` of the answer before: continues the list.',
+    }),
+  ),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 100.' })),
 });
 

@@ -15,6 +15,7 @@ import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
+import { storeAuditEntries } from './audit-entries.ts';
 import { createAggregator } from './aggregator.ts';
 import { createAnnouncer } from './announce.ts';
 import { createWaitingCorrections } from './corrections/waiting-corrections.ts';
@@ -135,7 +136,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     onStalled: fail,
   });
   lifecycle.onClose('consumer', () => consumer.close());
-  consumeTenantRecords(options, deadLetters);
+  copyTables(options, deadLetters);
 
   return () => [
     ...(consumer.joined() ? [] : ['kafka']),
@@ -144,19 +145,19 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
   ];
 }
 
-/** Copies the tenant records into ClickHouse. */
-function consumeTenantRecords(
-  { kafka, clickhouse, topics, groupId, registry, lifecycle, fail }: ServiceOptions,
-  deadLetters: DeadLetterWriter,
-): void {
-  const consumer = runConsumer(kafka, {
-    topic: topics.tenants,
-    groupId: `${groupId}-tenants`,
-    groupLabel: 'aggregator-tenants',
-    onBatch: ({ messages }) => storeTenantRecords(clickhouse, messages),
-    deadLetters,
-    registry,
-    onStalled: fail,
-  });
-  lifecycle.onClose('tenant records', () => consumer.close());
+/** Copies the tenant records and the audit trail into ClickHouse. */
+function copyTables(options: ServiceOptions, deadLetters: DeadLetterWriter): void {
+  const { kafka, clickhouse, topics, groupId, registry, lifecycle, fail: onStalled } = options;
+  const copies = [
+    { topic: topics.tenants, name: 'tenants', store: storeTenantRecords },
+    { topic: topics.audit, name: 'audit', store: storeAuditEntries },
+  ] as const;
+  for (const { topic, name, store } of copies) {
+    const consumer = runConsumer(kafka, {
+      ...{ topic, groupId: `${groupId}-${name}`, groupLabel: `aggregator-${name}` },
+      onBatch: ({ messages }) => store(clickhouse, messages),
+      ...{ deadLetters, registry, onStalled },
+    });
+    lifecycle.onClose(`copy of ${name}`, () => consumer.close());
+  }
 }

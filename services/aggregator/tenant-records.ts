@@ -5,18 +5,21 @@ import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
 import { readTenantRecord, versionMax } from '../../shared/domain/topics/tenant-record.ts';
 import { recordViolationText } from '../../shared/tenants/record/violations.ts';
+import { auditRowsOf } from './audit-entries.ts';
 
 /**
  * Copies tenant records into ClickHouse for analysts, without secrets and key hashes. Each row has a number that orders
  * the records of a tenant. So a record never replaces a newer one if it is read again, if it is late, or if it is in a
  * partition to which its key no longer belongs. Returns the invalid records. The directory (`tenant-directory.ts`)
- * ignores the same records, so ClickHouse and the directory both keep the tenant's previous record.
+ * ignores the same records, so ClickHouse and the directory both keep the tenant's previous record. Also stores the
+ * entries of the audit trail that the records contain.
  */
 export async function storeTenantRecords(
   clickhouse: ClickHouse,
   messages: readonly ConsumedMessage[],
 ): Promise<readonly RejectedMessage[]> {
   const rows: object[] = [];
+  const audit: object[] = [];
   const rejected: RejectedMessage[] = [];
   for (const message of messages) {
     const read = readTenantRecord(message, recordViolationText);
@@ -25,10 +28,12 @@ export async function storeTenantRecords(
       continue;
     }
     const { tenantId, record, version } = read;
+    audit.push(...auditRowsOf(message, record));
     const head = { tenant_id: tenantId, kafka_offset: orderOf(version, message.offset) };
     if (record !== null) rows.push({ ...head, ...columnsOf(record) });
     else rows.push({ ...head, removed: true, updated_at: timeOf(message) });
   }
+  await clickhouse.insert('stored_audit', audit);
   await clickhouse.insert('stored_tenants', rows);
   return rejected;
 }

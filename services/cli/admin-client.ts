@@ -24,6 +24,7 @@ export function createAdminClient({ adminUrl, adminToken }: Installation, actor:
         headers: {
           authorization: `Bearer ${adminToken}`,
           'x-actor': actor,
+          'user-agent': 'tollgate-cli',
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -59,6 +59,9 @@ const openRoutes = [
   'GET /operator',
   'POST /operator/sign-in',
   'POST /operator/sign-out',
+  'GET /operator/oidc/start',
+  'GET /operator/oidc/callback',
+  'GET /operator/oidc/end',
   'GET /healthz',
   'GET /assets/:version/:name',
 ];

@@ -6,6 +6,7 @@ import { redisVariables } from '../../shared/redis/environment.ts';
 import { opsPortVariable, portVariable, serviceVariables } from '../../shared/runtime/config.ts';
 import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import { sessionVariables } from '../../shared/sessions/secrets.ts';
+import { oidcVariables } from './operator/oidc/settings.ts';
 
 /** Environment variables of the console. */
 export const environment = Type.Object({
@@ -18,6 +19,7 @@ export const environment = Type.Object({
   ...policyVariables,
   ...sessionVariables,
   ...tracingVariables,
+  ...oidcVariables,
   TOLLGATE_CONSOLE_URL: Type.String({
     default: '',
     description:

@@ -14,6 +14,8 @@ import { openTenantStores } from '../../shared/tenants/open-stores.ts';
 import { readBrand } from './read-brand.ts';
 import { createConsoleApp } from './app.ts';
 import { environment } from './environment.ts';
+import { readOidcSettings } from './operator/oidc/settings.ts';
+import { createSingleSignOn } from './operator/oidc/single-sign-on.ts';
 import { createTestMessages } from './portal/test-messages.ts';
 import { createSignInCounter } from './sessions/sign-in-throttle.ts';
 
@@ -37,6 +39,7 @@ await runService(logger, async (lifecycle) => {
     await readOperatorsFile(config.TOLLGATE_OPERATORS_FILE),
     config.TOLLGATE_ADMIN_TOKEN,
   );
+  const oidcSettings = await readOidcSettings(config);
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const app = await createConsoleApp({
     ...{ policy, directory, limiter, credentials, clock, logger, registry, tracing },
@@ -44,12 +47,25 @@ await runService(logger, async (lifecycle) => {
     records: stores.records,
     resets: stores.resets,
     reads: stores.reads,
+    audit: stores.audit,
+    auditTrail: stores.auditTrail,
     deadLetters: stores.deadLetters,
     testMessages: createTestMessages(producer, topics.alerts),
     sessions: createSessions({ tokens, operators, ended, directory, clock }),
-    portalLinks: createPortalLinks({ tokens, ended, consoleUrl: () => publicUrl, clock, logger }),
+    portalLinks: createPortalLinks({
+      tokens,
+      ended,
+      consoleUrl: () => publicUrl,
+      clock,
+      audit: stores.audit,
+    }),
     signIns: createSignInCounter(registry),
     operators,
+    tokenSignIn: config.TOLLGATE_TOKEN_SIGN_IN === 'on',
+    singleSignOn:
+      oidcSettings === null
+        ? null
+        : createSingleSignOn({ settings: oidcSettings, publicUrl: () => publicUrl, logger }),
     publicUrl: () => publicUrl,
     brand: await readBrand(config),
   });

@@ -42,6 +42,8 @@ export async function ensureTopics(
     { name: 'min.cleanable.dirty.ratio', value: '0.1' },
     { name: 'segment.ms', value: String(dayMs / 24) },
   ];
+  // Each record contains the entry of its change, so records stay for a week for an aggregator that was down.
+  const audited = [...compacted, { name: 'min.compaction.lag.ms', value: String(7 * dayMs) }];
   const durable = [...common, { name: 'retention.ms', value: String(90 * dayMs) }];
   const compactedAndDeleted = [
     ...compacted.filter(({ name }) => name !== 'cleanup.policy'),
@@ -67,10 +69,11 @@ export async function ensureTopics(
     const wanted = [
       topic(topics.usage, partitions, log),
       topic(topics.totals, partitions, compacted),
-      topic(topics.tenants, 1, compacted),
+      topic(topics.tenants, 1, audited),
       topic(topics.alerts, Math.min(3, partitions), durable),
       topic(topics.deliveries, Math.min(3, partitions), compactedAndDeleted),
       topic(topics.sessionEnds, 1, compactedAndDeleted),
+      topic(topics.audit, 1, durable),
       topic(topics.clock, 1, brokerTimestamps),
       topic(topics.deadLetters, Math.min(3, partitions), durable),
     ].filter(({ topic: name }) => !existing.has(name));

@@ -1,5 +1,7 @@
 import type { Clock } from '../runtime/time/clock.ts';
-import type { Logger } from '../runtime/logger.ts';
+import type { Author } from '../domain/topics/audit-entry.ts';
+import type { AuditLog } from '../kafka/audit-log.ts';
+import { formatTime } from '../domain/time/format-time.ts';
 import { tenantOwner } from './claims.ts';
 import type { EndedSessions } from './ended-sessions.ts';
 import type { Tokens } from './tokens.ts';
@@ -11,18 +13,18 @@ export interface PortalLink {
   readonly expiresAtMs: number;
 }
 
-/** Issues and revokes access to tenants' portals. Every call is logged with its actor and `"audit": true`. */
+/** Issues and revokes access to tenants' portals. The audit trail has an entry of each call before its effect. */
 export interface PortalLinks {
   /** The caller has to check that `ttlMs` and `sessionTtlMs` are at most `linkTtlMsMax` and `sessionTtlMsMax`. */
   issue(
     tenantId: string,
-    actor: string,
+    author: Author | string,
     ttl: { readonly ttlMs: number; readonly sessionTtlMs: number },
   ): Promise<PortalLink>;
   /** Ends a link and every session that it opened. Rejects if Kafka does not store the change. */
-  end(tenantId: string, linkId: string, actor: string): Promise<void>;
+  end(tenantId: string, linkId: string, author: Author | string): Promise<void>;
   /** Ends every current link and session of the tenant. */
-  endAllOf(tenantId: string, actor: string): Promise<void>;
+  endAllOf(tenantId: string, author: Author | string): Promise<void>;
 }
 
 export interface PortalLinksOptions {
@@ -31,7 +33,7 @@ export interface PortalLinksOptions {
   /** URL of the console for browsers, without a slash at its end. */
   readonly consoleUrl: () => string;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly audit: Pick<AuditLog, 'append'>;
 }
 
 export const linkTtlMsMax = 30 * 86_400_000;
@@ -41,33 +43,40 @@ export function createPortalLinks({
   ended,
   consoleUrl,
   clock,
-  logger,
+  audit,
 }: PortalLinksOptions): PortalLinks {
   return {
-    async issue(tenantId, actor, { ttlMs, sessionTtlMs }) {
+    async issue(tenantId, author, { ttlMs, sessionTtlMs }) {
       const { token, value } = await tokens.signLink(tenantId, ttlMs, sessionTtlMs);
-      const entry = { audit: true, actor, action: 'portal-link', tenant_id: tenantId, link_id: value.id };
-      logger.info({ ...entry, ttl_seconds: ttlMs / 1000 }, 'portal link issued');
+      const facts = { link: value.id, expires_at: new Date(value.expiresAtMs).toISOString() };
+      const detail = `Portal link issued, valid until ${formatTime(value.expiresAtMs)}`;
+      await audit.append({ ...authorOf(author), tenant_id: tenantId, action: 'portal-link', detail, facts });
       return {
         linkId: value.id,
         url: `${consoleUrl()}/sign-in?token=${token}`,
         expiresAtMs: value.expiresAtMs,
       };
     },
-    async end(tenantId, linkId, actor) {
+    async end(tenantId, linkId, author) {
+      const entry = { action: 'portal-link-end', detail: 'Portal link and its sessions ended' };
+      await audit.append({ ...authorOf(author), tenant_id: tenantId, ...entry, facts: { link: linkId } });
       await ended.end({
         id: linkId,
         owner: tenantOwner(tenantId),
         expiresAtMs: clock.now() + linkTtlMsMax,
       });
-      const entry = { audit: true, actor, action: 'portal-link-end', tenant_id: tenantId, link_id: linkId };
-      logger.info(entry, 'portal link ended');
     },
-    async endAllOf(tenantId, actor) {
+    async endAllOf(tenantId, author) {
+      const entry = { action: 'sessions-end', detail: 'All portal links and sessions ended' };
+      await audit.append({ ...authorOf(author), tenant_id: tenantId, ...entry });
       await ended.endAll(tenantOwner(tenantId));
-      logger.info({ audit: true, actor, action: 'sessions-end', tenant_id: tenantId }, 'sessions ended');
     },
   };
+}
+
+/** A name alone stands for an author who uses this process. */
+function authorOf(author: Author | string): Author | Pick<Author, 'actor'> {
+  return typeof author === 'string' ? { actor: author } : author;
 }
 
 /** `TOLLGATE_CONSOLE_URL` without slashes at its end. */

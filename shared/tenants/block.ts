@@ -35,6 +35,7 @@ export function block(
     record: { ...record, block: { until, reason: request.reason, actor } },
     action: 'block',
     detail: `Blocked until ${until === null ? 'lifted' : formatTime(until)}: ${request.reason}`,
+    reason: request.reason,
   });
 }
 

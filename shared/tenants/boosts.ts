@@ -50,7 +50,13 @@ export function addBoost(
   };
   const start = startsMs > nowMs ? ` from ${formatTime(boost.starts_at)} on` : '';
   const detail = `Limit “${boost.limit}” ${boostSize(boost)} until ${formatTime(boost.ends_at)}${start}: ${boost.reason}`;
-  return success({ boost, record: { ...record, boosts: [...kept, boost] }, action: 'boost', detail });
+  return success({
+    boost,
+    record: { ...record, boosts: [...kept, boost] },
+    action: 'boost',
+    detail,
+    reason: request.reason,
+  });
 }
 
 /**

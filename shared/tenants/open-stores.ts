@@ -3,6 +3,7 @@ import { createClickHouse } from '../clickhouse/client.ts';
 import { clickHouseServer } from '../clickhouse/environment.ts';
 import type { clickHouseVariables } from '../clickhouse/environment.ts';
 import { clickHouseTime } from '../clickhouse/server-time.ts';
+import { createAuditLog } from '../kafka/audit-log.ts';
 import { createDeadLetterService } from '../kafka/dead-letters/dead-letter-service.ts';
 import { kafkaCluster } from '../kafka/environment.ts';
 import type { kafkaVariables } from '../kafka/environment.ts';
@@ -23,6 +24,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { createStoreReads } from '../runtime/store-reads.ts';
 import { createAgreedClock } from '../runtime/time/agreed-clock.ts';
 import { exportOpenRequests } from './limit-requests/list-requests.ts';
+import { createAuditTrail } from './audit-trail.ts';
 import { createTenantRecords } from './records.ts';
 import { createResets } from './reset.ts';
 import { createUsageReader } from './usage-reader.ts';
@@ -80,13 +82,30 @@ export async function openTenantStores({ service, config, env, lifecycle, logger
   lifecycle.onClose('tenant records', () => directory.close());
   const producer = createProducer(kafka, { registry, deliveryTimeoutMs });
   lifecycle.onClose('producer', () => producer.close());
-  const records = createTenantRecords({ directory, clock, logger, registry });
+  const reads = createStoreReads({ registry, logger });
+  const source = service === 'console' ? 'console' : 'admin-api';
+  const audit = createAuditLog({ producer, topics, source, clock, registry, logger });
+  const records = createTenantRecords({ directory, source, clock, logger, registry });
   exportOpenRequests(registry, () => directory.all());
   const usage = createUsageReader({ clickhouse, policy, registry });
   return {
-    ...{ registry, clock, policy, limiter, clickhouse, kafka, topics, directory, producer, records, usage },
-    resets: createResets({ records, limiter, usage, policy, clock, logger }),
-    reads: createStoreReads({ registry, logger }),
+    ...{
+      registry,
+      clock,
+      policy,
+      limiter,
+      clickhouse,
+      kafka,
+      topics,
+      directory,
+      producer,
+      records,
+      usage,
+      audit,
+    },
+    resets: createResets({ records, audit, limiter, usage, policy, clock, logger }),
+    reads,
+    auditTrail: createAuditTrail({ clickhouse, directory, reads }),
     deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
   };
 }

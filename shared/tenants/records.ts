@@ -1,5 +1,6 @@
 import { Counter } from 'prom-client';
 import { problemOfTenantId } from '../domain/identity.ts';
+import type { AuditEntry, AuditSource, Author } from '../domain/topics/audit-entry.ts';
 import { historyEntriesMax } from '../domain/tenant.ts';
 import type { RecordChange, TenantRecord } from '../domain/tenant.ts';
 import type { TenantDirectory } from '../kafka/tables/tenant-directory.ts';
@@ -8,6 +9,8 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Registry } from '../runtime/http/ops.ts';
 import { contractRejection, rejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
+import { changedFields, entryId } from './record/audited-change.ts';
+import type { ChangedFields } from './record/audited-change.ts';
 import { violationsOfRecord } from './record/violations.ts';
 import { startAtZero } from '../runtime/zero-counters.ts';
 
@@ -17,6 +20,8 @@ export interface Edit {
   /** A verb from a fixed set, because it is the label of a metric. */
   readonly action: string;
   readonly detail: string;
+  /** Why the change was made; absent: no reason was stated. */
+  readonly reason?: string;
 }
 
 export type Editor = (record: TenantRecord) => Outcome<Edit>;
@@ -30,13 +35,16 @@ export type Editor = (record: TenantRecord) => Outcome<Edit>;
 export interface TenantRecords {
   /** The stored record; a record without settings if the tenant has none. */
   of(tenantId: string): TenantRecord;
-  change(tenantId: string, actor: string, edit: Editor): Promise<Outcome<TenantRecord>>;
+  /** The author of a change; a name alone stands for an author who uses this process (`source`). */
+  change(tenantId: string, author: Author | string, edit: Editor): Promise<Outcome<TenantRecord>>;
   /** False if the tenant had no record. */
-  remove(tenantId: string, actor: string): Promise<Outcome<boolean>>;
+  remove(tenantId: string, author: Author | string, reason?: string): Promise<Outcome<boolean>>;
 }
 
 export interface TenantRecordsOptions {
   readonly directory: TenantDirectory;
+  /** Where the changes of authors without a source came from. */
+  readonly source: AuditSource;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly registry: Registry;
@@ -60,6 +68,7 @@ const changeActions = [
 
 export function createTenantRecords({
   directory,
+  source,
   clock,
   logger,
   registry,
@@ -77,44 +86,56 @@ export function createTenantRecords({
 
   return {
     of,
-    change: (tenantId, actor, edit) => inOrder(tenantId, () => change(tenantId, actor, edit)),
-    remove: (tenantId, actor) => inOrder(tenantId, () => remove(tenantId, actor)),
+    change: (tenantId, author, edit) => inOrder(tenantId, () => change(tenantId, authorOf(author), edit)),
+    remove: (tenantId, author, reason = '') =>
+      inOrder(tenantId, () => remove(tenantId, authorOf(author), reason)),
   };
 
   function of(tenantId: string): TenantRecord {
     return directory.get(tenantId) ?? { tenant_id: tenantId, updated_at: '', updated_by: '' };
   }
 
-  async function change(tenantId: string, actor: string, edit: Editor): Promise<Outcome<TenantRecord>> {
+  function authorOf(author: Author | string): Author {
+    return typeof author === 'string' ? { actor: author, source } : author;
+  }
+
+  async function change(tenantId: string, author: Author, edit: Editor): Promise<Outcome<TenantRecord>> {
+    const { actor } = author;
     const wrongId = problemOfTenantId(tenantId);
     if (wrongId !== null) return rejection(422, 'No such tenant', `The tenant id ${wrongId}.`);
     if (!directory.ready()) return notRead;
-    const outcome = edit(of(tenantId));
+    const before = of(tenantId);
+    const outcome = edit(before);
     if (!outcome.ok) return outcome;
-    const { record, action } = outcome.value;
+    const { record, action, reason = '' } = outcome.value;
     const detail = outcome.value.detail.slice(0, detailLengthMax);
     const at = new Date(clock.now()).toISOString();
+    const entry: RecordChange = { at, actor, action, detail };
     const changed: TenantRecord = {
       ...record,
-      history: [{ at, actor, action, detail }, ...(record.history ?? [])].slice(0, historyEntriesMax),
+      history: [entry, ...(record.history ?? [])].slice(0, historyEntriesMax),
       updated_at: at,
       updated_by: actor,
     };
     // The record is checked after every edit, so that only valid records are written to the topic.
     const violations = violationsOfRecord(changed);
     if (violations.length > 0) return contractRejection(violations, 'Record not written');
-    const stored = await directory.put(changed);
+    const fields = changedFields(before, changed);
+    const stored = await directory.put(changed, auditEntry(tenantId, author, entry, { reason, ...fields }));
     logChange(tenantId, actor, action, detail);
     return success(stored);
   }
 
-  async function remove(tenantId: string, actor: string): Promise<Outcome<boolean>> {
+  async function remove(tenantId: string, author: Author, reason: string): Promise<Outcome<boolean>> {
     if (!directory.ready()) return notRead;
     const record = directory.get(tenantId);
     if (record === undefined) return success(false);
-    await directory.remove(tenantId);
-    const before = JSON.stringify({ ...record, history: undefined });
-    logChange(tenantId, actor, 'delete', `Record deleted; it was ${before}`);
+    const { actor } = author;
+    const at = new Date(clock.now()).toISOString();
+    const entry: RecordChange = { at, actor, action: 'delete', detail: 'Record deleted' };
+    const { before } = changedFields(record, null);
+    await directory.remove(tenantId, auditEntry(tenantId, author, entry, { reason, before, after: {} }));
+    logChange(tenantId, actor, 'delete', `Record deleted; it was ${JSON.stringify(before)}`);
     return success(true);
   }
 
@@ -133,6 +154,15 @@ export function createTenantRecords({
       if (lastOfTenant.get(tenantId) === result) lastOfTenant.delete(tenantId);
     }
   }
+}
+
+function auditEntry(
+  tenantId: string,
+  { source }: Author,
+  change: RecordChange,
+  more: Pick<AuditEntry, 'reason'> & ChangedFields,
+): AuditEntry {
+  return { id: entryId(tenantId, change), tenant_id: tenantId, ...change, source, ...more };
 }
 
 export interface TenantChange extends RecordChange {

@@ -3,6 +3,8 @@ import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import { calendarOf } from '../domain/quota.ts';
 import { periodAt } from '../domain/time/calendar.ts';
+import type { Author } from '../domain/topics/audit-entry.ts';
+import type { AuditLog } from '../kafka/audit-log.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Clock } from '../runtime/time/clock.ts';
@@ -16,6 +18,7 @@ import type { UsageReader } from './usage-reader.ts';
 
 export interface ResetOptions {
   readonly records: TenantRecords;
+  readonly audit: Pick<AuditLog, 'append'>;
   readonly limiter: Pick<Limiter, 'check' | 'reset' | 'resetAll'>;
   readonly usage: UsageReader;
   readonly policy: () => Policy;
@@ -24,9 +27,11 @@ export interface ResetOptions {
 }
 
 export interface Resets {
-  tenant(tenantId: string, actor: string, reason: string): Promise<Outcome<TenantRecord>>;
+  tenant(tenantId: string, author: Author | string, reason: string): Promise<Outcome<TenantRecord>>;
   /** Emergency reset: empties the counters of all tenants. Stores a baseline for tenants that have usage this month. */
-  all(actor: string): Promise<Outcome<{ readonly tenants: number }>>;
+  all(author: Author | string, reason?: string): Promise<Outcome<{ readonly tenants: number }>>;
+  /** Number of tenants for which an emergency reset stores a baseline. */
+  countAffected(): Promise<number>;
 }
 
 /** 31 days and the hour that the clocks may be set back. */
@@ -40,22 +45,35 @@ const tenantsMax = 100_000;
  * counters. If a crash happens between the two steps, the record says that a reset took place, but the counters are
  * unchanged. The operator then repeats the reset.
  */
-export function createResets({ records, limiter, usage, policy, clock, logger }: ResetOptions): Resets {
-  return { tenant, all };
+export function createResets({
+  records,
+  audit,
+  limiter,
+  usage,
+  policy,
+  clock,
+  logger,
+}: ResetOptions): Resets {
+  return { tenant, all, countAffected: async () => (await readActive(clock.now())).length };
 
-  async function tenant(tenantId: string, actor: string, reason: string): Promise<Outcome<TenantRecord>> {
+  async function tenant(
+    tenantId: string,
+    author: Author | string,
+    reason: string,
+  ): Promise<Outcome<TenantRecord>> {
     const nowMs = clock.now();
     const before = records.of(tenantId);
     const live = await readLiveUsage(limiter, policy(), before, tenantId, null, nowMs);
     if (live === null) return redisUnavailable;
     const { day, month } = await usage.totals(tenantId, calendarOf(before), nowMs);
     const counted = baseline(before, live, { day: day.consumed ?? 0, month: month.consumed ?? 0 }, nowMs);
-    const outcome = await records.change(tenantId, actor, (record) =>
+    const outcome = await records.change(tenantId, author, (record) =>
       success({
-        record: { ...record, reset: { at_ms: nowMs, actor, ...counted } },
+        record: { ...record, reset: { at_ms: nowMs, actor: nameOf(author), ...counted } },
         action: 'reset',
         detail:
           `Counters reset; the day had ${counted.day_units} units, the month ${counted.month_units}. ${reason}`.trim(),
+        reason,
       }),
     );
     if (outcome.ok) await limiter.reset(tenantId);
@@ -66,42 +84,55 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
    * Writes the records of all tenants, then empties the counters. If a record cannot be written, no counter is
    * changed.
    */
-  async function all(actor: string): Promise<Outcome<{ readonly tenants: number }>> {
+  async function all(author: Author | string, reason = ''): Promise<Outcome<{ readonly tenants: number }>> {
     const nowMs = clock.now();
-    // The current month of a tenant may have begun on any day, depending on its calendar.
-    const heaviest = await usage.heaviest(nowMs - longestMonthMs, tenantsMax);
-    // A tenant id that was accepted under earlier rules but is invalid now cannot have a record. Its counters are
-    // never restored, so it needs no baseline.
-    const active = heaviest
-      .map(({ tenant_id: tenantId }) => tenantId)
-      .filter((tenantId) => problemOfTenantId(tenantId) === null);
+    const active = await readActive(nowMs);
     const [first] = active;
     if (
       first !== undefined &&
       (await readLiveUsage(limiter, policy(), records.of(first), first, null, nowMs)) === null
     )
       return redisUnavailable;
-    logger.warn(
-      { audit: true, actor, action: 'reset-all', tenants: active.length },
-      'emergency reset begins',
-    );
+    await audit.append({
+      ...(typeof author === 'string' ? { actor: author } : author),
+      action: 'reset-all',
+      detail: `Counters of all tenants reset; ${active.length} had usage this month`,
+      reason,
+    });
     for (const [written, tenantId] of active.entries()) {
-      const outcome = await recordReset(tenantId, actor, nowMs);
+      const outcome = await recordReset(tenantId, author, reason, nowMs);
       if (!outcome.ok) return incompleteReset(outcome, written, active.length);
     }
     await limiter.resetAll();
-    logger.warn({ audit: true, actor, action: 'reset-all', tenants: active.length }, 'emergency reset done');
+    logger.warn({ audit: true, action: 'reset-all', tenants: active.length }, 'emergency reset done');
     return success({ tenants: active.length });
   }
 
-  async function recordReset(tenantId: string, actor: string, nowMs: number): Promise<Outcome<TenantRecord>> {
+  /** Ids of the tenants with usage in the last month. */
+  async function readActive(nowMs: number): Promise<readonly string[]> {
+    // The current month of a tenant may have begun on any day, depending on its calendar.
+    const heaviest = await usage.heaviest(nowMs - longestMonthMs, tenantsMax);
+    // A tenant id that was accepted under earlier rules but is invalid now cannot have a record. Its counters are
+    // never restored, so it needs no baseline.
+    return heaviest
+      .map(({ tenant_id: tenantId }) => tenantId)
+      .filter((tenantId) => problemOfTenantId(tenantId) === null);
+  }
+
+  async function recordReset(
+    tenantId: string,
+    author: Author | string,
+    reason: string,
+    nowMs: number,
+  ): Promise<Outcome<TenantRecord>> {
     const { day, month } = await usage.totals(tenantId, calendarOf(records.of(tenantId)), nowMs);
     const counted = { day_units: day.consumed ?? 0, month_units: month.consumed ?? 0 };
-    return records.change(tenantId, actor, (record) =>
+    return records.change(tenantId, author, (record) =>
       success({
-        record: { ...record, reset: { at_ms: nowMs, actor, ...counted } },
+        record: { ...record, reset: { at_ms: nowMs, actor: nameOf(author), ...counted } },
         action: 'reset',
-        detail: 'Counters reset with those of all tenants',
+        detail: `Counters reset with those of all tenants. ${reason}`.trim(),
+        reason,
       }),
     );
   }
@@ -111,6 +142,10 @@ export function createResets({ records, limiter, usage, policy, clock, logger }:
     const progress = `${written} of ${of} tenants had been recorded as reset; no counter was reset. Repeat it then.`;
     return { ...cause, title: 'Not reset', detail: `${cause.detail} ${progress}` };
   }
+}
+
+function nameOf(author: Author | string): string {
+  return typeof author === 'string' ? author : author.actor;
 }
 
 const redisUnavailable = rejection(

@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deadLetterRecord } from '../../shared/domain/topics/dead-letter.ts';
 import { uniqueName } from '../support/servers.ts';
 import { storeUsage } from '../support/stored-usage.ts';
 import type { StoredEvent } from '../support/stored-usage.ts';
@@ -30,6 +31,10 @@ beforeAll(async () => {
     scope: { permissions: ['requests', 'usage'], routes: ['GET /v1/reports/*/sections/*/export'] },
   });
   await fixture.spend(tenantId, 60);
+  const letter = { reason: 'it is not JSON', topic: fixture.topics.usage, partition: 0, offset: 0 };
+  await fixture.producer.send(fixture.topics.deadLetters, [
+    deadLetterRecord({ ...letter, key: null, value: Buffer.from('{'), atMs: Date.now() }),
+  ]);
   const refusal = await fixture.clickhouse.query<{ event_id: string }>(
     `SELECT event_id FROM usage_events WHERE tenant_id = {tenantId:String} AND decision = 'limited' LIMIT 1`,
     { tenantId },
@@ -38,6 +43,7 @@ beforeAll(async () => {
     id: refusal[0]?.event_id ?? '',
     '/operator/tenants/:id': tenantId,
     '/keys/:id': String(key['sha256']).slice(0, 12),
+    '/operator/tenants/:id/delete': tenantId,
   };
 });
 afterAll(() => fixture.dispose());
@@ -59,7 +65,10 @@ function usageOfTwoDays(): StoredEvent[] {
 /** Addresses of all pages of the portal or of the operator console. */
 function pagesFor(access: 'portal-session' | 'operator-session'): string[] {
   return fixture.consoleApp.routeAccess
-    .filter((route) => route.access === access && route.method === 'GET' && !/\/live$|\.csv$/.test(route.url))
+    .filter(
+      (route) =>
+        route.access?.startsWith(access) && route.method === 'GET' && !/\/live$|\.csv$/.test(route.url),
+    )
     .map(({ url }) =>
       url.replaceAll(/:(\w+)/g, (_, name: string) => {
         const value = parameters[url] ?? parameters[name];

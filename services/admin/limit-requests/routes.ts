@@ -11,7 +11,7 @@ import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp } from '../answer.ts';
-import { actorOf } from '../authenticate.ts';
+import { actorOf, authorOf } from '../authenticate.ts';
 import { requestOperations } from './operations.ts';
 
 export interface LimitRequestOptions {
@@ -46,7 +46,7 @@ export function registerLimitRequests(app: AdminApp, options: LimitRequestOption
       // Without the plan, it would be unknown whether the granted value raises the limit or lowers it.
       const seenPlan = records.of(id).plan === undefined ? await usage.seenPlan(id, nowMs) : null;
       const context = { policy: policy(), seenPlan, planKnown: true, nowMs };
-      const outcome = await records.change(id, actor, (record) =>
+      const outcome = await records.change(id, authorOf(request), (record) =>
         approveRequest(record, requestId, { ...request.body, actor }, context),
       );
       return sendAnswered(reply, requestId, outcome);

@@ -7,7 +7,7 @@ import { tenantStatus } from '../../../shared/tenants/status.ts';
 import type { StatusSources } from '../../../shared/tenants/status.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp } from '../answer.ts';
-import { actorOf } from '../authenticate.ts';
+import { actorOf, authorOf } from '../authenticate.ts';
 import { operations } from '../operations.ts';
 
 export interface ControlOptions extends StatusSources {
@@ -28,7 +28,7 @@ function registerStatus(app: AdminApp, options: ControlOptions): void {
   );
   app.post('/admin/v1/tenants/:id/reset', { schema: operations.resetTenant }, async (request, reply) => {
     const { id } = request.params;
-    const outcome = await options.resets.tenant(id, actorOf(request), request.body?.reason ?? '');
+    const outcome = await options.resets.tenant(id, authorOf(request), request.body?.reason ?? '');
     if (!outcome.ok) return sendOutcome(reply, outcome);
     return { tenant_id: id, reset: outcome.value.reset };
   });
@@ -41,7 +41,7 @@ function registerBlock(app: AdminApp, { records, clock }: ControlOptions): void 
     async (request, reply) => {
       const actor = actorOf(request);
       const { until = null, reason } = request.body;
-      const outcome = await records.change(request.params.id, actor, (record) =>
+      const outcome = await records.change(request.params.id, authorOf(request), (record) =>
         block(record, { until, reason }, actor, clock.now()),
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);
@@ -49,7 +49,7 @@ function registerBlock(app: AdminApp, { records, clock }: ControlOptions): void 
     },
   );
   app.delete('/admin/v1/tenants/:id/block', { schema: operations.unblockTenant }, async (request, reply) => {
-    const outcome = await records.change(request.params.id, actorOf(request), unblock);
+    const outcome = await records.change(request.params.id, authorOf(request), unblock);
     return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);
   });
 }
@@ -66,7 +66,7 @@ function registerBoosts(app: AdminApp, { records, policy, clock }: ControlOption
     { config: asDocument, schema: operations.addBoost },
     async (request, reply) => {
       const actor = actorOf(request);
-      const outcome = await records.change(request.params.id, actor, (record) =>
+      const outcome = await records.change(request.params.id, authorOf(request), (record) =>
         addBoost(record, { ...request.body, actor: request.body.actor ?? actor }, policy(), clock.now()),
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);
@@ -78,7 +78,7 @@ function registerBoosts(app: AdminApp, { records, policy, clock }: ControlOption
     { schema: operations.endBoost },
     async (request, reply) => {
       const { id, boostId } = request.params;
-      const outcome = await records.change(id, actorOf(request), (record) =>
+      const outcome = await records.change(id, authorOf(request), (record) =>
         endBoost(record, boostId, clock.now()),
       );
       return outcome.ok ? reply.code(204).send() : sendOutcome(reply, outcome);

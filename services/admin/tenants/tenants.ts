@@ -8,7 +8,7 @@ import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import { patchSettings, replaceSettings } from '../../../shared/tenants/settings.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp } from '../answer.ts';
-import { actorOf } from '../authenticate.ts';
+import { authorOf } from '../authenticate.ts';
 import { operations } from '../operations.ts';
 import { registerTenantList } from './tenant-list.ts';
 import type { TenantListOptions } from './tenant-list.ts';
@@ -51,7 +51,7 @@ export function registerTenants(app: AdminApp, options: TenantOptions): void {
   );
 
   app.delete('/admin/v1/tenants/:id', { schema: operations.deleteTenant }, async (request, reply) => {
-    const removed = await records.remove(request.params.id, actorOf(request));
+    const removed = await records.remove(request.params.id, authorOf(request));
     if (!removed.ok) return sendOutcome(reply, removed);
     if (!removed.value)
       return sendProblem(reply, 404, 'No such record', 'This tenant has no record to delete.');
@@ -95,7 +95,7 @@ async function write(
   { records, directory, policy }: Pick<TenantOptions, 'records' | 'directory' | 'policy'>,
 ): Promise<FastifyReply> {
   const { id } = request.params as { id: string };
-  const outcome = await records.change(id, actorOf(request), (before) =>
+  const outcome = await records.change(id, authorOf(request), (before) =>
     ifMatchHolds(request.headers['if-match'], directory.get(id) ?? null)
       ? edit(before, request.body as Readonly<Record<string, unknown>>, policy())
       : changedMeanwhile,

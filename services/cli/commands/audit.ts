@@ -40,24 +40,31 @@ export const auditCommands: readonly Command[] = [
   },
   {
     name: 'changes',
-    synopsis: '[--tenant ID] [--actor NAME]',
-    summary: 'List changes of tenants with their actors, newest first.',
+    synopsis: '[--tenant ID] [--actor NAME] [--action VERB] [--since TIME] [--until TIME] [--cursor CURSOR]',
+    summary: 'List changes, sign-ins and ended sessions with their actors, newest first.',
     operands: [0, 0],
     flags: {
       tenant: { type: 'string', help: 'Only this tenant.' },
       actor: { type: 'string', help: 'Only this actor.' },
+      action: { type: 'string', help: 'Only this action, such as block or sign-in.' },
+      since: { type: 'string', help: 'Only entries from this time on (RFC 3339).' },
+      until: { type: 'string', help: 'Only entries before this time (RFC 3339).' },
+      cursor: { type: 'string', help: 'Continue the list of the command before.' },
     },
     async run(invocation) {
       const query = new URLSearchParams();
-      const [tenant, actor] = [optional(invocation, 'tenant'), optional(invocation, 'actor')];
-      if (tenant !== undefined) query.set('tenant_id', tenant);
-      if (actor !== undefined) query.set('actor', actor);
-      const data = await invocation.call<{ changes: readonly Change[] }>(
+      for (const flag of ['tenant', 'actor', 'action', 'since', 'until', 'cursor']) {
+        const value = optional(invocation, flag);
+        if (value !== undefined) query.set(flag === 'tenant' ? 'tenant_id' : flag, value);
+      }
+      const data = await invocation.call<{ changes: readonly Change[]; next_cursor: string | null }>(
         'GET',
         `/admin/v1/audit?${query.toString()}`,
       );
       const rows = data.changes.map((change) => [change.at, change.actor, change.tenant_id, change.detail]);
-      return { data, text: rows.length === 0 ? 'None.' : table(['WHEN', 'WHO', 'TENANT', 'WHAT'], rows) };
+      const list = rows.length === 0 ? 'None.' : table(['WHEN', 'WHO', 'TENANT', 'WHAT'], rows);
+      const more = data.next_cursor === null ? '' : `\n\nOlder entries: --cursor ${data.next_cursor}`;
+      return { data, text: list + more };
     },
   },
 ];

@@ -6,6 +6,8 @@ import { registerActions } from './tenant/actions.ts';
 import type { ActionOptions } from './tenant/actions.ts';
 import { auditPage } from './audit-page.ts';
 import type { AuditSources } from './audit-page.ts';
+import { registerConfirmedActions } from './confirm/confirmed-actions.ts';
+import type { ConfirmedOptions } from './confirm/confirmed-actions.ts';
 import { deadLettersPage, registerReplay } from './dead-letters-page.ts';
 import type { DeadLetterOptions } from './dead-letters-page.ts';
 import { growthPage } from './growth-page.ts';
@@ -29,6 +31,7 @@ import { tenantsPage } from './tenants/tenants-page.ts';
 import type { TenantsSources } from './tenants/tenants-page.ts';
 
 export type OperatorOptions = ActionOptions &
+  ConfirmedOptions &
   AuditSources &
   DeadLetterOptions &
   GrowthSources &
@@ -55,6 +58,7 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   registerShownOnce(app, options);
   registerTenantStream(app, options);
   registerReplay(app, options);
+  registerConfirmedActions(app, options);
   registerRequests(app, options);
   app.get(
     '/operator/tenants',
@@ -90,6 +94,6 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   );
   app.get(
     '/operator/audit',
-    forOperator('/operator/audit', ({ request }) => auditPage(options, request)),
+    forOperator('/operator/audit', (visit) => auditPage(options, visit)),
   );
 }

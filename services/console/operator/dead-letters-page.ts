@@ -3,7 +3,7 @@ import type {
   DeadLetterService,
   ShownDeadLetter,
 } from '../../../shared/kafka/dead-letters/dead-letter-service.ts';
-import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import { count } from '../../../shared/domain/text/counted.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
@@ -16,7 +16,7 @@ import { actionForOperator, mayUse } from './signed-in.ts';
 export interface DeadLetterOptions {
   readonly deadLetters: DeadLetterService;
   readonly reads: StoreReads;
-  readonly logger: Logger;
+  readonly audit: Pick<AuditLog, 'append'>;
 }
 
 const shownMax = 50;
@@ -39,6 +39,11 @@ export async function deadLettersPage(
           is recognised and counted once.
         </p>
       </div>
+      ${
+        mayUse(request, 'admin') && letters !== null && letters.length > 0
+          ? html`<p><a href="/operator/dead-letters/replay">Send all again…</a></p>`
+          : null
+      }
     </div>
     <section class="card">
       ${letters === null ? failedState('The list of dead letters') : list(letters, mayUse(request, 'admin'))}
@@ -73,16 +78,14 @@ function list(letters: readonly ShownDeadLetter[], mayReplay: boolean): Html {
   </ul>`;
 }
 
-export function registerReplay(app: FastifyInstance, { deadLetters, logger }: DeadLetterOptions): void {
+export function registerReplay(app: FastifyInstance, { deadLetters, audit }: DeadLetterOptions): void {
   app.post(
     '/operator/dead-letters/:letterId/replay',
     actionForOperator('admin', async (name, request, reply) => {
       const { letterId } = request.params as { letterId: string };
+      const detail = `Dead letter ${letterId} sent again`;
+      await audit.append({ actor: name, action: 'dead-letter-replay', detail });
       const replay = await deadLetters.replay(letterId);
-      logger.info(
-        { audit: true, actor: name, action: 'dead-letter-replay', letter_id: letterId, replay },
-        'dead letter replayed',
-      );
       return reply.redirect(`/operator/dead-letters?done=${notices[replay]}`, 303);
     }),
   );

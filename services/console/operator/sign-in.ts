@@ -1,25 +1,31 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { isOperatorName } from '../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import type { Logger } from '../../../shared/runtime/logger.ts';
+import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { operatorOf } from '../../../shared/sessions/operators.ts';
 import type { Operators } from '../../../shared/sessions/operators.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
 import { formOf } from '../components/form-body.ts';
 import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
 import { sendPage } from '../components/layout.ts';
 import type { Notice } from '../components/layout.ts';
+import { factsOf } from '../sessions/sign-in-facts.ts';
 import { clearSession, sessionToken, setSession } from '../sessions/cookies.ts';
+import { registerSingleSignOn } from './oidc/routes.ts';
+import type { SingleSignOnRoutes } from './oidc/routes.ts';
 import { createSignInThrottle, tooManyFailures } from '../sessions/sign-in-throttle.ts';
 import type { SignInCounter } from '../sessions/sign-in-throttle.ts';
 
-export interface OperatorSignInOptions {
+export interface OperatorSignInOptions extends SingleSignOnRoutes {
   readonly sessions: Sessions;
   readonly operators: Operators;
+  /** False: operators sign in by the OpenID provider only. */
+  readonly tokenSignIn: boolean;
   readonly policy: () => Policy;
   readonly clock: Clock;
-  readonly logger: Logger;
+  readonly audit: Pick<AuditLog, 'note'>;
   readonly signIns: SignInCounter;
   readonly publicUrl: () => string;
 }
@@ -29,18 +35,23 @@ export interface OperatorSignInOptions {
  * name, which the history shows as the actor of changes.
  */
 export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSignInOptions): void {
-  const { sessions, operators, policy, clock, logger, signIns, publicUrl } = options;
+  const { sessions, operators, policy, clock, audit, signIns, publicUrl } = options;
   const throttle = createSignInThrottle(policy, clock);
+  const ways = { token: options.tokenSignIn, provider: options.singleSignOn !== null };
+  registerSingleSignOn(app, options, throttle);
   const config = { access: 'public' } as const;
 
   app.get<{ Querystring: { reason?: string } }>('/operator', { config }, async (request, reply) => {
     const reading = await sessions.readOperator(sessionToken(request, 'tollgate_operator'));
     if (reading.kind === 'valid') return reply.redirect('/operator/tenants', 303);
-    const out = request.query.reason === 'signed-out';
-    return sendSignIn(reply, 200, out ? { tone: 'bad', text: 'Please sign in to see that page.' } : null);
+    return sendSignIn(ways, reply, 200, noticeFor(request.query.reason));
   });
 
   app.post('/operator/sign-in', { config }, async (request, reply) => {
+    if (!ways.token) {
+      const text = 'Sign in by your identity provider: tokens do not open the console here.';
+      return sendSignIn(ways, reply, 403, { tone: 'bad', text });
+    }
     const form = formOf(request);
     const stated = (form.get('name') ?? '').trim();
     const holder = operators.byToken((form.get('token') ?? '').trim());
@@ -49,52 +60,68 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
       const result = waitSeconds === null ? 'refused' : 'throttled';
       signIns.inc({ method: 'operator', result });
       if (waitSeconds !== null)
-        return sendSignIn(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
-      return sendSignIn(reply, 401, { tone: 'bad', text: 'This is not the token of an operator.' });
+        return sendSignIn(ways, reply.header('retry-after', waitSeconds), 429, tooManyFailures);
+      const facts = factsOf(throttle.addressOf(request), request.headers['user-agent']);
+      const entry = {
+        action: 'sign-in-refused',
+        detail: 'Sign-in of an operator refused: unknown token',
+        facts,
+      };
+      audit.note({ actor: isOperatorName(stated) ? stated : 'unknown', ...entry });
+      return sendSignIn(ways, reply, 401, { tone: 'bad', text: 'This is not the token of an operator.' });
     }
     if (holder.name === null && !isOperatorName(stated)) {
       const text = 'Enter your name: the admin token is shared, and the history says who did what.';
-      return sendSignIn(reply, 422, { tone: 'bad', text });
+      return sendSignIn(ways, reply, 422, { tone: 'bad', text });
     }
     const { name, role } = operatorOf(operators, holder, stated);
     signIns.inc({ method: 'operator', result: 'accepted' });
-    logger.info({ audit: true, actor: name, role, action: 'operator-sign-in' }, 'operator signed in');
-    setSession(reply, 'tollgate_operator', await sessions.openOperator(name, holder.source), publicUrl());
+    const session = await sessions.openOperator(name, holder.source);
+    const facts = factsOf(throttle.addressOf(request), request.headers['user-agent'], session.value);
+    audit.note({ actor: name, action: 'sign-in', detail: `Operator signed in with the role ${role}`, facts });
+    setSession(reply, 'tollgate_operator', session, publicUrl());
     return reply.redirect('/operator/tenants', 303);
   });
 
   app.post('/operator/sign-out', { config }, async (request, reply) => {
     await sessions.signOutOperator(sessionToken(request, 'tollgate_operator'));
     clearSession(reply, 'tollgate_operator');
-    return reply.redirect('/operator', 303);
+    return reply.redirect(ways.provider ? '/operator?reason=bye' : '/operator', 303);
   });
 }
 
-function sendSignIn(reply: FastifyReply, status: number, notice: Notice | null): FastifyReply {
+function noticeFor(reason: string | undefined): Notice | null {
+  if (reason === 'signed-out') return { tone: 'bad', text: 'Please sign in to see that page.' };
+  if (reason !== 'bye') return null;
+  return {
+    tone: 'good',
+    text: 'You are signed out here, and may still be signed in at your identity provider.',
+  };
+}
+
+interface SignInWays {
+  readonly token: boolean;
+  readonly provider: boolean;
+}
+
+function sendSignIn(
+  ways: SignInWays,
+  reply: FastifyReply,
+  status: number,
+  notice: Notice | null,
+): FastifyReply {
   const body = html`<section class="card narrow stack">
     <div>
       <h1>Operator console</h1>
       <p class="soft">Tenants, limits, growth and the pipeline.</p>
     </div>
-    <form method="post" action="/operator/sign-in">
-      <div class="field">
-        <label for="name">Your name</label>
-        <input id="name" name="name" autocomplete="username" maxlength="100" aria-describedby="name-hint" />
-        <p class="hint" id="name-hint">Required with the shared admin token, which says not who you are.</p>
-      </div>
-      <div class="field">
-        <label for="token">Your token, or the admin token</label>
-        <input
-          class="mono"
-          id="token"
-          name="token"
-          type="password"
-          autocomplete="current-password"
-          required
-        />
-      </div>
-      <div class="actions"><button type="submit">Sign in</button></div>
-    </form>
+    ${
+      ways.provider
+        ? html`<p><a class="button" href="/operator/oidc/start">Sign in with your organisation</a></p>
+            <p class="soft small"><a href="/operator/oidc/end">Sign out at the identity provider</a></p>`
+        : null
+    }
+    ${ways.token ? tokenForm() : null}
   </section>`;
   return sendPage(reply, {
     title: 'Operator sign-in',
@@ -106,4 +133,19 @@ function sendSignIn(reply: FastifyReply, status: number, notice: Notice | null):
     notice,
     status,
   });
+}
+
+function tokenForm(): Html {
+  return html`<form method="post" action="/operator/sign-in">
+    <div class="field">
+      <label for="name">Your name</label>
+      <input id="name" name="name" autocomplete="username" maxlength="100" aria-describedby="name-hint" />
+      <p class="hint" id="name-hint">Required with the shared admin token, which says not who you are.</p>
+    </div>
+    <div class="field">
+      <label for="token">Your token, or the admin token</label>
+      <input class="mono" id="token" name="token" type="password" autocomplete="current-password" required />
+    </div>
+    <div class="actions"><button type="submit">Sign in</button></div>
+  </form>`;
 }

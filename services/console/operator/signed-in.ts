@@ -132,6 +132,8 @@ const notices = new Map<unknown, string>(
     blocked: 'Tenant blocked.',
     unblocked: 'Block lifted.',
     reset: 'Counters reset.',
+    'reset-all': 'The counters of all tenants were reset.',
+    deleted: 'Record deleted. Gateways follow within seconds.',
     'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
     'sessions-ended': 'All portal links and sessions of this tenant have ended.',
     replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',

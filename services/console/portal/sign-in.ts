@@ -1,6 +1,8 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { problemOfTenantId } from '../../../shared/domain/identity.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { tenantItself } from '../../../shared/domain/topics/audit-entry.ts';
+import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
 import type { Credentials } from '../../../shared/identity/credentials.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { SessionSource } from '../../../shared/sessions/claims.ts';
@@ -11,7 +13,8 @@ import { sendPage } from '../components/layout.ts';
 import type { Notice } from '../components/layout.ts';
 import { clearSession, sessionToken, sessionsUnread, setSession } from '../sessions/cookies.ts';
 import { createSignInThrottle, tooManyFailures } from '../sessions/sign-in-throttle.ts';
-import type { SignInCounter } from '../sessions/sign-in-throttle.ts';
+import type { SignInCounter, SignInThrottle } from '../sessions/sign-in-throttle.ts';
+import { factsOf, viaText } from '../sessions/sign-in-facts.ts';
 import { readCredential } from '../sessions/tenant-credential.ts';
 
 export interface SignInOptions {
@@ -21,6 +24,7 @@ export interface SignInOptions {
   readonly clock: Clock;
   readonly signIns: SignInCounter;
   readonly publicUrl: () => string;
+  readonly audit: Pick<AuditLog, 'note'>;
 }
 
 const incompleteLink =
@@ -46,8 +50,9 @@ export function registerSignIn(app: FastifyInstance, options: SignInOptions): vo
     return sendSignIn(reply, 200, noticeFor(request.query.reason));
   });
 
-  registerLinkSignIn(app, options);
-  registerCredentialSignIn(app, options);
+  const throttle = createSignInThrottle(options.policy, options.clock);
+  registerLinkSignIn(app, options, throttle);
+  registerCredentialSignIn(app, options, throttle);
 
   app.post('/sign-out', { config }, async (request, reply) => {
     await options.sessions.signOutTenant(sessionToken(request, 'tollgate_portal'));
@@ -56,7 +61,7 @@ export function registerSignIn(app: FastifyInstance, options: SignInOptions): vo
   });
 }
 
-function registerLinkSignIn(app: FastifyInstance, options: SignInOptions): void {
+function registerLinkSignIn(app: FastifyInstance, options: SignInOptions, throttle: SignInThrottle): void {
   const { sessions, signIns, clock } = options;
   const config = { access: 'public' } as const;
   app.get<{ Querystring: { token?: string } }>('/sign-in', { config }, async (request, reply) => {
@@ -64,46 +69,74 @@ function registerLinkSignIn(app: FastifyInstance, options: SignInOptions): void 
     if (reading.kind === 'unknown') throw sessionsUnread();
     if (reading.kind !== 'valid' || problemOfTenantId(reading.value.tenantId) !== null) {
       signIns.inc({ method: 'link', result: 'refused' });
+      noteRefusal(options, request, throttle, `the link is ${reading.kind}`);
       return sendSignIn(reply, 401, { tone: 'bad', text: linkNotices[reading.kind] });
     }
     const { id, tenantId, expiresAtMs, sessionTtlMs } = reading.value;
     const endsAtMs = Math.min(expiresAtMs, clock.now() + sessionTtlMs);
-    await openSession(reply, options, tenantId, { via: 'link', linkId: id }, endsAtMs);
+    const address = throttle.addressOf(request);
+    await openSession({ request, reply, address }, options, tenantId, { via: 'link', linkId: id }, endsAtMs);
     return reply.redirect('/usage', 303);
   });
 }
 
-function registerCredentialSignIn(app: FastifyInstance, options: SignInOptions): void {
-  const { credentials, policy, clock, signIns } = options;
-  const throttle = createSignInThrottle(policy, clock);
+function registerCredentialSignIn(
+  app: FastifyInstance,
+  options: SignInOptions,
+  throttle: SignInThrottle,
+): void {
+  const { credentials, policy, signIns } = options;
   app.post('/sign-in', { config: { access: 'public' } }, async (request, reply) => {
+    const address = throttle.addressOf(request);
     const credential = await readCredential(
       formOf(request).get('credential') ?? '',
       credentials.under(policy()),
-      throttle.addressOf(request),
+      address,
     );
     if (credential.kind === 'refused') {
       const waitSeconds = credential.status === 401 ? throttle.failed(request) : null;
       signIns.inc({ method: 'credential', result: waitSeconds === null ? 'refused' : 'throttled' });
       if (waitSeconds !== null)
         return sendSignIn(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
+      noteRefusal(options, request, throttle, credential.reason);
       return sendSignIn(reply, credential.status, { tone: 'bad', text: credential.reason });
     }
-    await openSession(reply, options, credential.tenantId, credential.source, credential.expiresAtMs);
+    const { tenantId, source, expiresAtMs } = credential;
+    await openSession({ request, reply, address }, options, tenantId, source, expiresAtMs);
     return reply.redirect('/usage', 303);
   });
 }
 
+interface SignInVisit {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly address: string;
+}
+
 async function openSession(
-  reply: FastifyReply,
-  { sessions, signIns, publicUrl }: SignInOptions,
+  { request, reply, address }: SignInVisit,
+  { sessions, signIns, publicUrl, audit }: SignInOptions,
   tenantId: string,
   source: SessionSource,
   endsAtMs: number,
 ): Promise<void> {
   signIns.inc({ method: source.via, result: 'accepted' });
   const session = await sessions.openTenant(tenantId, source, endsAtMs);
+  const facts = factsOf(address, request.headers['user-agent'], session.value);
+  const detail = `Signed in to the portal with ${viaText(source)}`;
+  audit.note({ ...tenantItself, tenant_id: tenantId, action: 'sign-in', detail, facts });
   setSession(reply, 'tollgate_portal', session, publicUrl());
+}
+
+function noteRefusal(
+  { audit }: SignInOptions,
+  request: FastifyRequest,
+  throttle: SignInThrottle,
+  why: string,
+): void {
+  const facts = factsOf(throttle.addressOf(request), request.headers['user-agent']);
+  const entry = { actor: 'unknown', source: 'portal', action: 'sign-in-refused' } as const;
+  audit.note({ ...entry, detail: `Sign-in to the portal refused: ${why}`, facts });
 }
 
 function noticeFor(reason: string | undefined): Notice | null {

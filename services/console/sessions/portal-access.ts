@@ -1,6 +1,7 @@
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { apiKeyId, apiKeysOf, isPermitted } from '../../../shared/domain/tenant.ts';
 import type { KeyScope, TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { Author } from '../../../shared/domain/topics/audit-entry.ts';
 import type { SessionSource } from '../../../shared/sessions/claims.ts';
 
 /** What a session of the portal may do, by the credential that opened it. */
@@ -14,7 +15,7 @@ export interface PortalAccess {
   /** What the session may do with API keys. */
   readonly keys: 'manage' | 'view' | 'off';
   /** Actor of the changes of this session in the history. */
-  readonly actor: string;
+  readonly actor: Author;
 }
 
 /**
@@ -37,7 +38,7 @@ export function accessOf(
     keySha256,
     mayManage,
     keys: keys === 'manage' && (!mayManage || source.via === 'jwt') ? 'view' : keys,
-    actor: `the tenant itself, by ${credentialText(source)}`,
+    actor: { actor: `the tenant itself, by ${credentialText(source)}`, source: 'portal' },
   };
 }
 

@@ -71,7 +71,7 @@ export function createSignInThrottle(policy: () => Policy, clock: Clock): SignIn
 }
 
 /**
- * Number of sign-ins by method (link, credential, api_key, jwt, operator) and result (accepted, refused, throttled).
+ * Number of sign-ins by method (link, credential, api_key, jwt, operator, oidc) and result (accepted, refused, throttled).
  */
 export type SignInCounter = Pick<Counter<'method' | 'result'>, 'inc'>;
 
@@ -84,7 +84,7 @@ export function createSignInCounter(registry: Registry): SignInCounter {
       registers: [registry],
     }),
     {
-      method: ['link', 'credential', 'api_key', 'jwt', 'operator'],
+      method: ['link', 'credential', 'api_key', 'jwt', 'operator', 'oidc'],
       result: ['accepted', 'refused', 'throttled'],
     },
   );

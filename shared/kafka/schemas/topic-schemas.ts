@@ -1,5 +1,6 @@
 import { cloudEventSchema, eventSchemas } from '../../domain/events/event-schema.ts';
 import { alertShape } from '../../domain/topics/alert.ts';
+import { auditEntryShape } from '../../domain/topics/audit-entry.ts';
 import { deliveryShape } from '../../domain/topics/delivery.ts';
 import { endOfAllShape, endOfOneShape } from '../../domain/topics/session-end.ts';
 import { schemaOf } from '../../domain/topics/shape.ts';
@@ -101,6 +102,21 @@ export const topicDescriptions: Readonly<Record<keyof Topics, TopicDescription>>
         title: 'End of a session, or of all sessions of an owner',
         contentType: json,
         value: { oneOf: [schemaOf(endOfOneShape), schemaOf(endOfAllShape)] },
+      },
+    ],
+  },
+  audit: {
+    summary: 'Audit trail: sign-ins, links, session ends and other actions that change no tenant record.',
+    key: 'tenant_id; none for actions on no single tenant',
+    cleanup: 'delete',
+    writtenBy: 'admin, console',
+    readBy: 'aggregator',
+    messages: [
+      {
+        name: 'auditEntry',
+        title: 'Entry of the audit trail',
+        contentType: json,
+        value: schemaOf(auditEntryShape),
       },
     ],
   },

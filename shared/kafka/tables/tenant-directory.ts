@@ -1,4 +1,6 @@
 import type { Registry } from 'prom-client';
+import { auditHeader } from '../../domain/topics/audit-entry.ts';
+import type { AuditEntry } from '../../domain/topics/audit-entry.ts';
 import { apiKeysOf, keyEndMs } from '../../domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../../domain/tenant.ts';
 import { systemClock } from '../../runtime/time/clock.ts';
@@ -34,10 +36,12 @@ export interface TenantDirectory {
    * has it. Its version is higher than the versions of all records in this directory. From then on `get` returns the
    * new record, in other processes a moment later. If two processes replace a record at the same time, all processes
    * end with the same one of the two records. Rejects with TENANT_RECORD_INVALID, KAFKA_UNAVAILABLE or
-   * KAFKA_PRODUCE_UNVERIFIED.
+   * KAFKA_PRODUCE_UNVERIFIED. With `audit`, the record has this entry of the audit trail in a header, so that neither is
+   * stored without the other.
    */
-  put(record: TenantRecord): Promise<TenantRecord>;
-  remove(tenantId: string): Promise<void>;
+  put(record: TenantRecord, audit?: AuditEntry): Promise<TenantRecord>;
+  /** Deletes the record of a tenant. With `audit`, the tombstone has this entry, as the record of `put`. */
+  remove(tenantId: string, audit?: AuditEntry): Promise<void>;
   all(): IterableIterator<TenantRecord>;
   size(): number;
   /**
@@ -84,12 +88,14 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
   return {
     get: (tenantId) => table.get(tenantId),
     byApiKeyHash: (sha256Hex) => holderOfKey.get(sha256Hex),
-    async put(record) {
+    async put(record, audit) {
       const violations = recordViolationText(record);
       if (violations !== '') throw new TollgateError('TENANT_RECORD_INVALID', violations);
       const stored = { ...record, version: nextVersion(record.tenant_id) };
       const value = JSON.stringify(stored);
-      const [place] = await producer.send(topics.tenants, [{ key: stored.tenant_id, value }]);
+      const [place] = await producer.send(topics.tenants, [
+        { key: stored.tenant_id, value, headers: auditHeaders(audit) },
+      ]);
       if (place !== undefined)
         table.applyOwn(stored.tenant_id, stored, { version: stored.version, ...place });
       return stored;
@@ -116,9 +122,9 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
    * Writes a tombstone to every partition. An older record of the key may be in another partition, if partitions were
    * added after it was written.
    */
-  async function remove(tenantId: string): Promise<void> {
+  async function remove(tenantId: string, audit?: AuditEntry): Promise<void> {
     const version = nextVersion(tenantId);
-    const headers = { [versionHeader]: String(version) };
+    const headers = { [versionHeader]: String(version), ...auditHeaders(audit) };
     const partitions = await readTopicEnds(kafka, topics.tenants);
     const records = partitions.map(({ partition }) => ({ key: tenantId, value: null, headers, partition }));
     const [place] = await producer.send(topics.tenants, records);
@@ -138,6 +144,10 @@ export function createTenantDirectory(options: TenantDirectoryOptions): TenantDi
     }
     for (const listener of listeners) listener(tenantId, record);
   }
+}
+
+function auditHeaders(audit: AuditEntry | undefined): Readonly<Record<string, string>> {
+  return audit === undefined ? {} : { [auditHeader]: JSON.stringify(audit) };
 }
 
 function decodeRecord(value: Buffer, key: string): TenantRecord | undefined {

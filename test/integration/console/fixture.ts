@@ -11,6 +11,7 @@ import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
+import { createAuditLog } from '../../../shared/kafka/audit-log.ts';
 import { createDeadLetterService } from '../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
 import type { Producer } from '../../../shared/kafka/producer/producer.ts';
@@ -34,12 +35,14 @@ import { createPortalLinks } from '../../../shared/sessions/portal-links.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 import type { Tokens } from '../../../shared/sessions/tokens.ts';
+import { createAuditTrail } from '../../../shared/tenants/audit-trail.ts';
 import { createTenantRecords } from '../../../shared/tenants/records.ts';
 import { createResets } from '../../../shared/tenants/reset.ts';
 import { createUsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { createAdminApp } from '../../../services/admin/app.ts';
 import { createConsoleApp } from '../../../services/console/app.ts';
 import { defaultBrand } from '../../../services/console/browser/brand.ts';
+import type { SingleSignOn } from '../../../services/console/operator/oidc/single-sign-on.ts';
 import { createSignInCounter } from '../../../services/console/sessions/sign-in-throttle.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import type { Namespace } from '../../support/servers.ts';
@@ -52,6 +55,10 @@ export const operatorTokens = {
   support: 'the-token-of-support-0123456789',
   admin: 'the-token-of-an-admin-0123456789',
 } as const;
+const operatorEntries = roles.map((role) => {
+  const sha256 = createHash('sha256').update(operatorTokens[role]).digest('hex');
+  return { name: `${role}-operator`, role, token_sha256: sha256 };
+});
 const jwtSecret = 'a-jwt-secret-of-tests-0123456789';
 const policyEnv = {
   TOLLGATE_JWT_SECRET: jwtSecret,
@@ -100,6 +107,9 @@ export interface FixtureOptions {
    * records.
    */
   readonly recordBrokers?: string;
+  readonly singleSignOn?: SingleSignOn;
+  /** Address of the console for browsers. */
+  readonly publicUrl?: () => string;
 }
 
 /** Runs the admin API and the console in this process, on the real servers with a separate namespace. */
@@ -131,6 +141,8 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const services = await createServices({
     ...{ policy, directory, limiter, read, clickhouse, kafka, producer, topics, tokens, ended, registry },
     testMessages,
+    singleSignOn: options.singleSignOn ?? null,
+    publicUrl: options.publicUrl ?? ((): string => 'http://console.test'),
   });
   const unread = options.recordBrokers !== undefined;
   await eventually(() => (unread || directory.ready()) && ended.ready(), { timeoutMs: 30_000 });
@@ -179,6 +191,8 @@ interface Stores {
   readonly ended: EndedSessions;
   readonly registry: Registry;
   readonly testMessages: AlertEvent[];
+  readonly singleSignOn: SingleSignOn | null;
+  readonly publicUrl: () => string;
 }
 
 interface Services {
@@ -192,21 +206,20 @@ async function createServices(stores: Stores): Promise<Services> {
   const { directory, limiter, clickhouse, kafka, producer, topics, tokens, ended, registry } = stores;
   const policy = (): Policy => stores.policy;
   const common = { clock: systemClock, registry, logger: createLogger('test', 'silent') };
-  const records = createTenantRecords({ ...common, directory });
+  const audit = createAuditLog({ ...common, producer, topics, source: 'console' });
+  const reads = createStoreReads(common);
+  const records = createTenantRecords({ ...common, source: 'console', directory });
   const usage = createUsageReader({ clickhouse: stores.read, policy, registry });
-  const consoleUrl = (): string => 'http://console.test';
-  const entries = roles.map((role) => ({
-    name: `${role}-operator`,
-    role,
-    token_sha256: createHash('sha256').update(operatorTokens[role]).digest('hex'),
-  }));
-  const operators = createOperators(entries, adminToken);
+  const consoleUrl = stores.publicUrl;
+  const operators = createOperators(operatorEntries, adminToken);
   const both = {
     ...{ ...common, policy, directory, limiter, usage, records, operators },
-    resets: createResets({ ...common, records, limiter, usage, policy }),
-    reads: createStoreReads(common),
+    resets: createResets({ ...common, records, audit, limiter, usage, policy }),
+    reads,
+    audit,
+    auditTrail: createAuditTrail({ clickhouse: stores.read, directory, reads }),
     deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
-    portalLinks: createPortalLinks({ ...common, tokens, ended, consoleUrl }),
+    portalLinks: createPortalLinks({ ...common, audit, tokens, ended, consoleUrl }),
   };
   const adminApp = await createAdminApp({
     ...both,
@@ -232,6 +245,8 @@ async function createServices(stores: Stores): Promise<Services> {
     sessions: createSessions({ tokens, operators, ended, directory, clock: systemClock }),
     signIns: createSignInCounter(registry),
     publicUrl: consoleUrl,
+    tokenSignIn: true,
+    singleSignOn: stores.singleSignOn,
     brand: defaultBrand,
     // A separate registry, because the request metrics of both listeners have the same names.
     registry: new Registry(),

@@ -21,7 +21,7 @@ import { usageChart } from '../../components/usage-chart.ts';
 import { limitCards } from '../../now/limit-cards.ts';
 import type { NowReadings, NowSources } from '../../now/readings.ts';
 import { sessionToken } from '../../sessions/cookies.ts';
-import { guardedOperator } from '../signed-in.ts';
+import { guardedOperator, mayUse } from '../signed-in.ts';
 import {
   blockSection,
   boostSection,
@@ -101,6 +101,11 @@ export async function tenantPage(
       <div class="stack">
         ${planSection(forms)} ${blockSection(forms)} ${resetSection(forms)} ${keySection(forms)}
         ${portalSection(forms)}
+        ${
+          record !== null && mayUse(request, 'admin')
+            ? html`<p><a href="${path}/delete">Delete the record…</a></p>`
+            : null
+        }
       </div>
     </div>`;
   return { title: record?.display_name ?? id, body, charts: true };

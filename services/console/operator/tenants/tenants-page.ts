@@ -19,6 +19,7 @@ import { addressOf } from '../../components/links.ts';
 import { sortingOf } from '../../components/sorting.ts';
 import { csvOf, table } from '../../components/table.ts';
 import type { Sorting } from '../../components/table.ts';
+import { mayUse } from '../signed-in.ts';
 import type { OperatorVisit } from '../signed-in.ts';
 import { tenantColumns, tenantFileColumns } from './tenant-columns.ts';
 import type { TenantRow } from './tenant-columns.ts';
@@ -87,6 +88,7 @@ export async function tenantsPage(
         <h1>Tenants</h1>
         <p class="lead">Tenants with a record or with usage in the last two weeks.</p>
       </div>
+      ${mayUse(request, 'admin') ? html`<p><a href="/operator/reset-all">Reset all counters…</a></p>` : null}
     </div>
     <section class="card stack">${filterForm(query, policy, groupsOf(sources))} ${list}</section>
     <form method="get" action="/operator/tenants/open" class="search card">

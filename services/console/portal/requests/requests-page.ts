@@ -1,3 +1,4 @@
+import { tenantItself } from '../../../../shared/domain/topics/audit-entry.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import type { LimitRequest, TenantRecord } from '../../../../shared/domain/tenant.ts';
@@ -36,8 +37,6 @@ export interface RequestSources {
   readonly clock: Clock;
 }
 
-/** Actor of the changes that a tenant makes in its portal. */
-const tenantActor = 'the tenant itself';
 /** The tab that is marked as the present one: requests belong to the limits. */
 const tab = '/limits';
 
@@ -53,7 +52,7 @@ export function registerRequests(app: FastifyInstance, sources: RequestSources):
     forTenant(tab, async (visitor, visit) => {
       const form = formOf(visit.request);
       const context = await limitContext(sources, visitor);
-      const outcome = await records.change(visitor.tenantId, tenantActor, (record) =>
+      const outcome = await records.change(visitor.tenantId, tenantItself, (record) =>
         requestLimit(record, newRequest(form), context),
       );
       if (outcome.ok) return redirected(visit, 'sent');
@@ -66,8 +65,8 @@ export function registerRequests(app: FastifyInstance, sources: RequestSources):
     '/requests/:id/withdraw',
     forTenant(tab, async (visitor, visit) => {
       const { id } = visit.request.params as { id: string };
-      const outcome = await records.change(visitor.tenantId, tenantActor, (record) =>
-        withdrawRequest(record, id, tenantActor, clock.now()),
+      const outcome = await records.change(visitor.tenantId, tenantItself, (record) =>
+        withdrawRequest(record, id, tenantItself.actor, clock.now()),
       );
       return redirected(visit, outcome.ok ? 'withdrawn' : 'not-open');
     }),
