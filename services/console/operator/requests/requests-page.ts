@@ -25,7 +25,7 @@ import type { PageContent } from '../../components/layout.ts';
 import { grantText, requestBadge, requestLine } from '../../components/limit-request.ts';
 import { table } from '../../components/table.ts';
 import type { Column } from '../../components/table.ts';
-import { actionForOperator, forOperator, sendOperatorPage } from '../signed-in.ts';
+import { actionForOperator, forOperator, mayUse, sendOperatorPage } from '../signed-in.ts';
 
 export interface RequestSources {
   readonly directory: Pick<TenantDirectory, 'all' | 'get'>;
@@ -44,7 +44,7 @@ const answeredShownMax = 100;
 export function registerRequests(app: FastifyInstance, sources: RequestSources): void {
   app.get(
     here,
-    forOperator(here, () => requestsPage(sources, null)),
+    forOperator(here, ({ request }) => requestsPage(sources, null, mayUse(request, 'support'))),
   );
   const path = '/operator/tenants/:id/requests/:requestId';
   app.post(
@@ -132,7 +132,7 @@ async function answer(
   const { title, detail, status } = outcome;
   const refusal = { values: form, detail, field: fieldOf(outcome) };
   return sendOperatorPage(reply, name, here, {
-    ...requestsPage(sources, { requestId, refusal }),
+    ...requestsPage(sources, { requestId, refusal }, true),
     status,
     notice: { tone: 'bad', text: `${title}. ${detail}` },
   });
@@ -149,7 +149,7 @@ interface Refused {
   readonly refusal: RefusedForm;
 }
 
-function requestsPage(sources: RequestSources, refused: Refused | null): PageContent {
+function requestsPage(sources: RequestSources, refused: Refused | null, mayAnswer: boolean): PageContent {
   const all = listRequests(sources.directory.all());
   const open = all.filter(({ request }) => request.state === 'open');
   const answered = all.slice(open.length, open.length + answeredShownMax);
@@ -163,7 +163,7 @@ function requestsPage(sources: RequestSources, refused: Refused | null): PageCon
       ${
         open.length === 0
           ? html`<div class="card">${emptyState('Nothing to answer', 'No request is open.')}</div>`
-          : open.slice(0, openShownMax).map((one) => openRequest(sources, one, refused))
+          : open.slice(0, openShownMax).map((one) => openRequest(sources, one, refused, mayAnswer))
       }
       ${open.length > openShownMax ? html`<p class="soft">${counted(open.length - openShownMax, 'more request')} follow after these.</p>` : null}
     </section>
@@ -183,6 +183,7 @@ function openRequest(
   { policy }: RequestSources,
   { tenant_id: id, display_name: name, request }: ListedRequest,
   refused: Refused | null,
+  mayAnswer: boolean,
 ): Html {
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
   const refusal = refused?.requestId === request.id ? refused.refusal : null;
@@ -191,7 +192,7 @@ function openRequest(
     <h2><a href="${path}">${name ?? id}</a></h2>
     <p>${requestLine(policy(), request)}</p>
     <p>“${request.reason}” <span class="soft small">${formatTime(request.created_at)}</span></p>
-    <form method="post" action="${path}/requests/${request.id}/approve">
+    <form method="post" action="${path}/requests/${request.id}/approve" ${mayAnswer ? null : html`hidden`}>
       ${formError(refusal)}
       <div class="row">
         ${field({ kind: 'number', form, name: 'value', label: 'Grant', value: String(request.wanted) }, refusal)}
