@@ -51,24 +51,21 @@ export const tenantControls: readonly Command[] = [
   },
   {
     name: 'block',
-    synopsis: 'ID [--for 1h] --reason TEXT [--note TEXT]',
+    synopsis: 'ID [--for 1h] --reason TEXT',
     summary: 'Refuse every request of a tenant, for a time or until lifted.',
     operands: [1, 1],
     flags: {
       for: { type: 'string', help: 'How long: 30m, 12h, 7d (default: until lifted).' },
-      reason: { type: 'string', help: 'Reason that the tenant reads.' },
-      note: { type: 'string', help: 'Reason for operators only; kept in the history.' },
+      reason: { type: 'string', help: 'Reason that the tenant reads; kept in the history.' },
       ...createFlag,
     },
-    example: 'block acme --for 1h --reason "Unpaid invoice" --note "ticket 812"',
+    example: 'block acme --for 1h --reason "Unpaid invoice"',
     async run(invocation) {
       const span = optional(invocation, 'for');
       const until = span === undefined ? null : endAfter(span, invocation.nowMs);
-      const note = optional(invocation, 'note');
       const body = {
         until,
         reason: required(invocation, 'reason'),
-        ...(note === undefined ? {} : { note }),
       };
       const id = await existingTenant(invocation);
       const data = await invocation.call('POST', `${pathOf(id)}/block`, body);

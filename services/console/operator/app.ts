@@ -25,6 +25,8 @@ import type { OperatorSignInOptions } from './sign-in.ts';
 import { forOperator } from './signed-in.ts';
 import { spendPage } from './spend-page.ts';
 import type { SpendSources } from './spend-page.ts';
+import { startPage } from './start/start-page.ts';
+import type { StartSources } from './start/start-page.ts';
 import { registerTenantStream, tenantPage } from './tenant/tenant-page.ts';
 import type { TenantPageSources } from './tenant/tenant-page.ts';
 import { tenantsPage } from './tenants/tenants-page.ts';
@@ -42,6 +44,7 @@ export type OperatorOptions = ActionOptions &
   ReservationSources &
   ShownOnceOptions &
   SpendSources &
+  StartSources &
   TenantPageSources &
   TenantsSources;
 
@@ -60,6 +63,10 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   registerReplay(app, options);
   registerConfirmedActions(app, options);
   registerRequests(app, options);
+  app.get(
+    '/operator/start',
+    forOperator('/operator/start', (visit) => startPage(options, visit)),
+  );
   app.get(
     '/operator/tenants',
     forOperator('/operator/tenants', (visit) => tenantsPage(options, visit)),

@@ -43,7 +43,7 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
 
   app.get<{ Querystring: { reason?: string } }>('/operator', { config }, async (request, reply) => {
     const reading = await sessions.readOperator(sessionToken(request, 'tollgate_operator'));
-    if (reading.kind === 'valid') return reply.redirect('/operator/tenants', 303);
+    if (reading.kind === 'valid') return reply.redirect('/operator/start', 303);
     return sendSignIn(ways, reply, 200, noticeFor(request.query.reason));
   });
 
@@ -80,7 +80,7 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
     const facts = factsOf(throttle.addressOf(request), request.headers['user-agent'], session.value);
     audit.note({ actor: name, action: 'sign-in', detail: `Operator signed in with the role ${role}`, facts });
     setSession(reply, 'tollgate_operator', session, publicUrl());
-    return reply.redirect('/operator/tenants', 303);
+    return reply.redirect('/operator/start', 303);
   });
 
   app.post('/operator/sign-out', { config }, async (request, reply) => {

@@ -18,6 +18,7 @@ declare module 'fastify' {
 }
 
 const nav: readonly NavItem[] = [
+  { href: '/operator/start', label: 'Start' },
   { href: '/operator/tenants', label: 'Tenants' },
   { href: '/operator/requests', label: 'Requests' },
   { href: '/operator/growth', label: 'Growth and cost' },

@@ -190,6 +190,7 @@ export function consoleSamples(apiKey: string): Samples {
     }),
     'POST /notifications/test': () => ({ path: '/notifications/test', body: '', status: 303 }),
     'GET /usage/live': show('/usage/live'),
+    'GET /operator/start': show('/operator/start'),
     'GET /operator/tenants': show('/operator/tenants'),
     'GET /operator/tenants/:id': show('/operator/tenants/walked'),
     'GET /operator/requests': show('/operator/requests'),

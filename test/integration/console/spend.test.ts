@@ -157,6 +157,7 @@ test('C7: an operator filters and orders the tenants in the address, and downloa
   expect((await list('&sort=growth'))[0]).toBe(`${growing} Free no record`);
   expect((await list('&sort=growth&order=asc'))[0]).toBe(`${shrinking} Free no record`);
   expect(await list('&state=blocked')).toEqual([`${blocked} Free blocked`]);
+  expect((await get(fixture, '/operator/start', operator)).text).toMatch(/\d+ tenants? (is|are) blocked\./);
   const unknown = await get(fixture, '/operator/tenants?plan=gold', operator);
   expect(unknown.text).toMatch(/The policy has no plan “gold”; it has: /);
   const { text, headers } = await get(fixture, `/operator/tenants?search=${prefix}&format=csv`, operator);
