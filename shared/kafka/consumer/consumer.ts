@@ -78,11 +78,9 @@ const closeTimeoutMs = 8_000;
  * the records. So no offset is committed for a partition that has moved to another member.
  */
 export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions<Work>): Consumer {
-  const { groupId, groupLabel: group = groupId, registry } = options;
+  const { groupId, groupLabel: group = groupId, registry, onBatch } = options;
   const { batchRecordsMax = 10_000, batchBytesMax = 16 * 1024 * 1024, lingerMs = 0 } = options;
-  const { sessionTimeoutMs = 10_000, stalledAfterMs = 120_000 } = options;
   const topics = typeof options.topic === 'string' ? [options.topic] : options.topic;
-  const { onBatch } = options;
   const held = typeof onBatch === 'function' ? undefined : onBatch.held;
   const metrics = consumerMetrics(registry, group);
   const closing = new AbortController();
@@ -96,7 +94,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
       groupId,
       groupLabel: group,
       topics,
-      sessionTimeoutMs,
+      sessionTimeoutMs: options.sessionTimeoutMs ?? 10_000,
       logger: kafka.logger,
       restarts: metrics.restarts,
       partitionBytesMax: 1024 * 1024,
@@ -113,7 +111,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
   const watchdog = watchProgress(kafka, {
     groupId,
     topics,
-    stalledAfterMs,
+    stalledAfterMs: options.stalledAfterMs ?? 120_000,
     assignment: () => assignment,
     oldestWaitingMs: () => buffer.oldestMs() ?? held?.oldestMs() ?? null,
     isHolding: () => supervisor.isHolding() && buffer.records() === 0,
