@@ -3,7 +3,9 @@ import { count } from '../../../shared/domain/text/counted.ts';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import { approximateMoney } from '../../../shared/domain/money.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { Span } from '../../../shared/clickhouse/queries/period-totals.ts';
+import { calendarOf } from '../../../shared/domain/quota.ts';
+import { dateAt, periodAt } from '../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { requestsName } from '../../../shared/domain/usage/quantity.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
@@ -36,7 +38,7 @@ export async function spendPage(
   { parts }: Visit,
 ): Promise<PageContent> {
   const { clock, policy } = sources;
-  const month = periodAt('month', visitor.zone, clock.now());
+  const month = periodAt('month', calendarOf(visitor.record), clock.now());
   const spent = await parts.render('spent', 'The spend of this month', async () => {
     const read = (by: 'model' | 'route'): Promise<readonly SpendBy[] | null> =>
       sources.reads.orNull(visitor.usage.spendBy({ tenantId: visitor.tenantId, by, span: month }));
@@ -46,10 +48,14 @@ export async function spendPage(
       readFreshness({ usage: visitor.usage, reads: sources.reads }),
     ]);
     return html`<div class="card-head">
-        <h2 id="spent">This month <span class="soft small">(${visitor.zone})</span></h2>
+        <h2 id="spent">
+          This month
+          <span class="soft small">(since ${dateAt(visitor.zone, month.startMs)}, ${visitor.zone})</span>
+        </h2>
         ${freshnessLine(freshness)}
       </div>
-      ${spentTables(byModel, byRoute, policy())}`;
+      ${spentTables(byModel, byRoute, policy(), forecastOf(month, clock.now()))}
+      ${historyLinks(month, visitor.zone, clock.now())}`;
   });
   const body = html`<div class="page-head">
       <div>
@@ -66,6 +72,7 @@ function spentTables(
   byModel: readonly SpendBy[] | null,
   byRoute: readonly SpendBy[] | null,
   policy: Policy,
+  forecast: number | null,
 ): Html {
   if (byModel === null || byRoute === null) return failedState('The spend of this month');
   if (byModel.length === 0)
@@ -77,16 +84,48 @@ function spentTables(
         <dt>Spend</dt>
         <dd data-slot="spend">${money(cost, policy.currency)}</dd>
       </div>
+      ${
+        forecast === null
+          ? null
+          : html`<div>
+              <dt>At the end of the month, at this rate</dt>
+              <dd data-slot="forecast">${money(approximateMoney(cost) * forecast, policy.currency)}</dd>
+            </div>`
+      }
       <div>
         <dt>Calls</dt>
         <dd>${count(calls)}</dd>
       </div>
     </dl>
     <p class="soft small">Calls in progress count with the amounts that they have reserved.</p>
-    <h3>By model</h3>
-    ${spendTable('Spend by model', 'Model', byModel, policy)}
-    <h3>By route</h3>
-    ${spendTable('Spend by route', 'Route', byRoute, policy)}`;
+    <section class="spend-part">
+      <h3>By model</h3>
+      ${spendTable('Spend by model', 'Model', byModel, policy)}
+    </section>
+    <section class="spend-part">
+      <h3>By route</h3>
+      ${spendTable('Spend by route', 'Route', byRoute, policy)}
+    </section>`;
+}
+
+/** Shorter parts of a month give no useful forecast. */
+const forecastMsMin = 86_400_000;
+
+/** Factor from what was spent so far to the complete period; null at the beginning of the period. */
+function forecastOf({ startMs, endMs }: Span, nowMs: number): number | null {
+  const elapsedMs = nowMs - startMs;
+  return elapsedMs < forecastMsMin ? null : Math.max(1, (endMs - startMs) / elapsedMs);
+}
+
+/** Links to the cost of the same days, which the history divides further and writes as CSV. */
+function historyLinks({ startMs }: Span, zone: string, nowMs: number): Html {
+  const dates = `from=${dateAt(zone, startMs)}&to=${dateAt(zone, nowMs)}`;
+  const path = `/history?span=custom&${dates}&metric=cost`;
+  return html`<p class="soft small">
+    Cost of all requests of this month, as a graph and as CSV: <a href="${path}">by day</a>,
+    <a href="${path}&amp;by=user">by user</a>, <a href="${path}&amp;by=route">by route</a>,
+    <a href="${path}&amp;by=model">by model</a>.
+  </p>`;
 }
 
 function spendTable(

@@ -62,6 +62,13 @@ test('F1: a tenant sees its spend of the month by model and route, with currency
   ]);
   const { text } = await get(fixture, '/spend', await visit(fixture, id));
   expect(text).toMatch(/data-slot="spend">USD 1\.75</);
+  const elapsedMs = Date.now() - month.startMs;
+  const forecast = (1.750001 * (month.endMs - month.startMs)) / elapsedMs;
+  const shown = Number(/data-slot="forecast">USD ([\d.]+)</.exec(text)?.[1] ?? Number.NaN);
+  if (elapsedMs > 86_400_000) expect(Math.abs(shown - forecast)).toBeLessThan(0.02);
+  expect(text).toContain(
+    `/history?span=custom&amp;from=${new Date(month.startMs).toISOString().slice(0, 10)}&amp;`,
+  );
   expect(rowsOf(text, 'Spend by model')).toEqual([
     ['gpt-4o', '2', '2,000', 'USD 1.75'],
     ['gpt-4o-mini', '1', '1,000', 'USD 0.00000100'],
@@ -70,6 +77,20 @@ test('F1: a tenant sees its spend of the month by model and route, with currency
     ['POST /v1/chat/completions', '2', '2,000', 'USD 1.50'],
     ['POST /v1/messages', '1', '1,000', 'USD 0.250'],
   ]);
+});
+
+test('F1: the month of the spend begins on the billing day of the tenant', async () => {
+  const id = uniqueName('billing');
+  const today = new Date(nowMs).getUTCDate();
+  const billingDay = Math.max(1, today - 1);
+  await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', billing_day: billingDay });
+  const period = periodAt('month', `UTC@${billingDay}`, nowMs);
+  await storeUsage(fixture.clickhouse, [
+    call(id, 'gpt-4o', '1'),
+    call(id, 'gpt-4o', '9', { timeMs: period.startMs - 60_000 }),
+  ]);
+  const { text } = await get(fixture, '/spend', await visit(fixture, id));
+  expect(text).toMatch(/data-slot="spend">USD 1\.00</);
 });
 
 test('F1: a budget shows what is used, reserved and left', async () => {
