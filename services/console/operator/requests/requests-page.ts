@@ -196,14 +196,9 @@ function openRequest(
       ${formError(refusal)}
       <div class="row">
         ${field({ kind: 'number', form, name: 'value', label: 'Grant', value: String(request.wanted) }, refusal)}
-        ${field(
-          {
-            ...{ form, name: 'for', label: 'For', value: spanText(request.for_seconds) },
-            hint: '30m, 12h, 7d; empty: for good',
-          },
-          refusal,
-        )}
+        ${field({ form, name: 'for', label: 'For', value: spanText(request.for_seconds), placeholder: 'for good' }, refusal)}
       </div>
+      <p class="soft small">A duration such as 30m, 12h or 7d; empty: for good.</p>
       ${field(
         {
           ...{ form, name: 'answer', label: 'Answer', lengthMax: 500 },
