@@ -165,7 +165,7 @@ function recordFacts(event: EventDetail, zone: string): readonly Fact[] {
     ['Corrected', event.corrected ? 'yes: these are the values after the correction' : 'no'],
     ['Entrypoint', event.entrypoint || 'none'],
     ['Gateway', event.node || 'none'],
-    ['Number in the gateway’s log', String(event.sequence)],
-    ['Place in the event log', `partition ${event.kafka_partition}, offset ${event.kafka_offset}`],
+    ['Log number', String(event.sequence)],
+    ['Log position', `partition ${event.kafka_partition}, offset ${event.kafka_offset}`],
   ];
 }
