@@ -45,9 +45,19 @@ export interface LimitRequest {
   readonly boost_id?: string;
 }
 
+/** When a tenant is notified of one limit. */
+export interface LimitNotifications {
+  /** Shares of the quota at which alerts are sent; empty: none. */
+  readonly thresholds?: readonly number[];
+  /** Number of requests that the limit refuses within a minute from which an alert is sent. */
+  readonly refusals?: number;
+}
+
 export interface NotificationSettings {
   /** Shares of a quota at which alerts are sent, e.g. `[0.8, 1]`; absent: the policy's thresholds. */
   readonly thresholds?: readonly number[];
+  /** Settings of single limits, by name; they replace `thresholds` and the usual alert about refused requests. */
+  readonly limits?: Readonly<Record<string, LimitNotifications>>;
   readonly webhooks?: readonly { readonly url: string; readonly secrets: readonly string[] }[];
   readonly slack?: readonly string[];
   readonly emails?: readonly string[];

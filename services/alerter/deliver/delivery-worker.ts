@@ -14,7 +14,7 @@ import { createDeliveryQueue } from './queue.ts';
 import { postSlack } from './slack.ts';
 import type { DeliveryState } from './state.ts';
 import { targetsOf } from './targets.ts';
-import type { Target } from './targets.ts';
+import type { Target } from '../../../shared/tenants/notification-targets.ts';
 import { postWebhook } from './webhook.ts';
 import { wordingOf } from './wording.ts';
 import { startAtZero } from '../../../shared/runtime/zero-counters.ts';

@@ -2,7 +2,7 @@ import { createTransport } from 'nodemailer';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { AttemptOutcome } from './delivery.ts';
-import type { Target } from './targets.ts';
+import type { Target } from '../../../shared/tenants/notification-targets.ts';
 import { wordingOf } from './wording.ts';
 
 export interface Mailer {

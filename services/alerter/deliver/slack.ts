@@ -1,7 +1,7 @@
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Post } from './post.ts';
-import type { Target } from './targets.ts';
+import type { Target } from '../../../shared/tenants/notification-targets.ts';
 import { wordingOf } from './wording.ts';
 
 /** Posts to an incoming webhook of Slack, or of a service with its format (Mattermost, Rocket.Chat, Discord's `/slack`). */

@@ -3,7 +3,7 @@ import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Post } from './post.ts';
-import type { Target } from './targets.ts';
+import type { Target } from '../../../shared/tenants/notification-targets.ts';
 
 /**
  * Makes one attempt in the format of Standard Webhooks. The message id is the alert's id in every attempt, so that a

@@ -3,8 +3,8 @@ import { Counter, Histogram } from 'prom-client';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { completeReadings } from '../../../shared/clickhouse/queries/consumption/complete-readings.ts';
 import type { CompleteReading } from '../../../shared/clickhouse/queries/consumption/complete-readings.ts';
+import type { NotificationSettings } from '../../../shared/domain/tenant.ts';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantTotals } from '../../../shared/domain/topics/totals.ts';
 import { heartbeatTenant } from '../../../shared/domain/identity.ts';
@@ -21,10 +21,9 @@ import type { AlertLog } from '../alert-log.ts';
 import { evaluateQuota, lifted, recovered } from './evaluate-quota.ts';
 import type { Heartbeat } from '../heartbeat.ts';
 import { createGrowthRates } from './growth-rates.ts';
-import type { Growth, GrowthRates } from './growth-rates.ts';
-import { heavyRejections, rejectionsAlert } from './rejections.ts';
+import type { Growth } from './growth-rates.ts';
+import { createRejectionAlerts } from './rejection-alerts.ts';
 import { createNearlyUsedUp } from './nearly-used-up.ts';
-import { findRefusingLimit } from './refusing-limits.ts';
 import { isExceeded } from './sent-alerts.ts';
 import type { SentAlerts } from './sent-alerts.ts';
 import { startAtZero } from '../../../shared/runtime/zero-counters.ts';
@@ -60,7 +59,6 @@ export interface EvaluatorOptions {
 /** A forecast uses the readings of the last 15 minutes, and needs readings of at least 5 minutes. */
 const usageWindowMs = 15 * 60_000;
 const forecastMsMin = 5 * 60_000;
-const minuteMs = 60_000;
 const tenantsMax = 50_000;
 const totalsMax = 10_000;
 /** Delay of recoveries after the end of a period: its last events reach the totals a moment after its end. */
@@ -69,12 +67,7 @@ const recoveredAfterMs = 5_000;
 export function createEvaluator(options: EvaluatorOptions): Evaluator {
   const { log, tenants, clickhouse, policy, heartbeat, clock, registry } = options;
   const usage = createGrowthRates({ windowMs: usageWindowMs, readingsMax: 15, keysMax: tenantsMax });
-  const minutes = createGrowthRates({ windowMs: minuteMs, readingsMax: 6, keysMax: 2 * tenantsMax });
-  /**
-   * By tenant: the hour of its last alert about refused requests. ClickHouse is not queried again for the tenant in
-   * that hour.
-   */
-  const rejectionsAlertHour = new LRUCache<string, string>({ max: tenantsMax });
+  const rejections = createRejectionAlerts({ clickhouse, tenants, history: log.history, clock });
   const metrics = evaluationMetrics(registry, clock);
   /** By tenant: the newest announced totals, for evaluations between two announcements. */
   const latest = new LRUCache<string, TenantTotals>({ max: totalsMax });
@@ -108,8 +101,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     for (const [index, totals] of announced.entries()) {
       const own = complete.slice(from, (from += readings[index]?.length ?? 0));
       alerts.push(...own.flatMap((reading) => evaluateAnnounced(totals, reading)));
-      const refused = await evaluateRejections(totals, own);
-      if (refused !== null) alerts.push(refused);
+      alerts.push(...(await rejections.evaluate(totals, own)));
     }
     const heartbeats = announced
       .map((totals) => heartbeat.alertFor(totals))
@@ -200,7 +192,7 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     const used = sinceReset / unit;
     return evaluateQuota(
       { tenantId, plan, limit, quantity, currency, span, used, resetAtMs, asOfMs, growth },
-      tenants.get(tenantId)?.notifications?.thresholds ?? policy().alertThresholds,
+      thresholdsFor(tenants.get(tenantId)?.notifications, quota.name) ?? policy().alertThresholds,
       sentAlertsOf(reading),
       clock.now(),
     );
@@ -217,26 +209,6 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     }
   }
 
-  async function evaluateRejections(totals: TenantTotals, quotas: readonly CompleteReading[]) {
-    const { tenant_id: tenantId, plan, day, announced_at } = totals;
-    if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return null;
-    const asOfMs = Date.parse(announced_at);
-    const refused = growthOf(minutes, `r${tenantId}`, asOfMs, day.limited);
-    const requests = growthOf(minutes, `a${tenantId}`, asOfMs, day.requests);
-    const heavy = heavyRejections(refused, requests);
-    const hour = new Date(periodAt('hour', null, asOfMs).startMs).toISOString();
-    if (heavy === null || rejectionsAlertHour.get(tenantId) === hour) return null;
-    const limitName = await findRefusingLimit(clickhouse, tenantId, asOfMs);
-    // An `exceeded` alert was sent already when the quota was used up.
-    const isUsedUpQuota = quotas.some(
-      ({ quota, sinceReset }) => quota.name === limitName && sinceReset !== null && sinceReset >= quota.limit,
-    );
-    if (limitName === null || isUsedUpQuota) return null;
-    rejectionsAlertHour.set(tenantId, hour);
-    const alert = rejectionsAlert({ tenantId, plan }, limitName, heavy, asOfMs, clock.now());
-    return log.history.of(tenantId, limitName, alert.period)?.rejections === true ? null : alert;
-  }
-
   async function sendRecoveries(): Promise<void> {
     const nowMs = clock.now();
     const over = log.history.exceededAndOver(nowMs - recoveredAfterMs);
@@ -245,14 +217,19 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
   }
 }
 
+/** The thresholds that a tenant has set for a quota; undefined: it has set none. */
+function thresholdsFor(
+  settings: NotificationSettings | undefined,
+  limitName: string,
+): readonly number[] | undefined {
+  const { limits, thresholds } = settings ?? {};
+  const own = limits !== undefined && Object.hasOwn(limits, limitName) ? limits[limitName] : undefined;
+  return own?.thresholds ?? thresholds;
+}
+
 /** Number of smallest units in one unit of the quota's quantity. */
 function unitOf({ quantity }: QuotaReading): number {
   return 10 ** quantity.decimals;
-}
-
-function growthOf(rates: GrowthRates, key: string, atMs: number, count: number) {
-  rates.add(key, atMs, count);
-  return rates.growth(key, minuteMs / 2);
 }
 
 /**

@@ -1,87 +1,124 @@
 import { randomBytes } from 'node:crypto';
-import type { NotificationSettings, TenantRecord } from '../../../shared/domain/tenant.ts';
+import type {
+  LimitNotifications,
+  NotificationSettings,
+  TenantRecord,
+} from '../../../shared/domain/tenant.ts';
 import { violationsOfSettings } from '../../../shared/tenants/record/violations.ts';
-import { contractRejection, success } from '../../../shared/tenants/outcome.ts';
+import { targetsIn } from '../../../shared/tenants/notification-targets.ts';
+import { contractRejection, rejection, success } from '../../../shared/tenants/outcome.ts';
 import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { Edit } from '../../../shared/tenants/records.ts';
 
-/** The notification settings in the form in which the page shows them. */
-export interface NotificationTexts {
+/** The thresholds in the form in which the page shows them. */
+export interface ThresholdTexts {
   readonly thresholds: readonly number[];
   /** Further thresholds in percent, as they were entered. */
   readonly otherThresholds: string;
-  readonly webhooks: string;
-  readonly slack: string;
-  readonly emails: string;
-  readonly secrets: readonly { readonly url: string; readonly secret: string }[];
 }
 
-/**
- * Texts for the form: from a record's settings (with the policy's thresholds if the record has none), or from a form
- * that was just submitted.
- */
-export function textsOf(
+/** Texts for the form: of a record's settings, or of a form that was just submitted. */
+export function thresholdTexts(
   source: NotificationSettings | URLSearchParams | undefined,
   policyThresholds: readonly number[] = [],
-): NotificationTexts {
-  if (source instanceof URLSearchParams) {
-    const text = (name: string): string => source.get(name) ?? '';
-    const thresholds = source.getAll('threshold').map(Number);
+): ThresholdTexts {
+  if (source instanceof URLSearchParams)
     return {
-      thresholds,
-      otherThresholds: text('other_thresholds'),
-      webhooks: text('webhooks'),
-      slack: text('slack'),
-      emails: text('emails'),
-      secrets: [],
+      thresholds: source.getAll('threshold').map(Number),
+      otherThresholds: source.get('other_thresholds') ?? '',
     };
-  }
-  const webhooks = source?.webhooks ?? [];
-  return {
-    thresholds: source?.thresholds ?? policyThresholds,
-    otherThresholds: '',
-    webhooks: webhooks.map(({ url }) => url).join('\n'),
-    slack: (source?.slack ?? []).join('\n'),
-    emails: (source?.emails ?? []).join('\n'),
-    secrets: webhooks.flatMap(({ url, secrets }) => secrets.slice(0, 1).map((secret) => ({ url, secret }))),
-  };
+  return { thresholds: source?.thresholds ?? policyThresholds, otherThresholds: '' };
 }
 
+/** The record with the thresholds from the form, for all quotas without settings of their own. */
+export function thresholdsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
+  const thresholds = inOrder([
+    ...form.getAll('threshold').map(Number),
+    ...percentages(form.get('other_thresholds') ?? ''),
+  ]);
+  return edited(record, { thresholds }, `Notifications at ${thresholds.join(', ') || 'no threshold'}`);
+}
+
+export const sharesField = (limitName: string): string => `at:${limitName}`;
+export const refusalsField = (limitName: string): string => `refusals:${limitName}`;
+
 /**
- * The record with the settings from the form. A webhook that was already in the record keeps its secrets; a new
- * webhook gets one secret.
+ * The record with the settings of single limits from the form. An empty field removes the setting. Limits without a
+ * field, such as those of another plan, keep their settings.
  */
-export function notificationsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
-  const lines = (name: string): string[] => [
-    ...new Set(
-      (form.get(name) ?? '')
-        .split(/\s+/)
-        .map((line) => line.trim())
-        .filter((line) => line !== ''),
-    ),
-  ];
-  const before = record.notifications?.webhooks ?? [];
-  const notifications: NotificationSettings = {
-    thresholds: [
-      ...new Set([
-        ...form.getAll('threshold').map(Number),
-        ...percentages(form.get('other_thresholds') ?? ''),
-      ]),
-    ].toSorted((a, b) => a - b),
-    webhooks: lines('webhooks').map(
-      (url) => before.find((hook) => hook.url === url) ?? { url, secrets: [newSecret()] },
-    ),
-    slack: lines('slack'),
-    emails: lines('emails'),
-  };
+export function limitSettingsFrom(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
+  const limits = new Map<string, LimitNotifications>(Object.entries(record.notifications?.limits ?? {}));
+  for (const [field, text] of form) {
+    const [, kind, name = ''] = /^(at|refusals):(.+)$/.exec(field) ?? [];
+    if (kind === undefined) continue;
+    const { thresholds, refusals, ...others } = limits.get(name) ?? {};
+    const isSet = text.trim() !== '';
+    if (kind === 'at') {
+      const own = isSet ? { thresholds: inOrder(text.trim() === 'none' ? [] : percentages(text)) } : {};
+      limits.set(name, { ...others, ...own, ...(refusals === undefined ? {} : { refusals }) });
+    } else {
+      const own = isSet ? { refusals: Number(text) } : {};
+      limits.set(name, { ...others, ...(thresholds === undefined ? {} : { thresholds }), ...own });
+    }
+  }
+  const used = [...limits].filter(([, settings]) => Object.keys(settings).length > 0);
+  const names = used.map(([name]) => name).join(', ');
+  return edited(
+    record,
+    { limits: Object.fromEntries(used) },
+    `Notifications of single limits: ${names || 'none'}`,
+  );
+}
+
+/** The record with one more target. A new webhook gets a secret. */
+export function withTarget(form: URLSearchParams, record: TenantRecord): Outcome<Edit> {
+  const address = (form.get('address') ?? '').trim();
+  const { webhooks = [], slack = [], emails = [] } = record.notifications ?? {};
+  switch (form.get('channel')) {
+    case 'webhook': {
+      const others = webhooks.filter(({ url }) => url !== address);
+      const same = webhooks.find(({ url }) => url === address);
+      const hook = same ?? { url: address, secrets: [newSecret()] };
+      return edited(record, { webhooks: [...others, hook] }, 'Notifications to one more webhook');
+    }
+    case 'slack':
+      return edited(
+        record,
+        { slack: unique([...slack, address]) },
+        'Notifications to one more Slack address',
+      );
+    case 'email':
+      return edited(
+        record,
+        { emails: unique([...emails, address]) },
+        `Notifications by e-mail to ${address.slice(0, 254)}`,
+      );
+    default:
+      return rejection(422, 'Not saved', 'Choose a webhook, Slack or e-mail.', 'channel');
+  }
+}
+
+/** The record without one target. */
+export function withoutTarget(targetId: string, record: TenantRecord): Outcome<Edit> {
+  const settings = record.notifications;
+  const target = targetsIn(settings).find(({ id }) => id === targetId);
+  if (target === undefined) return rejection(404, 'No such target', 'It may have been removed already.');
+  const { address, channel, shown } = target;
+  const { webhooks = [], slack = [], emails = [] } = settings ?? {};
+  const change: NotificationSettings =
+    channel === 'webhook'
+      ? { webhooks: webhooks.filter(({ url }) => url !== address) }
+      : channel === 'slack'
+        ? { slack: slack.filter((url) => url !== address) }
+        : { emails: emails.filter((one) => one !== address) };
+  return edited(record, change, `No notifications to ${shown} any longer`);
+}
+
+function edited(record: TenantRecord, change: NotificationSettings, detail: string): Outcome<Edit> {
+  const notifications: NotificationSettings = { ...record.notifications, ...change };
   const violations = violationsOfSettings({ notifications });
   if (violations.length > 0) return contractRejection(violations, 'Notifications not saved');
-  const { webhooks = [], slack = [], emails = [], thresholds = [] } = notifications;
-  return success({
-    record: { ...record, notifications },
-    action: 'notifications',
-    detail: `Notifications at ${thresholds.join(', ') || 'no threshold'} to ${webhooks.length} webhooks, ${slack.length} Slack addresses, ${emails.length} e-mail addresses`,
-  });
+  return success({ record: { ...record, notifications }, action: 'notifications', detail });
 }
 
 /** Shares of a text such as `60, 95`; NaN for a word that is no number, which the contract of records refuses. */
@@ -90,6 +127,14 @@ function percentages(text: string): number[] {
     .split(/[\s,;%]+/)
     .filter((word) => word !== '')
     .map((word) => Math.round(Number(word) * 100) / 10_000);
+}
+
+function inOrder(shares: readonly number[]): number[] {
+  return [...new Set(shares)].toSorted((a, b) => a - b);
+}
+
+function unique(texts: readonly string[]): string[] {
+  return [...new Set(texts)];
 }
 
 /** Secret of a webhook in the Standard Webhooks format: 24 random bytes. */

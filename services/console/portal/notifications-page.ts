@@ -1,27 +1,35 @@
 import type { FastifyInstance } from 'fastify';
 import { v7 as uuidv7 } from 'uuid';
 import type { Policy } from '../../../shared/domain/policy.ts';
-import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { withinOr } from '../../../shared/runtime/within.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import type { TenantRecords } from '../../../shared/tenants/records.ts';
-import type { DeliveredAlert } from '../../../shared/clickhouse/queries/tenants/delivered-alerts.ts';
-import type { Parts } from '../browser/parts.ts';
+import { targetsIn } from '../../../shared/tenants/notification-targets.ts';
+import type { Outcome } from '../../../shared/tenants/outcome.ts';
+import type { Edit, TenantRecords } from '../../../shared/tenants/records.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { RefusedForm } from '../components/form.ts';
 import { field } from '../components/form.ts';
 import { formOf } from '../components/form-body.ts';
-import { percent, title } from '../components/format.ts';
+import { percent } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
-import { emptyState } from '../components/layout.ts';
 import type { Notice, PageContent } from '../components/layout.ts';
-import { table } from '../components/table.ts';
-import type { Column } from '../components/table.ts';
-import { notificationsFrom, textsOf } from './notification-form.ts';
-import type { NotificationTexts } from './notification-form.ts';
+import { deliveryLog } from './alerts/delivery-log.ts';
+import { alertableLimits, limitsSection } from './alerts/limits-section.ts';
+import { targetsSection } from './alerts/targets-section.ts';
+import {
+  limitSettingsFrom,
+  thresholdTexts,
+  thresholdsFrom,
+  withTarget,
+  withoutTarget,
+} from './notification-form.ts';
+import type { ThresholdTexts } from './notification-form.ts';
 import { createTestMessageRate } from './test-messages.ts';
 import type { TestMessageRate, TestMessages } from './test-messages.ts';
 import { forTenant } from './visitor.ts';
-import type { Visitor } from './visitor.ts';
+import type { Visit, Visitor } from './visitor.ts';
 
 export interface NotificationSources {
   readonly records: TenantRecords;
@@ -31,66 +39,82 @@ export interface NotificationSources {
   readonly clock: Clock;
 }
 
+const here = '/notifications';
 const shownMax = 20;
-const deliveriesRefreshMs = 5_000;
+const deliveriesRefreshMs = 2_000;
 /** A record has at most this number of thresholds. */
 const thresholdsMax = 10;
 const offered = [0.5, 0.8, 0.9, 1];
+/** Longest wait for the plan of a tenant without a record. After it, the limits of the default plan are shown. */
+const planMsMax = 200;
+
+/** The forms of the page, by the end of their address. */
+const forms: Readonly<Record<string, (form: URLSearchParams, record: TenantRecord) => Outcome<Edit>>> = {
+  '': thresholdsFrom,
+  '/limits': limitSettingsFrom,
+  '/targets': withTarget,
+  '/targets/remove': (form, record) => withoutTarget(form.get('target') ?? '', record),
+};
 
 /**
- * Page of the tenant's notification settings: thresholds and targets. They are stored in the tenant's record, from
- * which the alerter reads them.
+ * Page of the tenant's notification settings: thresholds, settings of single limits, and targets. They are stored in
+ * the tenant's record, from which the alerter reads them.
  */
 export function registerNotifications(app: FastifyInstance, sources: NotificationSources): void {
-  const here = '/notifications';
   const rate = createTestMessageRate(sources.clock);
   app.get(
     here,
-    forTenant(here, (visitor, { request, parts }) =>
-      content(
-        sources,
-        visitor,
-        parts,
-        textsOf(visitor.record?.notifications, sources.policy().alertThresholds),
-        {
-          notice: noticeFor((request.query as { done?: string }).done),
-        },
-      ),
+    forTenant(here, (visitor, visit) =>
+      content(sources, visitor, visit, {
+        notice: noticeFor((visit.request.query as { done?: string }).done),
+      }),
     ),
   );
-  app.post(
-    here,
-    forTenant(here, async (visitor, { request, reply, parts }) => {
-      const form = formOf(request);
-      const outcome = await sources.records.change(visitor.tenantId, visitor.access.actor, (record) =>
-        notificationsFrom(form, record),
-      );
-      if (!outcome.ok)
-        return content(sources, visitor, parts, textsOf(form), {
-          status: 422,
-          notice: { tone: 'bad', text: `Not saved. ${outcome.detail}` },
-        });
-      await reply.redirect(`${here}?done=saved`, 303);
-      return null;
-    }),
-  );
+  for (const [name, edit] of Object.entries(forms))
+    app.post(
+      `${here}${name}`,
+      forTenant(here, (visitor, visit) => change(sources, visitor, visit, name, edit)),
+    );
   app.post(
     `${here}/test`,
-    forTenant(here, async (visitor, { reply }) => {
-      const sent = await sendTest(sources, visitor, rate);
+    forTenant(here, async (visitor, { request, reply }) => {
+      const sent = await sendTest(sources, visitor, rate, formOf(request).get('target'));
       await reply.redirect(`${here}?done=${sent}`, 303);
       return null;
     }),
   );
 }
 
+async function change(
+  sources: NotificationSources,
+  visitor: Visitor,
+  visit: Visit,
+  name: string,
+  edit: (form: URLSearchParams, record: TenantRecord) => Outcome<Edit>,
+): Promise<PageContent | null> {
+  const form = formOf(visit.request);
+  const outcome = await sources.records.change(visitor.tenantId, visitor.access.actor, (record) =>
+    edit(form, record),
+  );
+  if (!outcome.ok)
+    return content(sources, visitor, visit, {
+      status: outcome.status,
+      notice: { tone: 'bad', text: `Not saved. ${outcome.detail}` },
+      refused: { name, form, detail: outcome.detail },
+    });
+  await visit.reply.redirect(`${here}?done=saved`, 303);
+  return null;
+}
+
+/** Sends a test message to one target, or to all of them if none is named. */
 async function sendTest(
   sources: NotificationSources,
   { tenantId, record }: Visitor,
   rate: TestMessageRate,
+  targetId: string | null,
 ): Promise<string> {
-  const { webhooks = [], slack = [], emails = [] } = record?.notifications ?? {};
-  if (webhooks.length + slack.length + emails.length === 0) return 'no-target';
+  const targets = targetsIn(record?.notifications);
+  if (!targets.some(({ id }) => targetId === null || id === targetId)) return 'no-target';
   if (!rate.accepts(tenantId)) return 'too-many';
   const at = new Date(sources.clock.now()).toISOString();
   await sources.testMessages.send({
@@ -104,9 +128,10 @@ async function sendTest(
     limit: 0,
     used: 0,
     exhausted_at: null,
+    ...(targetId === null ? {} : { only_target: targetId }),
     at,
   });
-  return 'tested';
+  return targetId === null ? 'tested' : 'tested-one';
 }
 
 function noticeFor(done: string | undefined): Notice | null {
@@ -115,6 +140,10 @@ function noticeFor(done: string | undefined): Notice | null {
     tested: {
       tone: 'good',
       text: 'A test message is on its way to every target; its delivery shows below within seconds.',
+    },
+    'tested-one': {
+      tone: 'good',
+      text: 'A test message is on its way; its delivery shows below within seconds.',
     },
     'too-many': { tone: 'bad', text: 'Not sent: five test messages in ten minutes are the most.' },
     'no-target': {
@@ -125,22 +154,39 @@ function noticeFor(done: string | undefined): Notice | null {
   return (Object.hasOwn(notices, done ?? '') ? notices[done ?? ''] : null) ?? null;
 }
 
+interface Answer {
+  readonly notice?: Notice | null;
+  readonly status?: number;
+  /** The form that was submitted and refused. */
+  readonly refused?: { readonly name: string; readonly form: URLSearchParams; readonly detail: string };
+}
+
 async function content(
   sources: NotificationSources,
-  { tenantId, usage, zone }: Visitor,
-  parts: Parts,
-  texts: NotificationTexts,
-  { notice = null, status = 200 }: { notice?: Notice | null; status?: number },
+  visitor: Visitor,
+  { parts }: Visit,
+  { notice = null, status = 200, refused }: Answer,
 ): Promise<PageContent> {
+  const { tenantId, usage, zone, record, access } = visitor;
+  const settings = record?.notifications;
+  const enteredIn = (name: string): URLSearchParams | null => (refused?.name === name ? refused.form : null);
   const log = await parts.render(
     'deliveries',
     'The delivery log',
     async () => {
       const alerts = await sources.reads.orNull(usage.alerts(tenantId, shownMax));
-      return deliveries(alerts, zone);
+      return deliveryLog(alerts, zone);
     },
     { refreshMs: deliveriesRefreshMs },
   );
+  const { policy, clock } = sources;
+  const limits = alertableLimits(policy(), record, await planOf(sources, visitor), clock.now());
+  const texts = thresholdTexts(enteredIn('') ?? settings, policy().alertThresholds);
+  const target = enteredIn('/targets');
+  const refusedTarget: RefusedForm | null =
+    target === null || refused === undefined
+      ? null
+      : { values: target, detail: refused.detail, field: 'address' };
   const body = html`<div class="page-head">
       <div>
         <h1>Notifications</h1>
@@ -149,21 +195,27 @@ async function content(
         </p>
       </div>
     </div>
-    <div class="columns">
-      <section class="card">${settingsForm(texts)}</section>
-      <section class="card stack">
-        <h2>Try it</h2>
-        <p class="soft">Sends a test message to every saved target.</p>
-        <form method="post" action="/notifications/test">
-          <button class="second" type="submit">Send a test message</button>
-        </form>
-      </section>
-    </div>
+    <section class="card">${thresholdForm(texts, access.mayManage)}</section>
+    ${limitsSection(limits, record, access.mayManage, enteredIn('/limits'))}
+    ${targetsSection(settings, access.mayManage, refusedTarget)}
     <section class="card">
       <h2 class="card-head">Recent notifications</h2>
       ${log}
+      <p class="hint">
+        After a failure a message is sent again after 5 s, 25 s, 2 min, 10 min and 50 min, then every four
+        hours for a day.
+      </p>
     </section>`;
   return { title: 'Notifications', body, notice, status };
+}
+
+/** The plan of the tenant's latest request, if its record names none. Null if it is not known in time. */
+function planOf(
+  { reads, clock }: NotificationSources,
+  { record, usage, tenantId }: Visitor,
+): Promise<string | null> {
+  if (record?.plan !== undefined) return Promise.resolve(null);
+  return withinOr(reads.orNull(usage.seenPlan(tenantId, clock.now())), planMsMax, null);
 }
 
 /** The offered thresholds and those of the record. A refused form may have any number of them. */
@@ -171,19 +223,19 @@ function shownThresholds(thresholds: readonly number[]): readonly number[] {
   return [...new Set([...offered, ...thresholds.slice(0, thresholdsMax)])].toSorted((a, b) => a - b);
 }
 
-function settingsForm(texts: NotificationTexts): Html {
+function thresholdForm({ thresholds, otherThresholds }: ThresholdTexts, mayManage: boolean): Html {
   return html`<form method="post" action="/notifications">
     <fieldset>
-      <legend>Notify me when this much of a limit is used</legend>
+      <legend>Notify me when this much of a quota is used</legend>
       <div class="checks">
-        ${shownThresholds(texts.thresholds).map(
+        ${shownThresholds(thresholds).map(
           (threshold) =>
             html`<label
               ><input
                 type="checkbox"
                 name="threshold"
                 value="${threshold}"
-                ${texts.thresholds.includes(threshold) ? html`checked` : null}
+                ${thresholds.includes(threshold) ? html`checked` : null}
               />
               ${percent(threshold)}</label
             >`,
@@ -194,63 +246,9 @@ function settingsForm(texts: NotificationTexts): Html {
     ${field({
       name: 'other_thresholds',
       label: 'Other shares, in percent',
-      value: texts.otherThresholds,
+      value: otherThresholds,
       placeholder: '60, 95',
     })}
-    <div class="field">
-      <label for="webhooks">Webhooks</label>
-      <textarea
-        class="mono"
-        id="webhooks"
-        name="webhooks"
-        aria-describedby="webhooks-hint"
-        placeholder="https://example.com/hooks/limits"
-      >
-${texts.webhooks}</textarea>
-      <p class="hint" id="webhooks-hint">
-        One address a line. Messages are signed (Standard
-        Webhooks)${texts.secrets.length === 0 ? '; the secret shows here once saved.' : ':'}
-      </p>
-      ${texts.secrets.map(({ url, secret }) => html`<p class="small hint">Secret for ${url}: <code>${secret}</code></p>`)}
-    </div>
-    <div class="field">
-      <label for="slack">Slack-compatible webhooks</label>
-      <textarea class="mono" id="slack" name="slack" placeholder="https://hooks.slack.com/services/…">
-${texts.slack}</textarea>
-      <p class="hint">One address a line.</p>
-    </div>
-    <div class="field">
-      <label for="emails">E-mail</label>
-      <textarea id="emails" name="emails" placeholder="dev@example.com">${texts.emails}</textarea>
-      <p class="hint">One address a line, at most ten.</p>
-    </div>
-    <div class="actions"><button type="submit">Save</button></div>
+    ${mayManage ? html`<div class="actions"><button type="submit">Save</button></div>` : null}
   </form>`;
-}
-
-function deliveries(alerts: readonly DeliveredAlert[] | null, zone: string): Html {
-  const columns: readonly Column<DeliveredAlert>[] = [
-    { title: 'When', kind: 'time', cell: ({ time }) => formatTime(time, zone) },
-    {
-      title: 'What',
-      cell: (alert) =>
-        html`${title(alert.kind)}${alert.kind === 'test' ? null : html`: ${alert.limit_name} at ${percent(alert.threshold)}`}`,
-    },
-    { title: 'To', cell: ({ channel, target }) => html`${channel} <span class="soft">${target}</span>` },
-    {
-      title: 'Delivery',
-      cell: ({ status, error }) =>
-        html`<span class="badge ${error === '' ? 'good' : 'bad'}">${status}</span>
-          ${error === '' ? null : html`<span class="soft small">${error}</span>`}`,
-    },
-  ];
-  return table({
-    caption: 'The delivery log',
-    columns,
-    rows: alerts,
-    empty: emptyState(
-      'None yet',
-      'When a limit fills up, what was sent, and whether it arrived, shows here.',
-    ),
-  });
 }

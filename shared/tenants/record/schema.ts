@@ -3,6 +3,7 @@ import type { TSchema } from 'typebox';
 import { idLengthMax } from '../../domain/identity.ts';
 import { webAddressLengthMax, emailLengthMax } from '../../domain/notification-target.ts';
 import { historyEntriesMax, keyPermissions } from '../../domain/tenant.ts';
+import type { LimitNotifications } from '../../domain/tenant.ts';
 import { billingDayMax } from '../../domain/time/calendar-name.ts';
 import { versionMax } from '../../domain/topics/tenant-record.ts';
 
@@ -64,11 +65,31 @@ export const blockSchema = Type.Object(
   { description: 'Refuses every request. until: null holds until it is lifted.' },
 );
 
+const thresholds = Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), {
+  maxItems: 10,
+  description: 'Shares of a limit, 1 for all of it.',
+});
+
+const limitNotifications = Type.Object({
+  thresholds: Type.Optional(thresholds),
+  refusals: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000_000_000,
+      description: 'Requests that the limit refuses within a minute from which to notify.',
+    }),
+  ),
+});
+
 export const notificationsSchema = Type.Object({
-  thresholds: Type.Optional(
-    Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), {
-      maxItems: 10,
-      description: 'Shares of a limit, 1 for all of it.',
+  thresholds: Type.Optional(thresholds),
+  limits: Type.Optional(
+    Type.Unsafe<Record<string, LimitNotifications>>({
+      type: 'object',
+      propertyNames: limitNameSchema,
+      additionalProperties: limitNotifications,
+      maxProperties: 50,
+      description: 'Settings of single limits, by name.',
     }),
   ),
   webhooks: Type.Optional(

@@ -185,8 +185,23 @@ export function consoleSamples(apiKey: string): Samples {
     'GET /notifications': show('/notifications'),
     'POST /notifications': () => ({
       path: '/notifications',
-      body: form({ threshold: '9', webhooks: '', slack: '', emails: '' }),
+      body: form({ threshold: '9' }),
       status: 422,
+    }),
+    'POST /notifications/limits': () => ({
+      path: '/notifications/limits',
+      body: form({ 'at:day': 'most' }),
+      status: 422,
+    }),
+    'POST /notifications/targets': () => ({
+      path: '/notifications/targets',
+      body: form({ channel: 'email', address: 'dev' }),
+      status: 422,
+    }),
+    'POST /notifications/targets/remove': () => ({
+      path: '/notifications/targets/remove',
+      body: form({ target: 'none' }),
+      status: 404,
     }),
     'POST /notifications/test': () => ({ path: '/notifications/test', body: '', status: 303 }),
     'GET /usage/live': show('/usage/live'),

@@ -98,42 +98,89 @@ describe('pages', () => {
   test('C8: notification settings are saved to the record; a webhook keeps its secret', async () => {
     const id = uniqueName('notify');
     const cookie = await visit(fixture, id);
-    const form: [string, string][] = [
-      ['threshold', '0.8'],
-      ['threshold', '1'],
-      ['webhooks', 'https://example.com/hook'],
-      ['emails', 'dev@example.com\nops@example.com'],
-      ['slack', ''],
-    ];
-    expect((await post(fixture, '/notifications', form, cookie)).location).toBe('/notifications?done=saved');
+    const done = { location: '/notifications?done=saved' };
+    const save = (path: string, form: [string, string][]) =>
+      post(fixture, `/notifications${path}`, form, cookie);
+    const add = (channel: string, address: string) =>
+      save('/targets', [
+        ['channel', channel],
+        ['address', address],
+      ]);
+    const shares: [string, string][] = ['0.8', '1'].map((share) => ['threshold', share]);
+    expect(await save('', shares)).toMatchObject(done);
+    for (const address of ['dev@example.com', 'ops@example.com', 'ops@example.com'])
+      expect(await add('email', address)).toMatchObject(done);
+    expect(await add('webhook', 'https://example.com/hook')).toMatchObject(done);
     const saved = fixture.directory.get(id)?.notifications;
     expect(saved).toMatchObject({ thresholds: [0.8, 1], emails: ['dev@example.com', 'ops@example.com'] });
     expect(saved?.webhooks?.[0]?.secrets[0]).toMatch(/^whsec_/);
-    await post(fixture, '/notifications', form, cookie);
-    expect(fixture.directory.get(id)?.notifications?.webhooks).toEqual(saved?.webhooks);
-    const bad = await post(
-      fixture,
-      '/notifications',
-      { emails: 'dev', webhooks: 'ftp://x', slack: '' },
-      cookie,
-    );
+    await add('webhook', 'https://example.com/hook');
+    expect(await save('', shares)).toMatchObject(done);
+    expect(fixture.directory.get(id)?.notifications).toEqual(saved);
+    const bad = await add('email', 'dev');
     expect(bad.status).toBe(422);
     expect(bad.text).toContain('“dev” is no e-mail address');
+    expect(bad.text).toMatch(/value="dev"[^>]*>|aria-invalid="true"/);
+    const [target = ''] = /email-[0-9a-f]{16}/.exec(bad.text) ?? [];
+    expect(await save('/targets/remove', [['target', target]])).toMatchObject(done);
+    expect(fixture.directory.get(id)?.notifications?.emails).toHaveLength(1);
+  });
+
+  test('C8: a quota has thresholds of its own, another limit a number of refusals; a save keeps all others', async () => {
+    const id = uniqueName('single');
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, {
+      plan: 'free',
+      notifications: { thresholds: [0.5], limits: { of_another_plan: { refusals: 3 } } },
+    });
+    const cookie = await visit(fixture, id);
+    const save = (at: string, refusals: string) =>
+      post(fixture, '/notifications/limits', { 'at:day': at, 'refusals:minute': refusals }, cookie);
+    expect(await save('70, 92.5', '5')).toMatchObject({ status: 303 });
+    const kept = { of_another_plan: { refusals: 3 } };
+    expect(fixture.directory.get(id)?.notifications).toEqual({
+      thresholds: [0.5],
+      limits: { ...kept, day: { thresholds: [0.7, 0.925] }, minute: { refusals: 5 } },
+    });
+    const { text } = await get(fixture, '/notifications', cookie);
+    expect(text).toContain('value="70, 92.5"');
+    for (const [at, refusals] of [
+      ['most', '5'],
+      ['70', 'some'],
+      ['70', '0'],
+      ['170', '5'],
+    ] as const) {
+      const wrong = await save(at, refusals);
+      expect([at, refusals, wrong.status]).toEqual([at, refusals, 422]);
+      expect(wrong.text).toContain(`value="${at}"`);
+      expect(wrong.text).toContain(`value="${refusals}"`);
+    }
+    expect(await save('none', '')).toMatchObject({ status: 303 });
+    expect(fixture.directory.get(id)?.notifications?.limits).toEqual({ ...kept, day: { thresholds: [] } });
+    expect(await save('', '')).toMatchObject({ status: 303 });
+    expect(fixture.directory.get(id)?.notifications?.limits).toEqual(kept);
   });
 
   test('C8: a test message needs a target and is requested once', async () => {
     const id = uniqueName('test-message');
     const cookie = await visit(fixture, id);
     expect((await post(fixture, '/notifications/test', {}, cookie)).location).toContain('no-target');
-    await post(fixture, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
+    await post(fixture, '/notifications/targets', { channel: 'email', address: 'dev@example.com' }, cookie);
     expect((await post(fixture, '/notifications/test', {}, cookie)).location).toContain('tested');
-    expect(fixture.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([{ kind: 'test' }]);
+    const target = /email-[0-9a-f]{16}/.exec((await get(fixture, '/notifications', cookie)).text)?.[0] ?? '';
+    expect((await post(fixture, '/notifications/test', { target }, cookie)).location).toContain('tested-one');
+    expect((await post(fixture, '/notifications/test', { target: 'x' }, cookie)).location).toContain(
+      'no-target',
+    );
+    expect(fixture.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([
+      { kind: 'test' },
+      { kind: 'test', only_target: target },
+    ]);
   });
 
   test('C8: a tenant can send five test messages in ten minutes, to any number of targets', async () => {
     const id = uniqueName('test-messages');
     const cookie = await visit(fixture, id);
-    await post(fixture, '/notifications', { emails: 'dev@example.com', webhooks: '', slack: '' }, cookie);
+    await post(fixture, '/notifications/targets', { channel: 'email', address: 'dev@example.com' }, cookie);
     const answers: string[] = [];
     for (let index = 0; index < 7; index += 1)
       answers.push((await post(fixture, '/notifications/test', {}, cookie)).location);

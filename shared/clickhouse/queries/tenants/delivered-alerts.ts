@@ -8,6 +8,7 @@ export interface DeliveredAlert {
   readonly channel: string;
   readonly target: string;
   readonly status: string;
+  readonly attempts: number;
   readonly error: string;
 }
 
@@ -18,7 +19,7 @@ export function deliveredAlerts(
   countMax: number,
 ): Promise<readonly DeliveredAlert[]> {
   return clickhouse.query<DeliveredAlert>(
-    `SELECT time, kind, limit_name, threshold, channel, target, status, error FROM alerts
+    `SELECT time, kind, limit_name, threshold, channel, target, status, attempts, error FROM alerts
          WHERE tenant_id = {tenant:String} ORDER BY time DESC LIMIT {countMax:UInt32}`,
     { tenant: tenantId, countMax },
   );
