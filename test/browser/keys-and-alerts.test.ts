@@ -1,4 +1,8 @@
-// Goal: a tenant replaces an API key without an interruption, in a real browser and with all processes.
+// Goal: a tenant replaces an API key without an interruption, and receives the alert that it has set; in a real browser and with all
+// processes.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ApiKey } from '../../shared/domain/tenant.ts';
@@ -10,7 +14,10 @@ import { launchBrowser } from './browser.ts';
 let run: PolicyRun;
 let browser: Browser;
 beforeAll(async () => {
-  run = await runPolicy('default', { services: ['gateway', 'aggregator', 'admin', 'console'] });
+  run = await runPolicy('default', {
+    services: ['gateway', 'aggregator', 'admin', 'console', 'alerter'],
+    env: { TOLLGATE_WEBHOOK_ALLOW_PRIVATE: 'true' },
+  });
   browser = await launchBrowser();
 });
 afterAll(async () => {
@@ -107,4 +114,50 @@ test('a key is revoked after a second confirmation', async () => {
   await page.getByRole('button', { name: 'Revoke the key' }).click();
   await page.getByText('Revoked. Gateways refuse the key').waitFor();
   await eventually(async () => (await statusWith(key)) === 401, { timeoutMs: 10_000 });
+});
+
+/** A receiver of webhooks on this machine. */
+async function startReceiver() {
+  const kinds: string[] = [];
+  const server = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('end', () => {
+      const { type, data } = JSON.parse(Buffer.concat(parts).toString()) as {
+        type: string;
+        data: { threshold: number };
+      };
+      kinds.push(`${type} ${data.threshold}`);
+      response.end();
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  return { kinds, url, close: () => server.close() };
+}
+
+test('C8: an alert at 70 % of a quota is set, its target is tested, and the real alert arrives', async () => {
+  const receiver = await startReceiver();
+  const tenant = uniqueName('alerted');
+  await run.admin(`PUT /admin/v1/tenants/${tenant}`, { plan: 'free', overrides: { day: 10 } });
+  const { body } = await run.admin(`POST /admin/v1/tenants/${tenant}/api-keys`);
+  const page = await openByLink(tenant);
+  await page.getByRole('link', { name: 'Notifications' }).click();
+  await page.getByLabel('Shares of day in percent').fill('70');
+  await page.getByRole('button', { name: 'Save the limits' }).click();
+  await page.getByText('Saved. It takes effect within seconds.').waitFor();
+  await page.getByLabel('Address').fill(receiver.url);
+  await page.getByRole('button', { name: 'Add the target' }).click();
+  await page.getByRole('button', { name: /^Send a test to/ }).click();
+  await page.getByText('A test message is on its way; its').waitFor();
+  await eventually(() => receiver.kinds.includes('tollgate.alert.test 0'), { timeoutMs: 30_000 });
+  const log = page.getByRole('table', { name: 'The delivery log' });
+  await log.getByText('delivered').first().waitFor({ timeout: 30_000 });
+
+  for (let call = 0; call < 6; call += 1) expect(await statusWith(String(body['api_key']))).toBe(200);
+  expect(receiver.kinds).toHaveLength(1);
+  expect(await statusWith(String(body['api_key']))).toBe(200);
+  await eventually(() => receiver.kinds.includes('tollgate.alert.threshold 0.7'), { timeoutMs: 30_000 });
+  await log.getByText('day at 70').first().waitFor({ timeout: 30_000 });
+  receiver.close();
 });
