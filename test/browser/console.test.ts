@@ -90,7 +90,7 @@ describe('the operator console in a browser', () => {
     await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', display_name: `Raised ${id}` });
     const { page, complaints } = await fixture.openOperator();
     await page.goto(`${fixture.url}/operator/tenants`);
-    await page.getByLabel('Search by id or name').fill(id);
+    await page.getByLabel('Id or name').fill(id);
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: `Raised ${id}` }).click();
     await page.getByText('Raise a limit for a time').click();
@@ -104,7 +104,7 @@ describe('the operator console in a browser', () => {
       /Minute.*× 5.*running.*ends in (6|7) days/s,
     );
     const raised = page.locator('[data-limit="* minute"] [data-slot=limit]');
-    await expect.poll(() => raised.textContent()).toBe('500');
+    await expect.poll(() => raised.textContent(), { timeout: 8000 }).toBe('500');
     expect(fixture.directory.get(id)?.boosts).toMatchObject([
       { multiply: 5, reason: 'launch week', actor: 'Robin' },
     ]);
@@ -135,6 +135,6 @@ describe('the operator console in a browser', () => {
     await reset(id);
     await page.getByText('Counters reset.').first().waitFor();
     const used = page.locator('[data-limit="* minute"] [data-slot=used]');
-    await expect.poll(() => used.textContent()).toBe('0');
+    await expect.poll(() => used.textContent(), { timeout: 8000 }).toBe('0');
   });
 });
