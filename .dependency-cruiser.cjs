@@ -1,6 +1,6 @@
 /**
  * Allowed directions of imports: domain <- runtime, policy <- tenants/record <- identity, redis, kafka, clickhouse <-
- * tenants, sessions, backtest <- services. `dev`, `test` and `dashboards` may import from all folders, and no other folder may
+ * tenants, sessions, backtest <- policy-changes <- services. `dev`, `test` and `dashboards` may import from all folders, and no other folder may
  * import from them. The comment of each rule says what to do about a violation.
  */
 
@@ -62,6 +62,15 @@ module.exports = {
         pathNot: '^shared/(domain|runtime|policy|redis|clickhouse|backtest)/',
       },
       'shared/backtest decides recorded events again: callers pass it policies, records and ClickHouse.',
+    ),
+    never(
+      'policy-changes-import-backtest-and-the-stores',
+      { path: '^shared/policy-changes/' },
+      {
+        path: '^(shared|services|dashboards|dev|tools|test)/',
+        pathNot: '^shared/(domain|runtime|policy|clickhouse|backtest|tenants|policy-changes)/',
+      },
+      'shared/policy-changes serves the admin API and the console: keep answers and pages in the services.',
     ),
     never(
       'policy-imports-domain-and-runtime',

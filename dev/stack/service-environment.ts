@@ -25,6 +25,7 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     CLICKHOUSE_URL: addresses.clickhouse,
     CLICKHOUSE_DATABASE: env['CLICKHOUSE_DATABASE'] ?? 'tollgate',
     TOLLGATE_POLICY: env['TOLLGATE_POLICY'] ?? 'policies/default.yaml',
+    TOLLGATE_POLICY_WRITABLE: env['TOLLGATE_POLICY_WRITABLE'] ?? 'true',
     TOLLGATE_UPSTREAM: env['TOLLGATE_UPSTREAM'] ?? `http://127.0.0.1:${ports.upstream}`,
     TOLLGATE_JWT_SECRET: secrets.jwt,
     TOLLGATE_SERVICE_TOKEN: secrets.serviceToken,

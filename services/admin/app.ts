@@ -37,6 +37,8 @@ import { registerInstallation } from './installation.ts';
 import type { InstallationOptions } from './installation.ts';
 import { registerLimitRequests } from './limit-requests/routes.ts';
 import { mergePatchType } from './operations.ts';
+import { registerPolicy } from './policy/routes.ts';
+import type { PolicyRouteOptions } from './policy/routes.ts';
 import { registerPortalAccess } from './portal-access.ts';
 import type { PortalAccessOptions } from './portal-access.ts';
 import { registerRecorded } from './recorded/routes.ts';
@@ -44,7 +46,13 @@ import { registerTenants } from './tenants/tenants.ts';
 import type { TenantOptions } from './tenants/tenants.ts';
 
 export interface AdminOptions
-  extends TenantOptions, ControlOptions, InstallationOptions, PortalAccessOptions, ErrorOptions {
+  extends
+    TenantOptions,
+    ControlOptions,
+    InstallationOptions,
+    PolicyRouteOptions,
+    PortalAccessOptions,
+    ErrorOptions {
   readonly directory: Pick<TenantDirectory, 'all' | 'get' | 'ready'>;
   readonly ended: Pick<EndedSessions, 'ready'>;
   readonly operators: Operators;
@@ -116,6 +124,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     registerRecorded(api, options);
     registerApiKeys(api, options);
     registerInstallation(api, options);
+    registerPolicy(api, options);
     registerPortalAccess(api, options);
     api.get('/admin/openapi.json', { schema: { hide: true }, config: { access: 'public' } }, () =>
       app.swagger(),
@@ -135,6 +144,7 @@ const apiDescription: ApiDescription = {
     { name: 'Controls', description: 'Resets, blocks and temporary increases.' },
     { name: 'Usage', description: 'Recorded events, decisions and totals.' },
     { name: 'Credentials', description: 'API keys and portal links.' },
+    { name: 'Policy', description: 'The policy in force, its history, and backtests of proposed policies.' },
     { name: 'Installation', description: 'Operations on all tenants: history, dead letters, losses.' },
   ],
   securitySchemes: {

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { clickHouseVariables } from '../../shared/clickhouse/environment.ts';
 import { kafkaVariables } from '../../shared/kafka/environment.ts';
-import { policyVariables } from '../../shared/policy/environment.ts';
+import { policyEditVariables, policyVariables } from '../../shared/policy/environment.ts';
 import { redisVariables } from '../../shared/redis/environment.ts';
 import { portVariable, serviceVariables } from '../../shared/runtime/config.ts';
 import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
@@ -18,6 +18,7 @@ export const environment = Type.Object({
   ...kafkaVariables,
   ...clickHouseVariables,
   ...policyVariables,
+  ...policyEditVariables,
   ...sessionVariables,
   ...tracingVariables,
   TOLLGATE_CONSOLE_URL: Type.String({

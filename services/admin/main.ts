@@ -1,7 +1,10 @@
+import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { listenOn } from '../../shared/runtime/http/listen-address.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
+import { openPolicyTools } from '../../shared/policy-changes/open-policy-tools.ts';
+import { recordRevisions } from '../../shared/policy-changes/record-revisions.ts';
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
@@ -25,6 +28,19 @@ await runService(logger, async (lifecycle) => {
     config.TOLLGATE_ADMIN_TOKEN,
   );
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
+  const { policyWatch: watch } = stores;
+  const recordOf = (tenantId: string): TenantRecord | null => directory.get(tenantId) ?? null;
+  const policyTools = openPolicyTools({
+    config,
+    env: process.env,
+    watch,
+    recordOf,
+    clock,
+    lifecycle,
+    logger,
+  });
+  const recorder = recordRevisions({ watch, file: config.TOLLGATE_POLICY, clickhouse, clock, logger });
+  lifecycle.onClose('revisions of the policy', () => recorder.close());
   const consoleUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
   const app = await createAdminApp({
     ...{ policy, directory, limiter, ended, clock, logger, registry, tracing },
@@ -48,6 +64,7 @@ await runService(logger, async (lifecycle) => {
       audit: stores.audit,
     }),
     operators,
+    policyTools,
     notes: () => clock.notes(),
   });
   lifecycle.onClose('listener', () => app.close());

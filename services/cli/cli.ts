@@ -108,6 +108,10 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
     );
   let client: ReturnType<typeof createAdminClient> | null = null;
   const asJson = parsed.values['json'] === true;
+  const callUnchanged = async <Answer>(method: Method, path: string, body?: object): Promise<Answer> => {
+    client ??= createAdminClient(await options.installation(), options.actor);
+    return client.call<Answer>(method, path, body);
+  };
   const invocation: Invocation = {
     operands: parsed.positionals,
     flags: parsed.values,
@@ -117,10 +121,10 @@ async function run(command: Command, options: CliOptions): Promise<0 | 1> {
     print: ({ data, text }) =>
       options.out(asJson ? JSON.stringify(JSON.parse(printableJson(data))) : printableLines(text)),
     call: async <Answer>(method: Method, path: string, body?: object) => {
-      client ??= createAdminClient(await options.installation(), options.actor);
-      const answer = await client.call<Answer>(method, path, body);
+      const answer = await callUnchanged<Answer>(method, path, body);
       return asJson ? answer : (printableAnswer(answer) as Answer);
     },
+    callUnchanged,
   };
   const { data, text, failed = false } = await command.run(invocation);
   options.out(asJson ? printableJson(data) : printableLines(text));

@@ -21,6 +21,8 @@ export interface Invocation {
   readonly call: <Answer>(method: Method, path: string, body?: object) => Promise<Answer>;
   /** Prints a part of the output before the command ends. */
   readonly print: (part: Pick<Report, 'data' | 'text'>) => void;
+  /** The same, but the texts of the answer keep their line breaks and control characters: for the text of a file. */
+  readonly callUnchanged: Invocation['call'];
 }
 
 export interface Report {

@@ -11,6 +11,7 @@ import { createSessions } from '../../shared/sessions/sessions.ts';
 import { createOperators, readOperatorsFile } from '../../shared/sessions/operators.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
 import { openTenantStores } from '../../shared/tenants/open-stores.ts';
+import { openPolicyTools } from '../../shared/policy-changes/open-policy-tools.ts';
 import { readBrand } from './read-brand.ts';
 import { createConsoleApp } from './app.ts';
 import { environment } from './environment.ts';
@@ -34,6 +35,10 @@ await runService(logger, async (lifecycle) => {
     return Promise.resolve();
   });
 
+  const policyTools = openPolicyTools({
+    ...{ config, env: process.env, watch: stores.policyWatch, clock, lifecycle, logger },
+    recordOf: (tenantId) => directory.get(tenantId) ?? null,
+  });
   let publicUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
   const operators = createOperators(
     await readOperatorsFile(config.TOLLGATE_OPERATORS_FILE),
@@ -66,6 +71,7 @@ await runService(logger, async (lifecycle) => {
       oidcSettings === null
         ? null
         : createSingleSignOn({ settings: oidcSettings, publicUrl: () => publicUrl, logger }),
+    policyTools,
     publicUrl: () => publicUrl,
     brand: await readBrand(config),
   });

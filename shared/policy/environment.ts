@@ -10,3 +10,11 @@ export const policyVariables = {
     Type.String({ description: 'URL of the API to protect. Absent: `upstream` of the policy.' }),
   ),
 };
+
+export const policyEditVariables = {
+  TOLLGATE_POLICY_WRITABLE: Type.Boolean({
+    default: false,
+    description:
+      'Allows operators to put a policy live from the console and the admin API, which write the policy file. The file and its folder must be writable.',
+  }),
+};

@@ -42,8 +42,21 @@ export function parsePolicy(path: string, text: string, env: Environment, option
   return policy;
 }
 
+/** A text of the policy file with violations. */
+export interface RefusedEdit {
+  readonly text: string;
+  /** With line, column and field. */
+  readonly violations: readonly string[];
+}
+
 export interface PolicyWatch {
   current(): Policy;
+  /** The text of the current policy. */
+  text(): string;
+  /** The text that the file has now, if it was refused. */
+  refused(): RefusedEdit | null;
+  /** Calls the listener after each edit that was refused. Returns a function that removes the listener. */
+  onRefused(listener: (edit: RefusedEdit) => void): () => void;
   /** Calls the listener after each accepted change of the policy. Returns a function that removes the listener. */
   onChange(listener: (policy: Policy) => void): () => void;
   close(): Promise<void>;
@@ -71,20 +84,22 @@ export async function watchPolicy(
   const metrics = reloadMetrics(registry);
   let text = await readPolicyFile(path);
   let policy = parsePolicy(path, text, env);
-  let refusedText: string | null = null;
+  let refused: RefusedEdit | null = null;
   let version = await versionOf(path);
   let reloading: Promise<void> = Promise.resolve();
   const listeners = new Set<(policy: Policy) => void>();
+  const refusedListeners = new Set<(edit: RefusedEdit) => void>();
   metrics.loadedAt.setToCurrentTime();
   registerLimitGauge(registry, () => policy);
 
   const reload = async (): Promise<void> => {
+    let next: string | null = null;
     try {
-      const next = await readPolicyFile(path);
-      if (next === text || next === refusedText) return;
-      refusedText = next;
+      next = await readPolicyFile(path);
+      if (next === text) refused = null;
+      if (next === text || next === refused?.text) return;
       policy = parsePolicy(path, next, env);
-      [text, refusedText] = [next, null];
+      [text, refused] = [next, null];
       metrics.reloads.inc({ result: 'accepted' });
       metrics.loadedAt.setToCurrentTime();
       logger.info({ path, revision: policy.revision }, 'policy reloaded');
@@ -95,6 +110,9 @@ export async function watchPolicy(
         { path, revision: policy.revision },
         `policy edit refused, the running policy stays: ${messageOf(error)}`,
       );
+      if (next === null) return;
+      refused = { text: next, violations: messageOf(error).split('\n') };
+      for (const listener of refusedListeners) listener(refused);
     }
   };
   const scheduleReload = (): void => void (reloading = reloading.then(reload));
@@ -108,16 +126,21 @@ export async function watchPolicy(
   }, pollIntervalMs).unref();
   return {
     current: () => policy,
-    onChange: (listener) => {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    text: () => text,
+    refused: () => refused,
+    onChange: (listener) => addTo(listeners, listener),
+    onRefused: (listener) => addTo(refusedListeners, listener),
     close: async () => {
       watcher.close();
       clearInterval(poll);
       await reloading;
     },
   };
+}
+
+function addTo<Listener>(listeners: Set<Listener>, listener: Listener): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
 }
 
 /** One edit can cause several events, so `changed` is called once, after a short time without further events. */

@@ -89,6 +89,7 @@ export async function openTenantStores({ service, config, env, lifecycle, logger
   exportOpenRequests(registry, () => directory.all());
   const usage = createUsageReader({ clickhouse, policy, registry });
   return {
+    policyWatch: watch,
     ...{
       registry,
       clock,

@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runBacktest } from '../../shared/backtest/run-backtest.ts';
 import type { RecordedEvent } from '../../shared/clickhouse/queries/recorded/recorded-events.ts';
@@ -6,58 +10,12 @@ import { agrees } from '../../shared/backtest/tally.ts';
 import type { BacktestResult } from '../../shared/backtest/result.ts';
 import { parsePolicy } from '../../shared/policy/load.ts';
 import type { TenantRecord } from '../../shared/domain/tenant.ts';
+import { policyText, proposedText } from './backtest-policies.ts';
 import { runPolicy } from '../support/policy-run.ts';
 import type { PolicyRun } from '../support/policy-run.ts';
 import { startServices } from '../support/services.ts';
 import type { Installation } from '../support/services.ts';
 import { eventually, uniqueName } from '../support/servers.ts';
-
-const policyText = `version: 1
-currency: USD
-links: { documentation: https://docs.example.com/limits, upgrade: https://example.com/pricing }
-identity:
-  jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, tenant: tenant_id, user: sub, plan: plan }
-  anonymous: ip
-  trusted_proxies: [127.0.0.0/8]
-default_plan: free
-plans:
-  free:
-    limits:
-      - { name: seconds, per: tenant, limit: 15, window: 1s, burst: 20 }
-      - { name: hour, per: tenant, limit: 150, window: 1h, type: quota }
-    price: 0
-  pro:
-    limits:
-      - { name: seconds, per: tenant, limit: 40, window: 2s }
-      - { name: watched, per: user, limit: 10, window: 1s, mode: shadow }
-    price: 49
-  returned:
-    limits: [{ name: seconds, per: tenant, limit: 40, window: 2s }]
-    charge: { unless_status: [5xx] }
-  large:
-    limits: [{ name: minute, per: tenant, limit: 2000, window: 4s, lease: false }]
-    price: 499
-routes:
-  - match: POST /chat
-    limits: [{ name: chat, per: user, limit: 5, window: 1s }]
-    cost: 2
-    price: 0.01
-  - match: GET /search/*
-    limits: [{ name: search, per: ip, limit: 8, window: 1s }]
-    price: 0.002
-platform:
-  limits: [{ name: platform, per: global, limit: 900, window: 1s, lease: false }]
-exempt: { routes: [GET /health] }
-services:
-  - { name: internal, token_env: TOLLGATE_SERVICE_TOKEN }
-`;
-
-/** A policy that halves the limit per second of the plan pro, raises the price of chat and removes the limit of searches. */
-const proposedText = policyText
-  .replace('limit: 40, window: 2s', 'limit: 20, window: 2s')
-  .replace('price: 0.01', 'price: 0.03')
-  .replace('limits: [{ name: search, per: ip, limit: 8, window: 1s }]', 'limits: []')
-  .replace('price: 49\n', 'price: 99\n');
 
 const seed = Date.now() % 1_000_000;
 const spanMs = 5_000;
@@ -75,6 +33,7 @@ beforeAll(async () => {
   run = await runPolicy('story-3.5', {
     services: ['gateway', 'aggregator', 'admin'],
     edit: () => policyText,
+    env: { TOLLGATE_POLICY_WRITABLE: 'true' },
   });
   const { env } = run.installation;
   second = await startServices(['gateway'], {
@@ -223,4 +182,92 @@ test('a proposed policy is compared with the record: by limit, tenant, route, pl
   });
   expect(result.proposed.allowed + result.proposed.limited).toBeLessThan(result.requests);
   expect(result.assumptions.map(({ code }) => code)).toContain('same_calls');
+});
+
+/** Runs `tollgate` as a process against the admin API of the run. */
+async function tollgate(...args: string[]): Promise<{ readonly code: number | null; readonly out: string }> {
+  const child = spawn(process.execPath, [resolve('services/cli/main.ts'), ...args], {
+    env: {
+      PATH: process.env['PATH'],
+      TOLLGATE_ADMIN_URL: run.installation.urls.admin,
+      TOLLGATE_ADMIN_TOKEN: run.installation.env['TOLLGATE_ADMIN_TOKEN'],
+      TOLLGATE_ACTOR: 'kim',
+    },
+  });
+  let out = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, out };
+}
+
+test('the command line shows the policy, compares it and backtests a proposed one', async () => {
+  const file = `${run.policyPath}.proposed`;
+  await writeFile(file, proposedText);
+  expect((await tollgate('policy', 'show')).out).toBe(policyText);
+  const { out: diff } = await tollgate('policy', 'diff', file);
+  expect(diff).toMatch(/^- +\d+ +price: 49$/m);
+  expect(diff).toMatch(/^\+ +\d+ +price: 99$/m);
+  const range = [
+    '--from',
+    new Date(recorded.fromMs).toISOString(),
+    '--to',
+    new Date(recorded.toMs).toISOString(),
+  ];
+  const ran = await tollgate('policy', 'backtest', file, ...range);
+  expect(ran.out).toMatch(/Agreement of the replay with the record: \d+ of \d+ decisions/);
+  expect(ran.code).toBe(0);
+  const json = await tollgate('policy', 'backtest', file, ...range, '--json');
+  expect(JSON.parse(json.out)).toMatchObject({
+    requests: recorded.requests,
+    tenants: { total: tenants.length },
+  });
+  await rm(file);
+});
+
+test('a policy is put live against the revision in force only, with its operator and reason, and gateways decide by it', async () => {
+  const { body: before } = await run.admin('GET /admin/v1/policy');
+  expect(before).toMatchObject({ text: policyText, writable: true, refused: null });
+  const checked = await run.admin('POST /admin/v1/policy/check', { text: 'version: 1\nplans: 7\n' });
+  expect(checked.body).toMatchObject({ valid: false });
+  expect(String(checked.body['violations'])).toMatch(/policy:2:8: plans: /);
+  const closed = policyText.replace('limit: 15, window: 1s, burst: 20', 'limit: 0, window: 1s');
+  const put = (revision: string) =>
+    fetch(`${run.installation.urls.admin}/admin/v1/policy`, {
+      method: 'PUT',
+      headers: {
+        authorization: `Bearer ${run.installation.env['TOLLGATE_ADMIN_TOKEN'] ?? ''}`,
+        'content-type': 'application/json',
+        'x-actor': 'kim',
+        'if-match': `"${revision}"`,
+      },
+      body: JSON.stringify({ text: closed, reason: 'free is closed' }),
+    });
+  expect((await put('0123456789ab')).status).toBe(412);
+  const live = await put(String(before['revision']));
+  expect(live.status).toBe(200);
+  const { revision } = (await live.json()) as { revision: string };
+  const token = await run.token({ tenant_id: uniqueName('closed'), plan: 'free', sub: 'ada' });
+  await eventually(async () => (await run.call('GET /a', { token })).status === 429, { timeoutMs: 10_000 });
+  await writeFile(run.policyPath, closed.replace('default_plan: free', 'default_plan: none'));
+  await eventually(async () => (await run.admin('GET /admin/v1/policy')).body['refused'] !== null);
+  const history = await eventually(async () => {
+    const { body } = await run.admin('GET /admin/v1/policy/revisions');
+    const revisions = body['revisions'] as Record<string, string>[];
+    return revisions.length >= 3 ? revisions : null;
+  });
+  expect(history).toMatchObject([
+    { outcome: 'refused', actor: '', violations: expect.stringContaining('default_plan') as string },
+    { outcome: 'accepted', revision, actor: 'kim', reason: 'free is closed' },
+    { outcome: 'accepted', revision: before['revision'], actor: '' },
+  ]);
+  expect((await tollgate('policy', 'show', revision)).out).toBe(closed);
+  const [event] = await eventually(async () => {
+    const rows = await run.clickhouse.query<{ policy_revision: string }>(
+      `SELECT DISTINCT policy_revision FROM usage_events WHERE limited_by = ['seconds'] AND policy_revision = {revision:String}`,
+      { revision },
+    );
+    return rows.length > 0 ? rows : null;
+  });
+  expect(event).toEqual({ policy_revision: revision });
 });

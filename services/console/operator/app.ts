@@ -16,6 +16,9 @@ import { pipelinePage } from './pipeline-page.ts';
 import type { PipelineSources } from './pipeline-page.ts';
 import { registerRequests } from './requests/requests-page.ts';
 import type { RequestSources } from './requests/requests-page.ts';
+import { registerPolicyActions } from './policy/policy-actions.ts';
+import type { PolicyActionOptions } from './policy/policy-actions.ts';
+import { registerPolicyPage } from './policy/policy-page.ts';
 import { reservationsPage } from './reservations-page.ts';
 import type { ReservationSources } from './reservations-page.ts';
 import { registerShownOnce } from './tenant/shown-once.ts';
@@ -40,6 +43,7 @@ export type OperatorOptions = ActionOptions &
   OperatorDecisionSources &
   OperatorSignInOptions &
   PipelineSources &
+  PolicyActionOptions &
   RequestSources &
   ReservationSources &
   ShownOnceOptions &
@@ -63,6 +67,8 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   registerReplay(app, options);
   registerConfirmedActions(app, options);
   registerRequests(app, options);
+  registerPolicyPage(app, options);
+  registerPolicyActions(app, options);
   app.get(
     '/operator/start',
     forOperator('/operator/start', (visit) => startPage(options, visit)),

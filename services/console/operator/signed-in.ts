@@ -24,6 +24,7 @@ const nav: readonly NavItem[] = [
   { href: '/operator/growth', label: 'Growth and cost' },
   { href: '/operator/spend', label: 'Spend' },
   { href: '/operator/reservations', label: 'Reservations' },
+  { href: '/operator/policy', label: 'Policy' },
   { href: '/operator/pipeline', label: 'Pipeline' },
   { href: '/operator/dead-letters', label: 'Dead letters' },
   { href: '/operator/audit', label: 'Audit' },
@@ -137,6 +138,7 @@ const notices = new Map<unknown, string>(
     deleted: 'Record deleted. Gateways follow within seconds.',
     'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
     'sessions-ended': 'All portal links and sessions of this tenant have ended.',
+    'policy-live': 'The policy is live. Gateways follow within seconds.',
     replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',
   }),
 );

@@ -14,35 +14,35 @@ const none: PermitsChecked = { passed: true, limitedBy: [], release: null };
 
 /** Requests in progress under concurrent limits, with one count for all gateways. */
 export class Permits {
-  readonly #inProgress = new Map<string, number>();
+  /** By limit and by the key of its subject. */
+  readonly #inProgress = new Map<Limit, Map<string, number>>();
 
   /** Acquires a permit of each limit, or of none. */
   acquire(limits: readonly Limit[], caller: Caller, subjects: Subjects): PermitsChecked {
     if (limits.length === 0) return none;
-    const keys: string[] = [];
+    const acquired: [counts: Map<string, number>, key: string][] = [];
     const limitedBy: string[] = [];
     let passed = true;
     for (const limit of limits) {
       const key = keyOf(limit, caller, subjects);
       if (key === null) continue;
-      if ((this.#inProgress.get(key) ?? 0) < Math.floor(limit.limit)) {
-        keys.push(key);
+      const counts = this.#countsOf(limit);
+      if ((counts.get(key) ?? 0) < Math.floor(limit.limit)) {
+        acquired.push([counts, key]);
         continue;
       }
       limitedBy.push(limit.name);
       if (limit.mode === 'enforce') passed = false;
     }
     if (!passed) return { passed, limitedBy, release: null };
-    for (const key of keys) this.#inProgress.set(key, (this.#inProgress.get(key) ?? 0) + 1);
-    return { passed, limitedBy, release: () => this.#release(keys) };
+    for (const [counts, key] of acquired) counts.set(key, (counts.get(key) ?? 0) + 1);
+    return { passed, limitedBy, release: () => release(acquired) };
   }
 
-  #release(keys: readonly string[]): void {
-    for (const key of keys) {
-      const count = (this.#inProgress.get(key) ?? 1) - 1;
-      if (count > 0) this.#inProgress.set(key, count);
-      else this.#inProgress.delete(key);
-    }
+  #countsOf(limit: Limit): Map<string, number> {
+    let counts = this.#inProgress.get(limit);
+    if (counts === undefined) this.#inProgress.set(limit, (counts = new Map<string, number>()));
+    return counts;
   }
 }
 
@@ -50,5 +50,13 @@ export class Permits {
 function keyOf(limit: Limit, caller: Caller, subjects: Subjects): string | null {
   if (limit.perNode === true && limit.per[0] === 'tenant' && caller.tenantId === null) return null;
   const kind = subjectKind(limit, caller.tenantId !== null, caller.userId !== null);
-  return `${limit.name} ${limit.route ?? ''} ${subjects.of(kind, caller).key}`;
+  return subjects.of(kind, caller).key;
+}
+
+function release(acquired: readonly (readonly [counts: Map<string, number>, key: string])[]): void {
+  for (const [counts, key] of acquired) {
+    const count = (counts.get(key) ?? 1) - 1;
+    if (count > 0) counts.set(key, count);
+    else counts.delete(key);
+  }
 }

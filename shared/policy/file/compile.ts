@@ -68,7 +68,7 @@ export function compilePolicy(
   const platform = (file.platform?.limits ?? []).map((limit) => compileLimit(limit, null, context, null));
   const upstream = secrets.env['TOLLGATE_UPSTREAM'];
   return {
-    revision: createHash('sha256').update(text).digest('hex').slice(0, 12),
+    revision: revisionOf(text),
     links: file.links,
     currency: file.currency ?? null,
     portal: { keys: file.portal?.keys ?? 'manage' },
@@ -245,4 +245,9 @@ function secretOf(
     );
   }
   return secret;
+}
+
+/** Revision of a policy file: the first 12 hex digits of the SHA-256 of its text. */
+export function revisionOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }

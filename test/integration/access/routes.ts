@@ -1,5 +1,6 @@
 import { uniqueName } from '../../support/servers.ts';
 import { adminToken } from '../console/fixture.ts';
+import { adminPolicySamples, consolePolicySamples } from './policy-routes.ts';
 
 /** A sample request to a route, and the status of its response with a valid credential. */
 export interface Sample {
@@ -86,6 +87,7 @@ export const adminSamples: Samples = {
     path: `${admin}/tenants/${tenant()}/api-keys/0123456789`,
     status: 404,
   }),
+  ...adminPolicySamples,
   'POST /admin/v1/reset': () => ({ path: `${admin}/reset`, body: json({ confirm: 'no' }), status: 400 }),
   'POST /admin/v1/portal-links': () => ({
     path: `${admin}/portal-links`,
@@ -215,6 +217,7 @@ export function consoleSamples(apiKey: string): Samples {
     'GET /operator/growth': show('/operator/growth'),
     'GET /operator/spend': show('/operator/spend'),
     'GET /operator/reservations': show('/operator/reservations'),
+    ...consolePolicySamples,
     'GET /operator/pipeline': show('/operator/pipeline'),
     'GET /operator/dead-letters': show('/operator/dead-letters'),
     'GET /operator/audit': show('/operator/audit'),

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { createFixture } from '../console/fixture.ts';
-import type { Answer, Fixture } from '../console/fixture.ts';
+import type { Answer } from '../console/call-admin.ts';
+import type { Fixture } from '../console/fixture.ts';
 import { get, post, visit } from '../console/browser.ts';
 import { hashApiKey } from '../../../shared/identity/api-keys.ts';
 

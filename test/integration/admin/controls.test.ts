@@ -4,7 +4,8 @@ import { storeUsage } from '../../support/stored-usage.ts';
 import { runCli } from '../../../services/cli/cli.ts';
 import type { LimitRequest } from '../../../shared/domain/tenant.ts';
 import { adminToken, createFixture } from '../console/fixture.ts';
-import type { Answer, Fixture, FixtureOptions } from '../console/fixture.ts';
+import type { Answer } from '../console/call-admin.ts';
+import type { Fixture, FixtureOptions } from '../console/fixture.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {

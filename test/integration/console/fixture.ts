@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { FastifyInstance, InjectOptions } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { SignJWT } from 'jose';
 import { Registry } from 'prom-client';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -44,6 +44,9 @@ import { createConsoleApp } from '../../../services/console/app.ts';
 import { defaultBrand } from '../../../services/console/browser/brand.ts';
 import type { SingleSignOn } from '../../../services/console/operator/oidc/single-sign-on.ts';
 import { createSignInCounter } from '../../../services/console/sessions/sign-in-throttle.ts';
+import { callAdmin } from './call-admin.ts';
+import type { Answer } from './call-admin.ts';
+import { openTools } from './policy-tools.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import type { Namespace } from '../../support/servers.ts';
 
@@ -89,18 +92,14 @@ export interface Fixture {
   dispose(): Promise<void>;
 }
 
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  readonly body: Record<string, unknown>;
-}
-
 export interface FixtureOptions {
   /** The namespace of another fixture, so that both run as processes of the same installation. */
   readonly namespace?: Namespace;
   readonly clickhouseUrl?: string;
   /** Default: `policies/default.yaml`. */
   readonly policyPath?: string;
+  /** True: the operator may put a policy live, which writes the file at `policyPath`. */
+  readonly policyIsWritable?: boolean;
   readonly redisUrl?: string;
   /**
    * Kafka brokers from which the tenant records are read. If they do not respond, both services start without the
@@ -139,6 +138,8 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const testMessages: AlertEvent[] = [];
   const tokens = createTokens(portalSecret, adminToken, systemClock);
   const services = await createServices({
+    policyPath: options.policyPath ?? 'policies/default.yaml',
+    policyIsWritable: options.policyIsWritable ?? false,
     ...{ policy, directory, limiter, read, clickhouse, kafka, producer, topics, tokens, ended, registry },
     testMessages,
     singleSignOn: options.singleSignOn ?? null,
@@ -160,7 +161,7 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
     kafka,
     producer,
     topics,
-    admin: (what, body, headers) => callAdmin(services.adminApp, what, body, headers),
+    admin: (what, body, headers) => callAdmin(services.adminApp, adminToken, what, body, headers),
     async spend(tenantId, count, plan = 'free') {
       const limits = policy.plans.get(plan)?.limits ?? [];
       const request = { tenantId, userId: null, ip: '127.0.0.1', limits, cost: count, peek: false };
@@ -179,6 +180,8 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
 
 interface Stores {
   readonly policy: Policy;
+  readonly policyPath: string;
+  readonly policyIsWritable: boolean;
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
   /** The ClickHouse that the services query; a test may replace it. `clickhouse` is always the real server. */
@@ -212,7 +215,9 @@ async function createServices(stores: Stores): Promise<Services> {
   const usage = createUsageReader({ clickhouse: stores.read, policy, registry });
   const consoleUrl = stores.publicUrl;
   const operators = createOperators(operatorEntries, adminToken);
+  const tools = await openTools({ ...stores, env: policyEnv });
   const both = {
+    policyTools: tools,
     ...{ ...common, policy, directory, limiter, usage, records, operators },
     resets: createResets({ ...common, records, audit, limiter, usage, policy }),
     reads,
@@ -223,6 +228,7 @@ async function createServices(stores: Stores): Promise<Services> {
   };
   const adminApp = await createAdminApp({
     ...both,
+
     ended,
     // This consumer group never commits offsets, so the audit waits for them only 100 ms.
     auditSources: {
@@ -256,6 +262,7 @@ async function createServices(stores: Stores): Promise<Services> {
     consoleApp,
     close: async () => {
       credentials.close();
+      await tools.close();
       await Promise.all([adminApp.close(), consoleApp.close()]);
     },
   };
@@ -275,26 +282,4 @@ function signJwt(claims: Record<string, string>, lifetime = '10m'): Promise<stri
     .setProtectedHeader({ alg: 'HS256' })
     .setExpirationTime(lifetime)
     .sign(new TextEncoder().encode(jwtSecret));
-}
-
-async function callAdmin(
-  app: FastifyInstance,
-  what: string,
-  body?: object,
-  headers: Record<string, string> = {},
-): Promise<Answer> {
-  const [method, url] = what.split(' ') as ['GET', string];
-  const request: InjectOptions = {
-    method,
-    url,
-    headers: { authorization: `Bearer ${adminToken}`, ...headers },
-    ...(body === undefined ? {} : { payload: body }),
-  };
-  const response = await app.inject(request);
-  const text = response.body;
-  return {
-    status: response.statusCode,
-    headers: response.headers,
-    body: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
-  };
 }

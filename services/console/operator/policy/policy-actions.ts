@@ -1,0 +1,129 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { backtestRequest } from '../../../../shared/policy-changes/backtest-request.ts';
+import { spanMs } from '../../../../shared/domain/time/duration.ts';
+import type { Clock } from '../../../../shared/runtime/time/clock.ts';
+import { rejection } from '../../../../shared/tenants/outcome.ts';
+import type { ChangeRejection } from '../../../../shared/tenants/outcome.ts';
+import { formOf } from '../../components/form-body.ts';
+import { actionForOperator, sendOperatorPage } from '../signed-in.ts';
+import { policyHref, policyPage } from './policy-page.ts';
+import type { PolicySources, Tried } from './policy-page.ts';
+
+export interface PolicyActionOptions extends PolicySources {
+  readonly clock: Clock;
+}
+
+/** A form with the text of a policy, URL-encoded. */
+const bodyLimit = 1024 * 1024;
+
+interface Submitted {
+  readonly name: string;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly form: URLSearchParams;
+  /** The proposed text. Browsers send line breaks as CRLF. */
+  readonly text: string;
+}
+
+/** The forms of the page of the policy: check, backtest, cancel, put live. */
+export function registerPolicyActions(app: FastifyInstance, options: PolicyActionOptions): void {
+  const route = (
+    path: string,
+    role: 'support' | 'admin',
+    act: (options: PolicyActionOptions, submitted: Submitted) => Promise<FastifyReply>,
+  ): void =>
+    void app.post(`${policyHref}/${path}`, {
+      bodyLimit,
+      ...actionForOperator(role, (name, request, reply) => {
+        const form = formOf(request);
+        const text = (form.get('text') ?? '').replaceAll('\r\n', '\n');
+        return act(options, { name, request, reply, form, text });
+      }),
+    });
+  route('check', 'support', check);
+  route('backtest', 'support', startBacktest);
+  route('live', 'admin', putLive);
+  app.post(
+    `${policyHref}/backtest/cancel`,
+    actionForOperator('support', async (_name, _request, reply) => {
+      options.policyTools.backtests.cancel();
+      return reply.redirect(policyHref, 303);
+    }),
+  );
+}
+
+async function check(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
+  const checked = options.policyTools.editor.check(submitted.text);
+  const violations = checked.valid ? [] : checked.violations;
+  return answerWith(options, submitted, 200, {
+    ...{ text: submitted.text, violations, form: 'try' },
+    refused: checked.valid ? null : refusalOf(submitted, 'The policy has violations, see below.', 'text'),
+  });
+}
+
+async function startBacktest(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
+  const { policyTools, clock } = options;
+  const { form, text, name, reply } = submitted;
+  const nowMs = clock.now();
+  const tenant = (form.get('tenant') ?? '').trim();
+  const outcome = backtestRequest(policyTools.editor, {
+    text,
+    from: new Date(nowMs - (spanMs(form.get('range') ?? '') ?? 3_600_000)).toISOString(),
+    to: new Date(nowMs).toISOString(),
+    tenantId: tenant === '' ? null : tenant,
+  });
+  if (!outcome.ok) return answerRejected(options, submitted, outcome, 'try');
+  if (!policyTools.backtests.start({ request: outcome.value, text, startedBy: name }))
+    return answerRejected(
+      options,
+      submitted,
+      rejection(409, 'A backtest runs', 'Wait for its end, or cancel it.'),
+      'try',
+    );
+  return reply.redirect(`${policyHref}#backtest`, 303);
+}
+
+async function putLive(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
+  const { form, text, name, reply } = submitted;
+  const expectedRevision = form.get('expected') ?? '';
+  if ((form.get('confirm') ?? '').trim() !== expectedRevision) {
+    const refused = rejection(422, 'Not confirmed', `Type the revision ${expectedRevision}.`, 'confirm');
+    return answerRejected(options, submitted, refused, 'live');
+  }
+  const reason = form.get('reason') ?? '';
+  const outcome = await options.policyTools.editor.putLive({ text, expectedRevision, actor: name, reason });
+  if (!outcome.ok) return answerRejected(options, submitted, outcome, 'live');
+  return reply.redirect(`${policyHref}?done=policy-live`, 303);
+}
+
+function answerRejected(
+  options: PolicyActionOptions,
+  submitted: Submitted,
+  { status, title, detail, field }: ChangeRejection,
+  form: Tried['form'],
+): Promise<FastifyReply> {
+  const { editor } = options.policyTools;
+  const checked = editor.check(submitted.text);
+  return answerWith(options, submitted, status, {
+    ...{ text: submitted.text, violations: checked.valid ? [] : checked.violations, form },
+    refused: refusalOf(
+      submitted,
+      field === 'text' ? 'The policy has violations, see below.' : `${title}. ${detail}`,
+      field ?? null,
+    ),
+  });
+}
+
+function refusalOf({ form }: Submitted, detail: string, field: string | null): Tried['refused'] {
+  return { values: form, detail, field };
+}
+
+async function answerWith(
+  options: PolicyActionOptions,
+  { name, request, reply }: Submitted,
+  status: number,
+  tried: Tried,
+): Promise<FastifyReply> {
+  const content = await policyPage(options, request, null, tried);
+  return sendOperatorPage(reply, name, policyHref, { ...content, status });
+}

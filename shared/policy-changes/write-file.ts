@@ -1,0 +1,37 @@
+import { constants } from 'node:fs';
+import { access, chmod, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Whether this process may replace the file: the file and its folder can be written. */
+export async function isReplaceable(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.W_OK);
+    await access(dirname(path), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Replaces a file at once: readers see the old text or the new one. The text is on the disk before the file has its name, so a
+ * crash leaves the old file.
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const { mode } = await stat(path);
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const file = await open(temporary, 'w', mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await chmod(temporary, mode);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
