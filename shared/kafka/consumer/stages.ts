@@ -150,8 +150,10 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
     stage: LaterStage<Work>,
     begun: readonly BegunBlock<Work>[],
   ): Promise<readonly BegunBlock<Work>[]> {
+    // A block that is dropped once is not in the list of the next attempt, so `open` counts its end once.
+    let current = begun;
     for (let attempt = 0; ; attempt += 1) {
-      const current = dropAbandoned(begun);
+      current = dropAbandoned(current);
       if (current.length === 0) return [];
       try {
         await stage.run(current.flatMap(({ works }) => works));

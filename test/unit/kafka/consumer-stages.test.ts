@@ -28,7 +28,10 @@ function block(number: number, records = 10): ConsumerBlock {
 
 function start(
   later: readonly LaterStage<number>[],
-  { isBehind = false, current = (): boolean => true } = {},
+  {
+    isBehind = false,
+    isCurrent = () => true,
+  }: { isBehind?: boolean; isCurrent?: (number: number) => boolean } = {},
 ) {
   const committed: number[][] = [];
   const [again, abandoned]: [number[], number[]] = [[], []];
@@ -41,7 +44,7 @@ function start(
       return Promise.resolve(true);
     },
     isBehind: () => isBehind,
-    isCurrent: current,
+    isCurrent: (one) => isCurrent(numberOf(one)),
     onFailure: failureOf,
     onAbandoned: (one) => abandoned.push(numberOf(one)),
     commit(blocks) {
@@ -145,13 +148,30 @@ describe('stages', () => {
   test('blocks whose partitions moved are abandoned, not committed', async () => {
     let isCurrent = true;
     const stage = slowStage();
-    const { stages, add, committed, abandoned } = start([stage], { current: () => isCurrent });
+    const { stages, add, committed, abandoned } = start([stage], { isCurrent: () => isCurrent });
     add(1);
     await moment();
     isCurrent = false;
     stage.calls[0]?.done();
     await stages.end();
     expect([committed, abandoned]).toEqual([[], [1]]);
+  });
+
+  test('a block that is abandoned during an outage no longer counts as open, and its neighbours still do', async () => {
+    let isDown = true;
+    const run = (): Promise<void> =>
+      isDown ? Promise.reject(new TollgateError('CLICKHOUSE_UNAVAILABLE', 'down')) : Promise.resolve();
+    const { stages, add, committed, abandoned } = start([{ run, intervalMs: 10 }], {
+      isCurrent: (number) => number !== 1,
+    });
+    for (const number of [1, 2, 3]) add(number);
+    let hasRoom = false;
+    void stages.untilAtMost(1).then(() => (hasRoom = true));
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect([hasRoom, abandoned]).toEqual([false, [1]]);
+    isDown = false;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect([hasRoom, committed]).toEqual([true, [[2, 3]]]);
   });
 });
 
