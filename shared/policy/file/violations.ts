@@ -1,6 +1,6 @@
 import { LineCounter, isCollection, isMap, isNode, isScalar, parseDocument } from 'yaml';
 import type { Document, Node } from 'yaml';
-import { TollgateError } from '../../runtime/errors.ts';
+import { TollgateError, messageOf } from '../../runtime/errors.ts';
 
 /** Path of keys and indexes from the top of the file to a value: `['plans', 'free', 'limits', 0, 'limit']`. */
 export type FieldPath = readonly (string | number)[];
@@ -31,8 +31,19 @@ export function readDocument(path: string, text: string): PolicyDocument {
   const violations = gather(path, document, lines);
   for (const error of document.errors) violations.addAt(error.pos[0], '', firstLineOf(error.message));
   violations.throwIfAny();
-  // Maximum number of aliases. Without a bound, aliases in a small file could expand to gigabytes.
-  return { value: document.toJS({ maxAliasCount: 50 }) as unknown, violations };
+  return { value: valueOf(document, violations), violations };
+}
+
+/** The value of the document. An alias without an anchor, or too many aliases, are violations. */
+function valueOf(document: Document.Parsed, violations: PositionedViolations): unknown {
+  try {
+    // Without a bound, aliases in a small file could expand to gigabytes.
+    return document.toJS({ maxAliasCount: 50 }) as unknown;
+  } catch (error) {
+    violations.addAt(document.contents?.range[0] ?? 0, '', firstLineOf(messageOf(error)));
+    violations.throwIfAny();
+    throw error;
+  }
 }
 
 interface PositionedViolations extends Violations {

@@ -44,6 +44,15 @@ const settings = {
   time_zone: 'Europe/Zurich',
 };
 
+/** The same for routes that change something which the tests do not create, so that no body is accepted. */
+const ofNothing: Readonly<Record<string, object>> = {
+  'POST /admin/v1/policy/backtest': { text: 'version: 1', from: times.starts_at, to: times.ends_at },
+  'POST /admin/v1/tenants/:id/api-keys/:hashPrefix/roll': { overlap: '24h' },
+  'POST /admin/v1/tenants/:id/requests/:requestId/approve': { set_to: 500, answer: 'Good luck' },
+  'POST /admin/v1/tenants/:id/requests/:requestId/decline': { answer: 'The pro plan has this limit' },
+  'PUT /admin/v1/policy': { text: 'version: 1', reason: 'launch' },
+};
+
 /** A valid body for each route. Each `{…}` in the route is replaced by a parameter. */
 const accepted: Readonly<Record<string, object>> = {
   'PUT /admin/v1/tenants/:id': settings,
@@ -53,6 +62,8 @@ const accepted: Readonly<Record<string, object>> = {
   'POST /admin/v1/tenants/:id/boosts': { limit: 'minute', set_to: 5, reason: 'launch', ...times },
   'POST /admin/v1/reset': { confirm: 'reset all tenants' },
   'POST /admin/v1/portal-links': { tenant_id: 'acme', ttl: '1h' },
+  'POST /admin/v1/policy/check': { text: 'version: 1' },
+  ...ofNothing,
 };
 
 /** Almost valid values, mixed with arbitrary JSON. */
@@ -152,7 +163,7 @@ test.each(Object.entries(accepted))('%s: no JSON is a 5xx', async (route, valid)
     }),
     { numRuns: route.includes('reset') ? resetRuns : runs, seed },
   );
-  expect(passed).toBeGreaterThan(0);
+  expect(passed > 0).toBe(!(route in ofNothing));
 });
 
 /** Checks that the response, a later GET and this process's tenant directory have every setting of the body. */

@@ -8,8 +8,9 @@ import type { Fixture } from '../console/fixture.ts';
 import { clientOf } from './client.ts';
 import type { Client } from './client.ts';
 import { operatorCookie, portalCookie } from './cookies.ts';
-import { adminSamples, consoleSamples } from './routes.ts';
-import type { Samples } from './routes.ts';
+import { consoleSamples } from './console-routes.ts';
+import { adminSamples } from './routes.ts';
+import type { Samples } from './sample.ts';
 
 let fixture: Fixture;
 beforeAll(async () => {

@@ -1,15 +1,7 @@
-interface PolicySample {
-  readonly path: string;
-  readonly body?: string;
-  readonly status: number;
-}
-
-type Samples = Readonly<Record<string, () => PolicySample>>;
+import { form, inAnHour, json } from './sample.ts';
+import type { Samples } from './sample.ts';
 
 const admin = '/admin/v1';
-const json = (value: object): string => JSON.stringify(value);
-const form = (value: Record<string, string>): string => new URLSearchParams(value).toString();
-const inAnHour = (): string => new Date(Date.now() + 3_600_000).toISOString();
 
 export const adminPolicySamples: Samples = {
   'GET /admin/v1/policy': () => ({ path: `${admin}/policy`, status: 200 }),

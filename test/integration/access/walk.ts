@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Access, RouteAccess } from '../../../shared/runtime/http/access.ts';
 import { clientOf } from './client.ts';
 import type { Call } from './client.ts';
-import type { Sample, Samples } from './routes.ts';
+import type { Sample, Samples } from './sample.ts';
 import { spellings } from './spellings.ts';
 import type { Spelling } from './spellings.ts';
 

@@ -203,7 +203,14 @@ describe('an invalid policy is refused with line, column, field and advice', () 
       { length: 9 },
       (_, i) => `a${i + 1}: &a${i + 1} [${Array(10).fill(`*a${i}`).join(', ')}]`,
     );
-    expect(() => parsePolicy('p.yaml', ['a0: &a0 [x]', ...rows].join('\n'), {})).toThrow();
+    expect(() => parsePolicy('p.yaml', ['a0: &a0 [x]', ...rows].join('\n'), {})).toThrow(
+      /^p\.yaml:1:1: .*alias/,
+    );
+  });
+
+  test('an alias without an anchor is refused with its line', () => {
+    for (const text of ['*!', 'a: *b', '? *a\n: b'])
+      expect(() => parsePolicy('p.yaml', text, {}), text).toThrow(/^p\.yaml:1:1: .*alias/);
   });
 
   test('a missing file is named', async () => {
