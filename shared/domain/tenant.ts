@@ -90,6 +90,8 @@ export interface ApiKey {
   readonly expires_at?: string;
   /** Absent: the key may do everything. */
   readonly scope?: KeyScope;
+  /** SHA-256 of the key that replaced this one; absent: the key was not rolled. */
+  readonly rolled_to?: string;
 }
 
 /** A change of the record by an operator or by the tenant. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { apiKeyId, apiKeysOf, keyEndMs, keyPermissions, scopeText } from '../domain/tenant.ts';
+import { apiKeyId, apiKeysOf, isPermitted, keyEndMs, keyPermissions, scopeText } from '../domain/tenant.ts';
 import type { ApiKey, KeyScope, TenantRecord } from '../domain/tenant.ts';
-import { instantExample, readInstant } from '../domain/time/instant.ts';
+import { instantExample, latestMs, readInstant } from '../domain/time/instant.ts';
 import { formatTime } from '../domain/time/format-time.ts';
 import { apiKeyPrefix, hashApiKey } from '../identity/api-keys.ts';
 import { parsePattern } from '../policy/file/routes/pattern.ts';
@@ -88,17 +88,20 @@ export interface Roll {
   readonly sha256: string;
   /** How long the old key stays valid. 0: it ends at once. */
   readonly overlapMs: number;
+  /** Latest end of the successor, in Unix milliseconds; absent: the successor may be valid for ever. */
+  readonly successorEndMsMax?: number;
 }
 
 /**
  * Replaces a key by a successor of the same name and scope. The old key stays in the record with an end, after which it
  * is refused and the portal sessions that it opened have ended. A key with an end has a successor that is valid for as
- * long as the key was when it was created.
+ * long as the key was when it was created. A key can be rolled once: after a roll, the end of its overlap has replaced
+ * its own end, from which the end of a second successor would be computed.
  */
 export function rollKey(
   record: TenantRecord,
   hashPrefix: string,
-  { sha256, overlapMs }: Roll,
+  { sha256, overlapMs, successorEndMsMax = Infinity }: Roll,
   nowMs: number,
 ): Outcome<Edit> {
   const found = findKey(record, hashPrefix);
@@ -106,13 +109,19 @@ export function rollKey(
   const old = found.value;
   if (isExpired(old, nowMs))
     return rejection(409, 'Key not rolled', 'This key has ended; create a new one instead.');
+  if (old.rolled_to !== undefined)
+    return rejection(
+      409,
+      'Key not rolled',
+      `This key was already rolled, to ${apiKeyId(old.rolled_to)}…; roll that key, or create a new one.`,
+    );
   if (!(overlapMs >= 0 && overlapMs <= overlapMsMax))
     return rejection(422, 'Key not rolled', 'The overlap is at most 30 days.', 'overlap');
   const kept = withRoom(record, nowMs);
   if (kept === null) return noRoom('Key not rolled');
   const endMs = Math.min(keyEndMs(old), nowMs + overlapMs);
-  const ending: ApiKey = { ...old, expires_at: new Date(endMs).toISOString() };
-  const successorEndMs = endOfSuccessor(old, nowMs);
+  const ending: ApiKey = { ...old, expires_at: new Date(endMs).toISOString(), rolled_to: sha256 };
+  const successorEndMs = Math.min(endOfSuccessor(old, nowMs), successorEndMsMax);
   const { name, scope } = old;
   const successor: ApiKey = {
     sha256,
@@ -126,6 +135,30 @@ export function rollKey(
     action: 'api-key-roll',
     detail: `API key ${describe(old)} replaced by ${describe(successor)}; it ends at ${formatTime(endMs)}`,
   });
+}
+
+/** What the API key of a portal session allows for the keys that the session creates. */
+export interface Grantor {
+  /** Null: everything. */
+  readonly scope: KeyScope | null;
+  /** Unix milliseconds after which no created key may be valid; Infinity: a created key may be valid for ever. */
+  readonly endMs: number;
+}
+
+/**
+ * Reads the key of a session from the record that is about to be changed. A change can wait behind the revocation of
+ * this key, so the check before the wait is not enough. `keySha256` is null if no key opened the session.
+ */
+export function grantorIn(record: TenantRecord, keySha256: string | null, nowMs: number): Outcome<Grantor> {
+  if (keySha256 === null) return success({ scope: null, endMs: Infinity });
+  const own = apiKeysOf(record).find(({ sha256 }) => sha256 === keySha256);
+  if (own === undefined || isExpired(own, nowMs) || !isPermitted(own.scope, 'manage'))
+    return rejection(
+      409,
+      'Nothing was changed',
+      'The API key of this session was revoked, has ended or may not manage keys.',
+    );
+  return success({ scope: own.scope ?? null, endMs: keyEndMs(own) });
 }
 
 /**
@@ -199,11 +232,12 @@ function withEnd(record: TenantRecord, ending: ApiKey, successor: ApiKey): Tenan
   };
 }
 
-/** Unix milliseconds; Infinity: the successor never expires. */
+/** Unix milliseconds, at most the last time that RFC 3339 can express; Infinity: the successor never expires. */
 function endOfSuccessor(old: ApiKey, nowMs: number): number {
   const createdMs = old.created_at === undefined ? null : readInstant(old.created_at);
   const endMs = keyEndMs(old);
-  return createdMs === null ? endMs : nowMs + (endMs - createdMs);
+  if (createdMs === null || endMs === Infinity) return endMs;
+  return Math.min(nowMs + (endMs - createdMs), latestMs);
 }
 
 function describe({ sha256, name }: ApiKey): string {

@@ -19,7 +19,7 @@ export interface PortalAccess {
 }
 
 /**
- * The access of a session; null if its key may not open the portal. A session of a JWT never manages keys: the token may
+ * The access of a session; null if its key is not in the record or may not open the portal. A session of a JWT never manages keys: the token may
  * be that of one user, and a key acts for all users of the tenant.
  */
 export function accessOf(
@@ -29,6 +29,7 @@ export function accessOf(
 ): PortalAccess | null {
   const keySha256 = source.via === 'api_key' ? source.keySha256 : null;
   const key = record === null ? undefined : apiKeysOf(record).find(({ sha256 }) => sha256 === keySha256);
+  if (keySha256 !== null && key === undefined) return null;
   const scope = key?.scope ?? null;
   if (!opensPortal(scope)) return null;
   const mayManage = isPermitted(scope, 'manage');

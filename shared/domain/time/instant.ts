@@ -5,7 +5,8 @@ export const instantExample = '2026-11-01T00:00:00Z';
 
 const minuteMs = 60_000;
 const earliestMs = -62_135_596_800_000; // 0001-01-01T00:00:00.000Z
-const latestMs = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
+/** The last time that RFC 3339 can express, in Unix milliseconds. */
+export const latestMs = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
 
 /**
  * Reads a date and time of RFC 3339, e.g. `2026-11-21T11:00:00.5+01:00`, and returns Unix milliseconds. Returns null

@@ -140,6 +140,7 @@ export const apiKeySchema = Type.Object({
     description: 'From this time on the key is refused; absent: never.',
   }),
   scope: Type.Optional(scopeSchema),
+  rolled_to: Type.Optional({ ...sha256, description: 'SHA-256 of the key that replaced this one.' }),
 });
 
 const overrides = Type.Unsafe<Record<string, number>>({

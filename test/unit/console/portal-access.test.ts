@@ -42,3 +42,8 @@ test('a key without a permission for the portal opens none', () => {
   };
   expect(accessOf(policyOf({}), record, key)).toBeNull();
 });
+
+test('a key that is not in the record opens none', () => {
+  const record = { tenant_id: 'acme', api_keys: [], updated_at: '', updated_by: '' };
+  for (const one of [record, null]) expect(accessOf(policyOf({}), one, key)).toBeNull();
+});

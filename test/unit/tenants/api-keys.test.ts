@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { apiKeysOf } from '../../../shared/domain/tenant.ts';
 import type { ApiKey, KeyScope, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { addKey, rollKey, violationOfGrant } from '../../../shared/tenants/api-keys.ts';
+import { addKey, grantorIn, rollKey, violationOfGrant } from '../../../shared/tenants/api-keys.ts';
 
 const nowMs = Date.parse('2026-11-27T12:00:00Z');
 const hourMs = 3_600_000;
@@ -24,7 +24,7 @@ describe('a roll', () => {
   test('gives the successor name and scope, and the old key an end', () => {
     const key = { sha256: old, name: 'CI', scope, created_at: at(nowMs - hourMs) };
     expect(rolled(recordWith([key]), hourMs)).toEqual([
-      { ...key, expires_at: at(nowMs + hourMs) },
+      { ...key, expires_at: at(nowMs + hourMs), rolled_to: next },
       { sha256: next, name: 'CI', scope, created_at: at(nowMs) },
     ]);
     expect(rolled(recordWith([key]), 0)[0]).toMatchObject({ expires_at: at(nowMs) });
@@ -48,7 +48,21 @@ describe('a roll', () => {
     });
   });
 
+  test('of a key with a very late end gives the successor a valid end', () => {
+    const key = { sha256: old, created_at: at(nowMs - hourMs), expires_at: '9999-12-31T23:59:59.999Z' };
+    expect(rolled(recordWith([key]), hourMs)[1]).toMatchObject({ expires_at: '9999-12-31T23:59:59.999Z' });
+  });
+
+  test('gives the successor no later end than the caller allows', () => {
+    const wanted = { sha256: next, overlapMs: 0, successorEndMsMax: nowMs + hourMs };
+    const outcome = rollKey(recordWith([{ sha256: old }]), old, wanted, nowMs);
+    expect(outcome).toMatchObject({
+      value: { record: { api_keys: [{}, { expires_at: at(nowMs + hourMs) }] } },
+    });
+  });
+
   test.each([
+    ['a key that was rolled before', [{ sha256: old, rolled_to: 'c'.repeat(64) }], 0, 409],
     ['an ended key', [{ sha256: old, expires_at: at(nowMs) }], 0, 409],
     ['an unknown key', [], 0, 404],
     ['an overlap of more than 30 days', [{ sha256: old }], 31 * 24 * hourMs, 422],
@@ -67,6 +81,25 @@ test.each<[string, KeyScope]>([
   expect(addKey(recordWith([]), next, { scope: wrong }, nowMs)).toMatchObject({
     status: 422,
     field: 'scope',
+  });
+});
+
+describe('a session may change keys', () => {
+  const manage: KeyScope = { permissions: ['manage'] };
+
+  test('within the scope and the end that its key has in the record', () => {
+    const key = { sha256: old, scope: manage, expires_at: at(nowMs + hourMs) };
+    const value = { scope: manage, endMs: nowMs + hourMs };
+    expect(grantorIn(recordWith([key]), old, nowMs)).toEqual({ ok: true, value });
+    expect(grantorIn(recordWith([]), null, nowMs)).toMatchObject({ value: { scope: null, endMs: Infinity } });
+  });
+
+  test.each<[string, readonly ApiKey[]]>([
+    ['was revoked', [{ sha256: next }]],
+    ['has ended', [{ sha256: old, expires_at: at(nowMs) }]],
+    ['may not manage keys', [{ sha256: old, scope: { permissions: ['usage'] } }]],
+  ])('not if its key %s', (_what, keys) => {
+    expect(grantorIn(recordWith(keys), old, nowMs)).toMatchObject({ ok: false, status: 409 });
   });
 });
 

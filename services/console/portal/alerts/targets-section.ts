@@ -15,7 +15,10 @@ const channelNames: Readonly<Record<string, string>> = {
   email: 'E-mail',
 };
 
-/** The targets of notifications, each with its test, and the form that adds one. */
+/**
+ * The targets of notifications, each with its test, and the form that adds one. Secrets and whole addresses are only in
+ * the page of a session that may change them: the secret of a webhook signs messages, and a Slack address accepts them.
+ */
 export function targetsSection(
   settings: NotificationSettings | undefined,
   mayManage: boolean,
@@ -23,7 +26,7 @@ export function targetsSection(
 ): Html {
   const columns: readonly Column<Target>[] = [
     { title: 'Kind', cell: ({ channel }) => channelNames[channel] ?? channel },
-    { title: 'Address', cell: addressCell },
+    { title: 'Address', cell: mayManage ? addressCell : ({ shown }) => shown },
     ...(mayManage ? [{ title: 'Actions', cell: actions }] : []),
   ];
   return html`<section class="card">

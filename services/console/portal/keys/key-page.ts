@@ -1,10 +1,11 @@
 import type { FastifyInstance } from 'fastify';
-import { apiKeyId, scopeText } from '../../../../shared/domain/tenant.ts';
+import { apiKeyId, keyEndMs, scopeText } from '../../../../shared/domain/tenant.ts';
 import type { ApiKey } from '../../../../shared/domain/tenant.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { durationForReading } from '../../../../shared/domain/time/format-duration.ts';
 import {
   findKey,
+  grantorIn,
   isExpired,
   newKey,
   removeKey,
@@ -21,7 +22,7 @@ import { emptyState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import { forTenant } from '../visitor.ts';
 import type { Visit, Visitor } from '../visitor.ts';
-import { endOf, keysHref, lastUse, notAllowed, shownOnce } from './key-views.ts';
+import { cappedEndText, endOf, keysHref, lastUse, notAllowed, shownOnce } from './key-views.ts';
 import type { KeySources } from './key-views.ts';
 
 const here = keysHref;
@@ -57,18 +58,26 @@ async function roll(sources: KeySources, visitor: Visitor, visit: Visit): Promis
   if (access.keys !== 'manage') return notAllowed(visitor);
   const overlapMs = overlaps.get(formOf(visit.request).get('overlap') ?? '') ?? NaN;
   const { key, sha256 } = newKey();
+  let grantorEndMs = Infinity;
   const outcome = await records.change(tenantId, access.actor, (record) => {
+    const grantor = grantorIn(record, access.keySha256, clock.now());
+    if (!grantor.ok) return grantor;
+    grantorEndMs = grantor.value.endMs;
     const found = findKey(record, idOf(visit));
     if (!found.ok) return found;
-    const exceeded = violationOfGrant(found.value.scope, access.scope);
+    const exceeded = violationOfGrant(found.value.scope, grantor.value.scope);
     if (exceeded !== null) return rejection(422, 'Key not rolled', exceeded);
-    return rollKey(record, found.value.sha256, { sha256, overlapMs }, clock.now());
+    const wanted = { sha256, overlapMs, successorEndMsMax: grantorEndMs };
+    return rollKey(record, found.value.sha256, wanted, clock.now());
   });
   if (!outcome.ok) return keyPage(sources, visitor, visit, outcome);
   const old = findKey(outcome.value, idOf(visit));
   const end = old.ok && old.value.expires_at !== undefined ? formatTime(old.value.expires_at, zone) : 'now';
   const left = overlapMs === 0 ? 'has ended' : `works until ${end} (${durationForReading(overlapMs)})`;
-  return shownOnce('The new key', key, `The old key ${left}; then its portal sessions end too.`);
+  const created = findKey(outcome.value, sha256);
+  const isCapped = created.ok && keyEndMs(created.value) === grantorEndMs && grantorEndMs !== Infinity;
+  const capped = isCapped ? ` ${cappedEndText(grantorEndMs, zone)}` : '';
+  return shownOnce('The new key', key, `The old key ${left}; then its portal sessions end too.${capped}`);
 }
 
 async function revoke(sources: KeySources, visitor: Visitor, visit: Visit): Promise<PageContent | null> {
@@ -78,9 +87,10 @@ async function revoke(sources: KeySources, visitor: Visitor, visit: Visit): Prom
     const unconfirmed = 'Tick the box: a revoked key cannot be restored.';
     return keyPage(sources, visitor, visit, rejection(422, 'Not revoked', unconfirmed));
   }
-  const outcome = await sources.records.change(tenantId, access.actor, (record) =>
-    removeKey(record, idOf(visit)),
-  );
+  const outcome = await sources.records.change(tenantId, access.actor, (record) => {
+    const grantor = grantorIn(record, access.keySha256, sources.clock.now());
+    return grantor.ok ? removeKey(record, idOf(visit)) : grantor;
+  });
   if (!outcome.ok) return keyPage(sources, visitor, visit, outcome);
   await visit.reply.redirect(`${here}?done=revoked`, 303);
   return null;
@@ -125,13 +135,22 @@ async function keyPage(
         Created: ${key.created_at === undefined ? 'not recorded' : formatTime(key.created_at, zone)} · ends:
         ${endOf(key, nowMs, zone)}
       </p>
+      ${
+        key.rolled_to === undefined
+          ? null
+          : html`<p>
+              Rolled:
+              <a href="${here}/${apiKeyId(key.rolled_to)}"><code>${apiKeyId(key.rolled_to)}</code></a>
+              replaces this key.
+            </p>`
+      }
       ${used}
       <p class="soft small">
         These 12 digits name the key in events and in the history of changes. It is not possible to sign in
         with them.
       </p>
     </section>
-    ${access.keys === 'manage' ? html`<div class="columns">${isExpired(key, nowMs) ? null : rollSection(key)} ${revokeSection(key, isOwn)}</div>` : null}`;
+    ${access.keys === 'manage' ? html`<div class="columns">${isExpired(key, nowMs) || key.rolled_to !== undefined ? null : rollSection(key)} ${revokeSection(key, isOwn)}</div>` : null}`;
   const notice =
     refused === null ? null : ({ tone: 'bad', text: `${refused.title}. ${refused.detail}` } as const);
   return { title: key.name ?? 'API key', body, notice, status: refused?.status ?? 200 };

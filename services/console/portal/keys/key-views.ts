@@ -31,6 +31,11 @@ export function shownOnce(title: string, key: string, note: string | null): Page
   return { title, body, status: 201 };
 }
 
+/** Why a new key ends earlier than requested. */
+export function cappedEndText(endMs: number, zone: string): string {
+  return `It ends at ${formatTime(endMs, zone)}, together with the key of this session: a key cannot create one that outlives it.`;
+}
+
 /** The answer to a form of a session that may not manage keys. */
 export function notAllowed({ access }: Visitor): PageContent {
   return {

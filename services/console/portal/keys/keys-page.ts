@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import { apiKeyId, apiKeysOf, scopeText } from '../../../../shared/domain/tenant.ts';
 import type { ApiKey } from '../../../../shared/domain/tenant.ts';
+import { readInstant } from '../../../../shared/domain/time/instant.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
-import { addKey, newKey, violationOfGrant } from '../../../../shared/tenants/api-keys.ts';
+import { addKey, grantorIn, newKey, violationOfGrant } from '../../../../shared/tenants/api-keys.ts';
+import type { KeyRequest } from '../../../../shared/tenants/api-keys.ts';
 import { rejection } from '../../../../shared/tenants/outcome.ts';
 import { formOf } from '../../components/form-body.ts';
 import type { RefusedForm } from '../../components/form.ts';
@@ -15,7 +17,7 @@ import type { Column } from '../../components/table.ts';
 import { forTenant } from '../visitor.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 import { createForm, keyFrom } from './key-form.ts';
-import { endOf, keysHref, lastUse, notAllowed, shownOnce, viewOnlyText } from './key-views.ts';
+import { cappedEndText, endOf, keysHref, lastUse, notAllowed, shownOnce, viewOnlyText } from './key-views.ts';
 import type { KeySources } from './key-views.ts';
 
 const here = keysHref;
@@ -34,22 +36,34 @@ export function registerKeys(app: FastifyInstance, sources: KeySources): void {
 
 async function createKey(sources: KeySources, visitor: Visitor, visit: Visit): Promise<PageContent> {
   const { records, clock } = sources;
-  const { access, tenantId } = visitor;
+  const { access, tenantId, zone } = visitor;
   if (access.keys !== 'manage') return notAllowed(visitor);
   const form = formOf(visit.request);
   const wanted = keyFrom(form, access.scope, clock.now());
   const { key, sha256 } = newKey();
+  let note: string | null = null;
   const outcome = await records.change(tenantId, access.actor, (record) => {
-    const exceeded = violationOfGrant(wanted.scope, access.scope);
+    const grantor = grantorIn(record, access.keySha256, clock.now());
+    if (!grantor.ok) return grantor;
+    const { scope, endMs } = grantor.value;
+    const exceeded = violationOfGrant(wanted.scope, scope);
     if (exceeded !== null) return rejection(422, 'Key not created', exceeded, 'scope');
-    return addKey(record, sha256, wanted, clock.now());
+    const isShortened = (endOfRequest(wanted) ?? -Infinity) > endMs;
+    if (isShortened) note = cappedEndText(endMs, zone);
+    const limited = isShortened ? { ...wanted, expires_at: new Date(endMs).toISOString() } : wanted;
+    return addKey(record, sha256, limited, clock.now());
   });
-  if (outcome.ok) return shownOnce('New API key', key, null);
+  if (outcome.ok) return shownOnce('New API key', key, note);
   const { detail, field = null, status } = outcome;
   return keysPage(sources, visitor, visit, {
     status,
     refused: { values: form, detail, field: fieldOf(field) },
   });
+}
+
+/** Unix milliseconds; Infinity: the key would never end; null: the requested end is no time. */
+function endOfRequest({ expires_at: end }: KeyRequest): number | null {
+  return end === undefined ? Infinity : readInstant(end);
 }
 
 interface Answer {
