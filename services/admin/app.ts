@@ -101,6 +101,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
   refuseForeignHosts(app);
   refuseCrossSiteChanges(app);
   app.decorateRequest('operator', null);
+  app.decorateRequest('actorNamed', null);
   const guards = guardsOfRoles('operator-token', (needed, request, reply) =>
     requireToken(operators, needed, request, reply),
   );

@@ -10,6 +10,11 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The authenticated operator. The guard of the admin API sets it. */
     operator: Operator | null;
+    /**
+     * Returns the actor for a name that the body states. Null: the token identifies its operator, so that a stated name
+     * does not count. The guard of the admin API sets it.
+     */
+    actorNamed: ((name: string) => string) | null;
   }
 }
 
@@ -33,6 +38,7 @@ export function requireToken(
     );
   const operator = operatorOf(operators, holder, statedActor(request));
   request.operator = operator;
+  request.actorNamed = holder.name === null ? (name) => operators.actorNamed(name) : null;
   if (hasRole(operator.role, needed)) return undefined;
   return sendProblem(
     reply,
@@ -49,15 +55,18 @@ export function bearerOf(authorization: string | undefined): string {
 
 /**
  * The actor for the audit trail: the operator whom the token identifies. The shared admin token identifies no person,
- * so its holder may state a name in `X-Actor`.
+ * so its holder may state a name in `X-Actor`, and of a boost also in the body (`stated`).
  */
-export function actorOf({ operator }: Pick<FastifyRequest, 'operator'>): string {
+export function actorOf(
+  { operator, actorNamed }: Pick<FastifyRequest, 'operator' | 'actorNamed'>,
+  stated?: string,
+): string {
   if (operator === null) throw new Error('a route of the admin API was reached without its guard');
-  return operator.name;
+  return stated === undefined || actorNamed === null ? operator.name : actorNamed(stated);
 }
 
 /** The actor, and whether the request came from the command line. The client states that in `User-Agent`. */
-export function authorOf(request: Pick<FastifyRequest, 'operator' | 'headers'>): Author {
+export function authorOf(request: Pick<FastifyRequest, 'operator' | 'actorNamed' | 'headers'>): Author {
   const isCli = /^tollgate-cli\b/.test(request.headers['user-agent'] ?? '');
   return { actor: actorOf(request), source: isCli ? 'cli' : 'admin-api' };
 }

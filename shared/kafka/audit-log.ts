@@ -38,9 +38,12 @@ export interface AuditLogOptions {
   readonly logger: Logger;
 }
 
-/** Maximum number of entries that wait in the background. It bounds the memory while Kafka is unavailable. */
+/** Maximum number of entries of one budget that wait in the background. It bounds the memory while Kafka is unavailable. */
 const waitingMax = 1_000;
-/** Maximum number of entries in the background per minute, so that attempts to sign in cannot fill the trail. */
+/**
+ * Maximum number of entries in the background per minute, so that attempts to sign in cannot fill the trail. Refused
+ * sign-ins and all other entries have a maximum each, so that a flood of refused sign-ins removes no accepted ones.
+ */
 const notesPerMinuteMax = 300;
 
 export function createAuditLog(options: AuditLogOptions): AuditLog {
@@ -50,17 +53,17 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
     help: 'Entries of the audit trail that are only in the log, because Kafka did not take them.',
     registers: [registry],
   });
-  let waiting = 0;
-  let minute = { startMs: 0, notes: 0 };
+  const refused = createNoteBudget(clock);
+  const others = createNoteBudget(clock);
   return {
     append: (entry) => write(entry),
     note(entry) {
-      if (waiting >= waitingMax || !countNote()) {
+      const budget = entry.action === 'sign-in-refused' ? refused : others;
+      if (!budget.start()) {
         log(entry);
         lost.inc();
         return;
       }
-      waiting += 1;
       write(entry)
         .catch((error: unknown) => {
           lost.inc();
@@ -69,16 +72,9 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
             'an entry of the audit trail is only in the log',
           );
         })
-        .finally(() => (waiting -= 1));
+        .finally(() => budget.end());
     },
   };
-
-  function countNote(): boolean {
-    const nowMs = clock.now();
-    if (Math.abs(nowMs - minute.startMs) >= 60_000) minute = { startMs: nowMs, notes: 0 };
-    minute.notes += 1;
-    return minute.notes <= notesPerMinuteMax;
-  }
 
   async function write(entry: NewAuditEntry): Promise<void> {
     log(entry);
@@ -93,4 +89,29 @@ export function createAuditLog(options: AuditLogOptions): AuditLog {
   function log({ detail, ...entry }: NewAuditEntry): void {
     logger.info({ audit: true, ...entry }, detail);
   }
+}
+
+interface NoteBudget {
+  /** Counts an entry. False: too many entries of this minute, or too many that wait for Kafka. */
+  start(): boolean;
+  /** An entry no longer waits for Kafka. */
+  end(): void;
+}
+
+function createNoteBudget(clock: Clock): NoteBudget {
+  let waiting = 0;
+  let minute = { startMs: 0, notes: 0 };
+  return {
+    start() {
+      const nowMs = clock.now();
+      if (Math.abs(nowMs - minute.startMs) >= 60_000) minute = { startMs: nowMs, notes: 0 };
+      if (waiting >= waitingMax || minute.notes >= notesPerMinuteMax) return false;
+      minute.notes += 1;
+      waiting += 1;
+      return true;
+    },
+    end() {
+      waiting -= 1;
+    },
+  };
 }

@@ -65,9 +65,9 @@ function registerBoosts(app: AdminApp, { records, policy, clock }: ControlOption
     '/admin/v1/tenants/:id/boosts',
     { config: asDocument, schema: operations.addBoost },
     async (request, reply) => {
-      const actor = actorOf(request);
+      const actor = actorOf(request, request.body.actor);
       const outcome = await records.change(request.params.id, authorOf(request), (record) =>
-        addBoost(record, { ...request.body, actor: request.body.actor ?? actor }, policy(), clock.now()),
+        addBoost(record, { ...request.body, actor }, policy(), clock.now()),
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);
       return reply.code(201).send(outcome.value.boosts?.at(-1));

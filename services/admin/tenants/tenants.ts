@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { hasRole } from '../../../shared/domain/operators/operator.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { sendProblem } from '../../../shared/runtime/http/problem.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
 import { rejection } from '../../../shared/tenants/outcome.ts';
+import { maskSecrets } from '../../../shared/tenants/record/audited-change.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import { patchSettings, replaceSettings } from '../../../shared/tenants/settings.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
@@ -35,7 +37,12 @@ export function registerTenants(app: AdminApp, options: TenantOptions): void {
         'It has no record, and no usage was ever recorded for it.',
       );
     void reply.header('etag', entityTag(record));
-    return { tenant_id: id, record, seen_plan: seenPlan, ...effective(options, record, seenPlan) };
+    return {
+      tenant_id: id,
+      record: record === null || mayReadSecrets(request) ? record : maskSecrets(record),
+      seen_plan: seenPlan,
+      ...effective(options, record, seenPlan),
+    };
   });
 
   app.put(
@@ -57,6 +64,11 @@ export function registerTenants(app: AdminApp, options: TenantOptions): void {
       return sendProblem(reply, 404, 'No such record', 'This tenant has no record to delete.');
     return reply.code(204).send();
   });
+}
+
+/** Only operators who may replace a record read its webhook secrets and Slack addresses. */
+function mayReadSecrets({ operator }: FastifyRequest): boolean {
+  return operator !== null && hasRole(operator.role, 'admin');
 }
 
 /** The tenant's plan, and its limits after overrides and boosts. */

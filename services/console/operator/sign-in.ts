@@ -61,13 +61,12 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
       signIns.inc({ method: 'operator', result });
       if (waitSeconds !== null)
         return sendSignIn(ways, reply.header('retry-after', waitSeconds), 429, tooManyFailures);
-      const facts = factsOf(throttle.addressOf(request), request.headers['user-agent']);
-      const entry = {
-        action: 'sign-in-refused',
-        detail: 'Sign-in of an operator refused: unknown token',
-        facts,
+      const facts = {
+        ...factsOf(throttle.addressOf(request), request.headers['user-agent']),
+        ...(isOperatorName(stated) ? { stated_name: stated } : {}),
       };
-      audit.note({ actor: isOperatorName(stated) ? stated : 'unknown', ...entry });
+      const detail = 'Sign-in of an operator refused: unknown token';
+      audit.note({ actor: 'unknown', action: 'sign-in-refused', detail, facts });
       return sendSignIn(ways, reply, 401, { tone: 'bad', text: 'This is not the token of an operator.' });
     }
     if (holder.name === null && !isOperatorName(stated)) {
@@ -140,7 +139,7 @@ function tokenForm(): Html {
     <div class="field">
       <label for="name">Your name</label>
       <input id="name" name="name" autocomplete="username" maxlength="100" aria-describedby="name-hint" />
-      <p class="hint" id="name-hint">Required with the shared admin token, which says not who you are.</p>
+      <p class="hint" id="name-hint">Required with the shared admin token, which does not identify you.</p>
     </div>
     <div class="field">
       <label for="token">Your token, or the admin token</label>

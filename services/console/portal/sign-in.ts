@@ -68,7 +68,10 @@ function registerLinkSignIn(app: FastifyInstance, options: SignInOptions, thrott
     const reading = await sessions.readLink(request.query.token ?? '');
     if (reading.kind === 'unknown') throw sessionsUnread();
     if (reading.kind !== 'valid' || problemOfTenantId(reading.value.tenantId) !== null) {
-      signIns.inc({ method: 'link', result: 'refused' });
+      const waitSeconds = throttle.failed(request);
+      signIns.inc({ method: 'link', result: waitSeconds === null ? 'refused' : 'throttled' });
+      if (waitSeconds !== null)
+        return sendSignIn(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
       noteRefusal(options, request, throttle, `the link is ${reading.kind}`);
       return sendSignIn(reply, 401, { tone: 'bad', text: linkNotices[reading.kind] });
     }

@@ -47,16 +47,19 @@ function without(list: readonly unknown[], other: readonly unknown[]): readonly 
   return list.filter((one) => !other.some((another) => isDeepStrictEqual(one, another)));
 }
 
+/** The fields of the record without its secrets and without the fields that every change sets. */
+function withoutSecrets(record: TenantRecord | null): Fields {
+  if (record === null) return {};
+  return Object.fromEntries(Object.entries(maskSecrets(record)).filter(([name]) => !ofEveryChange.has(name)));
+}
+
 /**
  * The record without its secrets: webhook secrets and Slack addresses, which are secrets themselves, become a fingerprint,
  * so that their change is visible; hashes of API keys become the digits by which lists show them.
  */
-function withoutSecrets(record: TenantRecord | null): Fields {
-  if (record === null) return {};
+export function maskSecrets(record: TenantRecord): Fields {
   const { notifications, api_keys: keys, api_keys_sha256: hashes, ...plain } = record;
-  const fields: Record<string, unknown> = Object.fromEntries(
-    Object.entries(plain).filter(([name]) => !ofEveryChange.has(name)),
-  );
+  const fields: Record<string, unknown> = { ...plain };
   if (keys !== undefined)
     fields['api_keys'] = keys.map((key) => ({ ...key, sha256: key.sha256.slice(0, digitsOfKey) }));
   if (hashes !== undefined) fields['api_keys_sha256'] = hashes.map((one) => one.slice(0, digitsOfKey));

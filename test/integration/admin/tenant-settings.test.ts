@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { uniqueName } from '../../support/servers.ts';
-import { createFixture } from '../console/fixture.ts';
+import { callAdmin } from '../console/call-admin.ts';
+import { adminToken, createFixture, operatorTokens } from '../console/fixture.ts';
 import type { Fixture } from '../console/fixture.ts';
 
 let fixture: Fixture;
@@ -104,5 +105,43 @@ describe('PUT and PATCH', () => {
     expect(changed.status).toBe(200);
     expect((await fixture.admin(`GET ${path}`)).headers['etag']).toBe(changed.headers['etag']);
     expect((await patch('*')).status).toBe(200);
+  });
+});
+
+describe('the token of a request', () => {
+  test('a boost has the operator of the token as its actor, whatever name the body states', async () => {
+    const id = uniqueName('stated-actor');
+    const boost = {
+      limit: 'minute',
+      multiply: 2,
+      ends_at: '2099-11-22T11:00:00Z',
+      reason: 'launch',
+      actor: 'admin-operator',
+    };
+    const made = async (token: string) =>
+      (await callAdmin(fixture.adminApp, token, `POST /admin/v1/tenants/${id}/boosts`, boost)).body['actor'];
+    expect(await made(operatorTokens.support)).toBe('support-operator');
+    expect(await made(adminToken)).toBe('admin-operator (admin token)');
+  });
+
+  test('only an admin reads webhook secrets and Slack addresses of a record; the entity tag is the same', async () => {
+    const id = uniqueName('secrets');
+    const secret = 'whsec_0123456789abcdef0123456789abcdef';
+    const slack = 'https://hooks.slack.com/services/T0/B0/secret';
+    const path = `/admin/v1/tenants/${id}`;
+    const notifications = {
+      webhooks: [{ url: 'https://example.com/hook', secrets: [secret] }],
+      slack: [slack],
+    };
+    expect((await fixture.admin(`PUT ${path}`, { notifications })).status).toBe(200);
+    const read = (token: string) => callAdmin(fixture.adminApp, token, `GET ${path}`);
+    const complete = await read(operatorTokens.admin);
+    expect(complete.body).toMatchObject({ record: { notifications } });
+    for (const token of [operatorTokens.viewer, operatorTokens.support]) {
+      const { status, headers, body } = await read(token);
+      expect([status, headers['etag']]).toEqual([200, complete.headers['etag']]);
+      expect(body).toMatchObject({ record: { tenant_id: id, updated_by: 'admin' } });
+      expect(JSON.stringify(body)).not.toMatch(/whsec_|B0\/secret/);
+    }
   });
 });

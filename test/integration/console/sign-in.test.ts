@@ -6,7 +6,13 @@ import type { Fixture } from './fixture.ts';
 let fixture: Fixture;
 let key: string;
 beforeAll(async () => {
-  fixture = await createFixture();
+  fixture = await createFixture({
+    singleSignOn: {
+      begin: () => Promise.resolve(null),
+      finish: () => Promise.resolve({ ok: false, status: 401, reason: 'Not started in this browser.' }),
+      endAddress: () => Promise.resolve(null),
+    },
+  });
   const { body } = await fixture.admin(`POST /admin/v1/tenants/${uniqueName('throttled')}/api-keys`);
   key = String(body['api_key']);
 });
@@ -148,5 +154,19 @@ describe.each(methods)('failed sign-ins of %s', (_name, method) => {
       Object.entries(method.wrong).map(([name, text]) => [name, name === 'name' ? text : 'x'.repeat(60_000)]),
     );
     expect((await signIn(method.url, long, { remoteAddress: '203.0.113.200' })).status).toBe(401);
+  });
+});
+
+describe.each([
+  ['a portal link', '/sign-in?token=changed'],
+  ['single sign-on', '/operator/oidc/callback?code=changed&state=changed'],
+])('failed sign-ins by %s', (_name, url) => {
+  test('are throttled by address', async () => {
+    const call = (remoteAddress: string) => fixture.consoleApp.inject({ method: 'GET', url, remoteAddress });
+    for (let count = 0; count < failuresMax; count += 1)
+      expect((await call('192.0.2.150')).statusCode).toBe(401);
+    const throttled = await call('192.0.2.150');
+    expect([throttled.statusCode, Number(throttled.headers['retry-after']) > 590]).toEqual([429, true]);
+    expect((await call('192.0.2.151')).statusCode).toBe(401);
   });
 });

@@ -28,7 +28,7 @@ const pendingSeconds = 600;
 export function registerSingleSignOn(
   app: FastifyInstance,
   options: SingleSignOnRoutes,
-  throttle: Pick<SignInThrottle, 'addressOf'>,
+  throttle: SignInThrottle,
 ): void {
   const { singleSignOn, publicUrl } = options;
   const config = { access: 'public' } as const;
@@ -69,11 +69,14 @@ async function finish(
   request: FastifyRequest,
   reply: FastifyReply,
   result: Awaited<ReturnType<SingleSignOn['finish']>>,
-  throttle: Pick<SignInThrottle, 'addressOf'>,
+  throttle: SignInThrottle,
 ): Promise<FastifyReply> {
   const client = [throttle.addressOf(request), request.headers['user-agent']] as const;
   if (!result.ok) {
-    signIns.inc({ method: 'oidc', result: 'refused' });
+    const waitSeconds = throttle.failed(request);
+    signIns.inc({ method: 'oidc', result: waitSeconds === null ? 'refused' : 'throttled' });
+    if (waitSeconds !== null)
+      return sendRefusal(reply.header('retry-after', waitSeconds), 429, result.reason);
     const detail = `Single sign-on refused: ${result.reason}`;
     audit.note({ actor: 'unknown', action: 'sign-in-refused', detail, facts: factsOf(...client) });
     return sendRefusal(reply, result.status, result.reason);

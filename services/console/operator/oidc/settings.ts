@@ -101,7 +101,7 @@ async function readSecret(config: Static<TObject<typeof oidcVariables>>): Promis
   }
 }
 
-/** The last `=` separates group and role, because names of groups may contain it (`cn=staff,…` does not: commas separate). */
+/** The last `=` separates group and role, so the name of a group may contain `=`. It cannot contain a comma, which separates pairs. */
 function readRoleMap(text: string): ReadonlyMap<string, Role> {
   return new Map(
     listOf(text).map((pair) => {
