@@ -11,8 +11,9 @@ export const outcomes: readonly Outcome[] = ['allowed', 'limited', 'bypassed', '
 /**
  * Why a request was refused. `limit`: it exceeded a limit. `blocked`: an operator has blocked the tenant.
  * `unauthenticated`: it has no valid credential. `cost_too_high`: it costs more units than a limit can ever grant.
- * `out_of_scope`: its API key may not send it. `invalid`: its cost is not a positive number. `unavailable`: Redis did not answer, and the application does not serve
- * requests that are decided without it.
+ * `out_of_scope`: its API key may not send it. `invalid`: its cost is not a positive number. `unavailable`: Redis did not answer,
+ * and the application does not serve requests that are decided without it. Except for `limit`, the event states the reason as the
+ * first name of `limited_by`.
  */
 export type RefusalReason =
   'limit' | 'blocked' | 'unauthenticated' | 'out_of_scope' | 'cost_too_high' | 'invalid' | 'unavailable';

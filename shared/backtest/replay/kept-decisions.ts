@@ -6,7 +6,7 @@ import type { Policy } from '../../domain/policy.ts';
 /**
  * Why the recorded decision of a request is kept:
  * - `service`: a service token bypasses every limit.
- * - `not_a_limit`: it was refused because of a block, its credential or its form.
+ * - `not_a_limit`: it was refused because of a block, its credential, the scope of its API key or its form.
  * - `unavailable`: it was refused because Redis did not answer.
  * - `own_call`: a call of the API listener, which has limits of its own.
  * - `envoy`: Envoy's rate limit service decides by descriptors, which events do not have.
@@ -27,6 +27,7 @@ export type KeptReason = (typeof keptReasons)[number];
 const otherRefusals: ReadonlyMap<string, KeptReason> = new Map([
   ['blocked', 'not_a_limit'],
   ['unauthenticated', 'not_a_limit'],
+  ['out_of_scope', 'not_a_limit'],
   ['invalid', 'not_a_limit'],
   ['unavailable', 'unavailable'],
 ]);
