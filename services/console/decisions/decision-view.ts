@@ -50,6 +50,8 @@ export function decisionView(
         <dd>${event.client_ip || 'unknown'}</dd>
         <dt>Plan then</dt>
         <dd>${event.plan}</dd>
+        <dt>Policy revision</dt>
+        <dd>${event.policy_revision === '' ? 'unknown' : html`<code>${event.policy_revision}</code>`}</dd>
         <dt>Units requested</dt>
         <dd>${count(event.units)}</dd>
         <dt>Decided</dt>

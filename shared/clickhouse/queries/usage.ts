@@ -123,6 +123,8 @@ export interface UsageEventRow {
   readonly client_ip: string;
   readonly service: string;
   readonly entrypoint: string;
+  /** Revision of the policy that decided; empty if the event does not state it. */
+  readonly policy_revision: string;
   readonly ingested_at: string;
   readonly properties: Readonly<Record<string, string>>;
   readonly kafka_partition: number;
