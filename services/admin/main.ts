@@ -37,7 +37,7 @@ await runService(logger, async (lifecycle) => {
     recordOf,
     clock,
     lifecycle,
-    logger,
+    audit: stores.audit,
   });
   const recorder = recordRevisions({ watch, file: config.TOLLGATE_POLICY, clickhouse, clock, logger });
   lifecycle.onClose('revisions of the policy', () => recorder.close());

@@ -36,7 +36,7 @@ await runService(logger, async (lifecycle) => {
   });
 
   const policyTools = openPolicyTools({
-    ...{ config, env: process.env, watch: stores.policyWatch, clock, lifecycle, logger },
+    ...{ config, env: process.env, watch: stores.policyWatch, audit: stores.audit, clock, lifecycle },
     recordOf: (tenantId) => directory.get(tenantId) ?? null,
   });
   let publicUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);

@@ -7,10 +7,10 @@ import type { clickHouseVariables } from '../clickhouse/environment.ts';
 import { findPolicyRevision, listPolicyRevisions } from '../clickhouse/queries/policy/revisions.ts';
 import type { PolicyRevision, PolicyText } from '../clickhouse/queries/policy/revisions.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
+import type { AuditLog } from '../kafka/audit-log.ts';
 import type { policyEditVariables, policyVariables } from '../policy/environment.ts';
 import type { PolicyWatch } from '../policy/load.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
-import type { Logger } from '../runtime/logger.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import { createPolicyEditor } from './policy-editor.ts';
 import type { PolicyEditor } from './policy-editor.ts';
@@ -36,7 +36,7 @@ export interface PolicyToolsOptions {
   readonly recordOf: (tenantId: string) => TenantRecord | null;
   readonly clock: Clock;
   readonly lifecycle: Lifecycle;
-  readonly logger: Logger;
+  readonly audit: Pick<AuditLog, 'append'>;
 }
 
 /** Queries of a backtest read more rows than those of pages. */
@@ -45,7 +45,7 @@ const connectionsMax = 4;
 
 /** Opens the tools with a connection to ClickHouse of their own, so that a backtest delays no page. */
 export function openPolicyTools(options: PolicyToolsOptions): PolicyTools {
-  const { config, env, watch, recordOf, clock, lifecycle, logger } = options;
+  const { config, env, watch, recordOf, clock, lifecycle, audit } = options;
   const clickhouse = createClickHouse({
     ...clickHouseServer(config),
     requestTimeoutMs: clickHouseTimeoutMs,
@@ -57,7 +57,7 @@ export function openPolicyTools(options: PolicyToolsOptions): PolicyTools {
   lifecycle.onClose('backtests', () => backtests.close());
   const { TOLLGATE_POLICY: file, TOLLGATE_POLICY_WRITABLE: isPermitted } = config;
   return {
-    editor: createPolicyEditor({ watch, file, isPermitted, env, clickhouse, clock, logger }),
+    editor: createPolicyEditor({ watch, file, isPermitted, env, clickhouse, audit, clock }),
     backtests,
     revisions: {
       list: (limit) => listPolicyRevisions(clickhouse, limit),

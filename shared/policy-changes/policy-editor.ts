@@ -1,10 +1,12 @@
+import { readFile } from 'node:fs/promises';
 import { storePolicyRevision } from '../clickhouse/queries/policy/revisions.ts';
 import type { ClickHouse } from '../clickhouse/client.ts';
 import type { Policy } from '../domain/policy.ts';
+import type { AuditLog } from '../kafka/audit-log.ts';
+import type { Author } from '../domain/topics/audit-entry.ts';
 import { parsePolicy } from '../policy/load.ts';
 import type { PolicyWatch } from '../policy/load.ts';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
-import type { Logger } from '../runtime/logger.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import { rejection, success } from '../tenants/outcome.ts';
 import type { Outcome } from '../tenants/outcome.ts';
@@ -20,7 +22,7 @@ export interface PolicyChange {
   readonly text: string;
   /** The revision in force that the operator saw. If another one is in force now, the change is rejected. */
   readonly expectedRevision: string;
-  readonly actor: string;
+  readonly author: Author;
   readonly reason: string;
 }
 
@@ -30,7 +32,11 @@ export interface PolicyEditor {
   /** The latest edit of the file that was refused since this process started; null if the file is in force. */
   refused(): { readonly text: string; readonly violations: readonly string[] } | null;
   isWritable(): Promise<boolean>;
-  check(text: string): CheckedPolicy;
+  /**
+   * Checks a text. `secrets: 'required'` also reports secrets of the environment that are missing or too short. That is for
+   * administrators only: the violations would show other operators which variables exist, and their lengths.
+   */
+  check(text: string, secrets?: 'required' | 'optional'): CheckedPolicy;
   /** Replaces the policy file. Resolves when the policy is in force in this process. */
   putLive(change: PolicyChange): Promise<Outcome<{ readonly revision: string }>>;
 }
@@ -42,28 +48,33 @@ export interface PolicyEditorOptions {
   readonly isPermitted: boolean;
   /** The environment, from which the policy reads its secrets. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly clickhouse: ClickHouse;
+  readonly clickhouse: Pick<ClickHouse, 'insert'>;
+  readonly audit: Pick<AuditLog, 'append'>;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export const policyTextLengthMax = 200_000;
 const effectMsMax = 10_000;
-const stale = 'The policy changed meanwhile';
 
 export function createPolicyEditor(options: PolicyEditorOptions): PolicyEditor {
-  const { watch, file, isPermitted, env, clickhouse, clock, logger } = options;
+  const { watch, file, isPermitted, env, clickhouse, audit, clock } = options;
+  let latest: Promise<unknown> = Promise.resolve();
   const isWritable = async (): Promise<boolean> => isPermitted && (await isReplaceable(file));
   return {
     inForce: () => ({ policy: watch.current(), text: watch.text(), file }),
     refused: () => watch.refused(),
     isWritable,
-    check: (text) => checkPolicy(text, env),
-    putLive,
+    check: (text, secrets = 'optional') => checkPolicy(text, secrets === 'required' ? env : null),
+    putLive: (change) => {
+      // One change at a time: the next one is compared with the policy that this one put live.
+      const result = latest.then(() => putLive(change));
+      latest = result.catch(() => undefined);
+      return result;
+    },
   };
 
   async function putLive(change: PolicyChange): Promise<Outcome<{ readonly revision: string }>> {
-    const { text, expectedRevision, actor, reason } = change;
+    const { text, expectedRevision, author, reason } = change;
     if (!(await isWritable()))
       return rejection(
         409,
@@ -76,20 +87,27 @@ export function createPolicyEditor(options: PolicyEditorOptions): PolicyEditor {
     if (!checked.valid)
       return rejection(422, 'The policy has violations', checked.violations.join('\n'), 'text');
     const { revision } = checked.policy;
-    if (watch.current().revision !== expectedRevision)
-      return rejection(
-        412,
-        stale,
-        `${watch.current().revision} is in force, not ${expectedRevision}: compare again.`,
-      );
+    if (!(await isUnchanged(expectedRevision))) return staleRejection(expectedRevision);
     if (revision === expectedRevision)
       return rejection(409, 'Nothing to change', 'This text is in force already.', 'text');
-    // The history has the change before it takes effect. A crash between the two leaves an entry that did not take effect.
+    // The history and the audit trail have the change before it takes effect. A crash between the two leaves an entry without an effect.
     const at = new Date(clock.now()).toISOString();
-    const entry = { at, revision, actor, reason, file, text, outcome: 'accepted' as const, violations: '' };
+    const entry = {
+      at,
+      revision,
+      actor: author.actor,
+      reason,
+      file,
+      text,
+      outcome: 'accepted' as const,
+      violations: '',
+    };
     await storePolicyRevision(clickhouse, entry);
-    await replaceFile(file, text);
-    logger.info({ audit: true, actor, reason, revision, before: expectedRevision }, 'policy put live');
+    const detail = `Policy ${revision} put live in place of ${expectedRevision}`;
+    const facts = { revision, before: expectedRevision };
+    await audit.append({ ...author, action: 'policy-live', detail, reason, facts });
+    if (!(await replaceFile(file, text, () => isUnchanged(expectedRevision))))
+      return staleRejection(expectedRevision);
     return (await inEffect(watch, revision))
       ? success({ revision })
       : rejection(
@@ -97,6 +115,24 @@ export function createPolicyEditor(options: PolicyEditorOptions): PolicyEditor {
           'Not in force yet',
           `The file has the revision ${revision}, but this process has not loaded it.`,
         );
+  }
+
+  /** Whether the revision is in force, and the file has its text, or an edit that this process has read and refused. */
+  async function isUnchanged(revision: string): Promise<boolean> {
+    const text = await readFile(file, 'utf8');
+    if (text !== watch.text() && text !== watch.refused()?.text) return false;
+    return watch.current().revision === revision;
+  }
+
+  function staleRejection(expectedRevision: string): Outcome<never> {
+    const { revision } = watch.current();
+    return rejection(
+      412,
+      'The policy changed meanwhile',
+      revision === expectedRevision
+        ? `${file} has a text that is not in force yet: compare again.`
+        : `${revision} is in force, not ${expectedRevision}: compare again.`,
+    );
   }
 }
 

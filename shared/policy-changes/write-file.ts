@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, chmod, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -15,13 +16,18 @@ export async function isReplaceable(path: string): Promise<boolean> {
 
 /**
  * Replaces a file at once: readers see the old text or the new one. The text is on the disk before the file has its name, so a
- * crash leaves the old file.
+ * crash leaves the old file. Calls at the same time, also of other containers on the same volume, write to temporary files of their
+ * own. `isUnchanged` is called directly before the file is replaced; if it returns false, the old file stays.
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(
+  path: string,
+  text: string,
+  isUnchanged: () => Promise<boolean>,
+): Promise<boolean> {
   const { mode } = await stat(path);
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    const file = await open(temporary, 'w', mode);
+    const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(text);
       await file.sync();
@@ -29,7 +35,12 @@ export async function replaceFile(path: string, text: string): Promise<void> {
       await file.close();
     }
     await chmod(temporary, mode);
+    if (!(await isUnchanged())) {
+      await rm(temporary, { force: true });
+      return false;
+    }
     await rename(temporary, path);
+    return true;
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;

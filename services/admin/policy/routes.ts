@@ -7,7 +7,7 @@ import { revisionOf } from '../../../shared/policy/file/compile.ts';
 import { sendProblem } from '../../../shared/runtime/http/problem.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp } from '../answer.ts';
-import { actorOf } from '../authenticate.ts';
+import { actorOf, authorOf } from '../authenticate.ts';
 import { policyOperations } from './operations.ts';
 
 export interface PolicyRouteOptions {
@@ -38,7 +38,8 @@ export function registerPolicy(app: AdminApp, options: PolicyRouteOptions): void
   app.post(`${base}/check`, { schema: policyOperations.check }, (request) => {
     const { text } = request.body;
     const { editor } = options.policyTools;
-    const checked = editor.check(text);
+    const isAdmin = request.operator?.role === 'admin';
+    const checked = editor.check(text, isAdmin ? 'required' : 'optional');
     const violations = checked.valid ? [] : checked.violations;
     const diff = diffText(editor.inForce().text, text);
     return { valid: checked.valid, revision: revisionOf(text), violations, diff };
@@ -52,7 +53,7 @@ export function registerPolicy(app: AdminApp, options: PolicyRouteOptions): void
       text,
       reason,
       expectedRevision,
-      actor: actorOf(request),
+      author: authorOf(request),
     });
     if (outcome.ok) void reply.header('etag', `"${outcome.value.revision}"`);
     return sendOutcome(reply, outcome);

@@ -215,7 +215,7 @@ async function createServices(stores: Stores): Promise<Services> {
   const usage = createUsageReader({ clickhouse: stores.read, policy, registry });
   const consoleUrl = stores.publicUrl;
   const operators = createOperators(operatorEntries, adminToken);
-  const tools = await openTools({ ...stores, env: policyEnv });
+  const tools = await openTools({ ...stores, audit, env: policyEnv });
   const both = {
     policyTools: tools,
     ...{ ...common, policy, directory, limiter, usage, records, operators },

@@ -5,6 +5,7 @@ import {
   findPolicyRevision,
   listPolicyRevisions,
 } from '../../../shared/clickhouse/queries/policy/revisions.ts';
+import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { PolicyTools } from '../../../shared/policy-changes/open-policy-tools.ts';
 import { createPolicyEditor } from '../../../shared/policy-changes/policy-editor.ts';
@@ -17,6 +18,7 @@ interface ToolsOptions {
   readonly policyIsWritable: boolean;
   readonly directory: Pick<TenantDirectory, 'get'>;
   readonly clickhouse: ClickHouse;
+  readonly audit: Pick<AuditLog, 'append'>;
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -26,13 +28,14 @@ export async function openTools({
   policyIsWritable,
   directory,
   clickhouse,
+  audit,
   env,
 }: ToolsOptions): Promise<PolicyTools & { close(): Promise<void> }> {
   const logger = createLogger('test', 'silent');
   const watch = await watchPolicy(file, env, { logger, registry: new Registry() });
   const recordOf = (id: string) => directory.get(id) ?? null;
   const backtests = createBacktests({ clickhouse, recordOf }, () => Date.now());
-  const shared = { watch, file, clickhouse, logger, clock: systemClock };
+  const shared = { watch, file, clickhouse, audit, clock: systemClock };
   return {
     editor: createPolicyEditor({ ...shared, env, isPermitted: policyIsWritable }),
     backtests,

@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { CheckedPolicy } from '../../../../shared/policy-changes/policy-editor.ts';
 import { backtestRequest } from '../../../../shared/policy-changes/backtest-request.ts';
 import { spanMs } from '../../../../shared/domain/time/duration.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { rejection } from '../../../../shared/tenants/outcome.ts';
 import type { ChangeRejection } from '../../../../shared/tenants/outcome.ts';
 import { formOf } from '../../components/form-body.ts';
-import { actionForOperator, sendOperatorPage } from '../signed-in.ts';
+import { actionForOperator, mayUse, sendOperatorPage } from '../signed-in.ts';
 import { policyHref, policyPage } from './policy-page.ts';
 import type { PolicySources, Tried } from './policy-page.ts';
 
@@ -53,12 +54,17 @@ export function registerPolicyActions(app: FastifyInstance, options: PolicyActio
 }
 
 async function check(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
-  const checked = options.policyTools.editor.check(submitted.text);
+  const checked = checkFor(options, submitted);
   const violations = checked.valid ? [] : checked.violations;
   return answerWith(options, submitted, 200, {
     ...{ text: submitted.text, violations, form: 'try' },
     refused: checked.valid ? null : refusalOf(submitted, 'The policy has violations, see below.', 'text'),
   });
+}
+
+/** Only administrators see whether the secrets that the policy names exist. */
+function checkFor({ policyTools }: PolicyActionOptions, { text, request }: Submitted): CheckedPolicy {
+  return policyTools.editor.check(text, mayUse(request, 'admin') ? 'required' : 'optional');
 }
 
 async function startBacktest(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
@@ -91,7 +97,8 @@ async function putLive(options: PolicyActionOptions, submitted: Submitted): Prom
     return answerRejected(options, submitted, refused, 'live');
   }
   const reason = form.get('reason') ?? '';
-  const outcome = await options.policyTools.editor.putLive({ text, expectedRevision, actor: name, reason });
+  const author = { actor: name, source: 'console' } as const;
+  const outcome = await options.policyTools.editor.putLive({ text, expectedRevision, author, reason });
   if (!outcome.ok) return answerRejected(options, submitted, outcome, 'live');
   return reply.redirect(`${policyHref}?done=policy-live`, 303);
 }
@@ -102,8 +109,7 @@ function answerRejected(
   { status, title, detail, field }: ChangeRejection,
   form: Tried['form'],
 ): Promise<FastifyReply> {
-  const { editor } = options.policyTools;
-  const checked = editor.check(submitted.text);
+  const checked = checkFor(options, submitted);
   return answerWith(options, submitted, status, {
     ...{ text: submitted.text, violations: checked.valid ? [] : checked.violations, form },
     refused: refusalOf(
