@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { problemOfTenantId } from '../../shared/domain/identity.ts';
+import { hasRole } from '../../shared/domain/operators/operator.ts';
 import { spanMs } from '../../shared/domain/time/duration.ts';
 import { sendProblem } from '../../shared/runtime/http/problem.ts';
 import { linkTtlMsMax } from '../../shared/sessions/portal-links.ts';
@@ -24,7 +25,10 @@ export function registerPortalAccess(app: AdminApp, { portalLinks }: PortalAcces
     if (ttlMs > linkTtlMsMax) return refuse('ttl is at most 30d.');
     const sessionTtlMs = spanMs(sessionTtl) ?? Infinity;
     if (sessionTtlMs > sessionTtlMsMax) return refuse('session_ttl is at most 8h.');
-    const link = await portalLinks.issue(tenantId, authorOf(request), { ttlMs, sessionTtlMs });
+    const link = await portalLinks.issue(tenantId, authorOf(request), {
+      ...{ ttlMs, sessionTtlMs },
+      managesKeys: request.operator !== null && hasRole(request.operator.role, 'admin'),
+    });
     return reply
       .code(201)
       .header('cache-control', 'no-store')

@@ -15,13 +15,16 @@ export interface Link extends Signed {
   readonly tenantId: string;
   /** Duration of the sessions that the link opens. A session ends no later than the link. */
   readonly sessionTtlMs: number;
+  /** Whether its sessions may change API keys: an operator who may not do so must not be able to do so by a link. */
+  readonly managesKeys: boolean;
 }
 
 /** How a tenant's session was opened. The session ends when its API key, link or JWT is no longer valid. */
 export type SessionSource =
   | { readonly via: 'api_key'; readonly keySha256: string }
-  | { readonly via: 'link'; readonly linkId: string }
-  | { readonly via: 'jwt' };
+  | { readonly via: 'link'; readonly linkId: string; readonly managesKeys: boolean }
+  /** `userId`: the user whom the token names; null: it names none. */
+  | { readonly via: 'jwt'; readonly userId: string | null };
 
 export interface TenantSession extends Signed {
   readonly tenantId: string;
@@ -63,10 +66,10 @@ export function tenantOwner(tenantId: string): string {
 export type Claims = Readonly<Record<string, unknown>>;
 
 export function linkOf(claims: Claims): Link | null {
-  const { sub, session_ttl_ms: sessionTtlMs } = claims;
+  const { sub, session_ttl_ms: sessionTtlMs, manages_keys: managesKeys } = claims;
   const signed = signedOf(claims, tenantOwner(String(sub)));
   if (signed === null || typeof sub !== 'string' || typeof sessionTtlMs !== 'number') return null;
-  return { ...signed, tenantId: sub, sessionTtlMs };
+  return { ...signed, tenantId: sub, sessionTtlMs, managesKeys: managesKeys === true };
 }
 
 export function tenantSessionOf(claims: Claims): TenantSession | null {
@@ -103,16 +106,17 @@ export function claimsOf(source: SessionSource | OperatorSource): Claims {
     case 'api_key':
       return { via: source.via, key: source.keySha256 };
     case 'link':
-      return { via: source.via, link: source.linkId };
+      return { via: source.via, link: source.linkId, manages_keys: source.managesKeys };
     case 'jwt':
-      return { via: source.via };
+      return { via: source.via, user: source.userId };
   }
 }
 
-function sourceOf({ via, key, link }: Claims): SessionSource | null {
+function sourceOf({ via, key, link, manages_keys: managesKeys, user }: Claims): SessionSource | null {
   if (via === 'api_key' && typeof key === 'string') return { via, keySha256: key };
-  if (via === 'link' && typeof link === 'string') return { via, linkId: link };
-  return via === 'jwt' ? { via } : null;
+  if (via === 'link' && typeof link === 'string')
+    return { via, linkId: link, managesKeys: managesKeys === true };
+  return via === 'jwt' ? { via, userId: typeof user === 'string' ? user : null } : null;
 }
 
 function operatorSourceOf({ via, token, role }: Claims): OperatorSource | null {

@@ -4,7 +4,7 @@ import type { AuditLog } from '../kafka/audit-log.ts';
 import { formatTime } from '../domain/time/format-time.ts';
 import { tenantOwner } from './claims.ts';
 import type { EndedSessions } from './ended-sessions.ts';
-import type { Tokens } from './tokens.ts';
+import type { LinkOptions, Tokens } from './tokens.ts';
 
 export interface PortalLink {
   /** Ends the link before it expires. */
@@ -19,7 +19,7 @@ export interface PortalLinks {
   issue(
     tenantId: string,
     author: Author | string,
-    ttl: { readonly ttlMs: number; readonly sessionTtlMs: number },
+    options: LinkOptions & { readonly ttlMs: number },
   ): Promise<PortalLink>;
   /** Ends a link and every session that it opened. Rejects if Kafka does not store the change. */
   end(tenantId: string, linkId: string, author: Author | string): Promise<void>;
@@ -46,8 +46,8 @@ export function createPortalLinks({
   audit,
 }: PortalLinksOptions): PortalLinks {
   return {
-    async issue(tenantId, author, { ttlMs, sessionTtlMs }) {
-      const { token, value } = await tokens.signLink(tenantId, ttlMs, sessionTtlMs);
+    async issue(tenantId, author, { ttlMs, ...options }) {
+      const { token, value } = await tokens.signLink(tenantId, ttlMs, options);
       const facts = { link: value.id, expires_at: new Date(value.expiresAtMs).toISOString() };
       const detail = `Portal link issued, valid until ${formatTime(value.expiresAtMs)}`;
       await audit.append({ ...authorOf(author), tenant_id: tenantId, action: 'portal-link', detail, facts });

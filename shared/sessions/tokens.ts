@@ -18,6 +18,9 @@ export interface SignedToken<Value> {
   readonly value: Value;
 }
 
+/** What the sessions of a link may do, and for how long. */
+export type LinkOptions = Pick<Link, 'sessionTtlMs' | 'managesKeys'>;
+
 /**
  * Signs and verifies tokens: of links that open the portal of one tenant, and of the cookies of sessions. Each kind
  * of token has its own key, derived from the portal secret. Therefore a link cannot be used as a session, and a
@@ -26,7 +29,7 @@ export interface SignedToken<Value> {
  * checks that.
  */
 export interface Tokens {
-  signLink(tenantId: string, ttlMs: number, sessionTtlMs: number): Promise<SignedToken<Link>>;
+  signLink(tenantId: string, ttlMs: number, options: LinkOptions): Promise<SignedToken<Link>>;
   readLink(token: string): Promise<TokenReading<Link>>;
   signTenant(tenantId: string, source: SessionSource, ttlMs: number): Promise<SignedToken<TenantSession>>;
   readTenant(token: string): Promise<TokenReading<TenantSession>>;
@@ -40,7 +43,8 @@ export function createTokens(portalSecret: string, adminToken: string, clock: Cl
   const tenant = createKind(key('tollgate portal session'), tenantSessionOf, clock);
   const operator = createKind(key(`tollgate operator session ${adminToken}`), operatorSessionOf, clock);
   return {
-    signLink: (tenantId, ttlMs, sessionTtlMs) => link.sign(tenantId, ttlMs, { session_ttl_ms: sessionTtlMs }),
+    signLink: (tenantId, ttlMs, { sessionTtlMs, managesKeys }) =>
+      link.sign(tenantId, ttlMs, { session_ttl_ms: sessionTtlMs, manages_keys: managesKeys }),
     readLink: link.read,
     signTenant: (tenantId, source, ttlMs) => tenant.sign(tenantId, ttlMs, claimsOf(source)),
     readTenant: tenant.read,

@@ -109,14 +109,14 @@ export function rollKey(
   const old = found.value;
   if (isExpired(old, nowMs))
     return rejection(409, 'Key not rolled', 'This key has ended; create a new one instead.');
+  if (!(overlapMs >= 0 && overlapMs <= overlapMsMax))
+    return rejection(422, 'Key not rolled', 'The overlap is at most 30 days.', 'overlap');
   if (old.rolled_to !== undefined)
     return rejection(
       409,
       'Key not rolled',
       `This key was already rolled, to ${apiKeyId(old.rolled_to)}…; roll that key, or create a new one.`,
     );
-  if (!(overlapMs >= 0 && overlapMs <= overlapMsMax))
-    return rejection(422, 'Key not rolled', 'The overlap is at most 30 days.', 'overlap');
   const kept = withRoom(record, nowMs);
   if (kept === null) return noRoom('Key not rolled');
   const endMs = Math.min(keyEndMs(old), nowMs + overlapMs);

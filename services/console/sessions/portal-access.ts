@@ -19,8 +19,9 @@ export interface PortalAccess {
 }
 
 /**
- * The access of a session; null if its key is not in the record or may not open the portal. A session of a JWT never manages keys: the token may
- * be that of one user, and a key acts for all users of the tenant.
+ * The access of a session; null if its key is not in the record or may not open the portal. A
+ * session of a JWT never manages keys: the token may be that of one user, and a key acts for all users of the tenant. A
+ * session of a link manages keys only if the operator who issued the link may do so.
  */
 export function accessOf(
   policy: Policy,
@@ -38,7 +39,7 @@ export function accessOf(
     scope,
     keySha256,
     mayManage,
-    keys: keys === 'manage' && (!mayManage || source.via === 'jwt') ? 'view' : keys,
+    keys: keys === 'manage' && (!mayManage || !managesKeys(source)) ? 'view' : keys,
     actor: { actor: `the tenant itself, by ${credentialText(source)}`, source: 'portal' },
   };
 }
@@ -48,6 +49,13 @@ export function opensPortal(scope: KeyScope | null): boolean {
   return isPermitted(scope, 'usage') || isPermitted(scope, 'manage');
 }
 
+function managesKeys(source: SessionSource): boolean {
+  return source.via === 'link' ? source.managesKeys : source.via === 'api_key';
+}
+
+/** Maximum number of characters of a user id in the name of an actor, which the record limits to 200. */
+const userLengthMax = 100;
+
 function credentialText(source: SessionSource): string {
   switch (source.via) {
     case 'api_key':
@@ -55,6 +63,8 @@ function credentialText(source: SessionSource): string {
     case 'link':
       return 'a portal link';
     case 'jwt':
-      return 'a token';
+      return source.userId === null
+        ? 'a token'
+        : `a token of user ${source.userId.slice(0, userLengthMax).toWellFormed()}`;
   }
 }

@@ -36,7 +36,7 @@ export async function readCredential(
     case 'service':
       return refused('This is the token of a service, which belongs to no tenant.');
     case 'caller': {
-      const { tenantId } = reading.claims;
+      const { tenantId, userId } = reading.claims;
       const scope = reading.apiKey?.scope?.stated ?? null;
       if (!opensPortal(scope)) {
         const reason = `The scope of this API key does not include the portal; the key may do: ${scopeText(scope)}.`;
@@ -44,7 +44,9 @@ export async function readCredential(
       }
       if (tenantId === null) return refused('This token is valid, but it names no tenant.');
       const source: SessionSource =
-        reading.method === 'api_key' ? { via: 'api_key', keySha256: hashApiKey(credential) } : { via: 'jwt' };
+        reading.method === 'api_key'
+          ? { via: 'api_key', keySha256: hashApiKey(credential) }
+          : { via: 'jwt', userId };
       return { kind: 'tenant', tenantId, source, expiresAtMs: reading.untilMs };
     }
   }

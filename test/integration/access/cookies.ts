@@ -8,7 +8,7 @@ import { operatorTokens } from '../console/fixture.ts';
 
 /** The values of the `Cookie` header, as a browser sends them. */
 export async function portalCookie(tokens: Tokens, tenantId: string, ttlMs = 600_000): Promise<string> {
-  return `tollgate_portal=${(await tokens.signTenant(tenantId, { via: 'jwt' }, ttlMs)).token}`;
+  return `tollgate_portal=${(await tokens.signTenant(tenantId, { via: 'jwt', userId: null }, ttlMs)).token}`;
 }
 
 export async function operatorCookie(

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { uniqueName } from '../../support/servers.ts';
-import { createFixture } from '../console/fixture.ts';
+import { createFixture, operatorTokens } from '../console/fixture.ts';
 import type { Answer } from '../console/call-admin.ts';
 import type { Fixture } from '../console/fixture.ts';
 import { get, post, visit } from '../console/browser.ts';
@@ -104,9 +104,10 @@ describe('a key with a scope', () => {
     expect(fixture.directory.get(id)?.history?.[0]).toMatchObject({ action: 'api-key-roll' });
     for (const body of [{}, { overlap: '31d' }, { overlap: 'soon' }])
       expect([400, 422]).toContain((await fixture.admin(`POST ${path}/roll`, body)).status);
-    expect((await fixture.admin(`POST ${path}/roll`, { overlap: '0s' })).status).toBe(201);
-    expect(await listed(id)).toMatchObject([{ expired: true }, {}, {}]);
     expect((await fixture.admin(`POST ${path}/roll`, { overlap: '0s' })).status).toBe(409);
+    const next = path.replace(/[^/]*$/, String((await listed(id))[1]?.['sha256']));
+    expect((await fixture.admin(`POST ${next}/roll`, { overlap: '0s' })).status).toBe(201);
+    expect(await listed(id)).toMatchObject([{}, { expired: true }, {}]);
   });
 
   test('shows the time of its latest recorded request', async () => {
@@ -149,6 +150,14 @@ describe('the portal', () => {
     expect(page.text).toContain('Build &lt;1&gt;');
     expect(page.text).toContain('never');
     expect(page.text).not.toContain(key);
+  });
+
+  test('does not let a session of a link change keys if an operator below admin issued the link', async () => {
+    const headers = { authorization: `Bearer ${operatorTokens.support}` };
+    const { body } = await fixture.admin('POST /admin/v1/portal-links', { tenant_id: 'linked' }, headers);
+    const [, query = ''] = String(body['url']).split('/sign-in');
+    const cookie = (await get(fixture, `/sign-in${query}`)).cookie.split(';')[0] ?? '';
+    expect((await post(fixture, '/keys', [['name', 'CI'], ...all], cookie)).status).toBe(403);
   });
 
   test.each<[string, [string, string][], string]>([

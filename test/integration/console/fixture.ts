@@ -274,7 +274,7 @@ async function signLink(
   ttlMs: number,
   sessionTtlMs = 3_600_000,
 ): Promise<string> {
-  return (await tokens.signLink(tenantId, ttlMs, sessionTtlMs)).token;
+  return (await tokens.signLink(tenantId, ttlMs, { sessionTtlMs, managesKeys: true })).token;
 }
 
 function signJwt(claims: Record<string, string>, lifetime = '10m'): Promise<string> {

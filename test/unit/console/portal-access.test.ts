@@ -6,8 +6,9 @@ import { policyOf } from '../policy/text.ts';
 
 const keySha256 = 'a'.repeat(64);
 const key: SessionSource = { via: 'api_key', keySha256 };
-const link: SessionSource = { via: 'link', linkId: 'l1' };
-const jwt: SessionSource = { via: 'jwt' };
+const link: SessionSource = { via: 'link', linkId: 'l1', managesKeys: true };
+const supportLink: SessionSource = { ...link, managesKeys: false };
+const jwt: SessionSource = { via: 'jwt', userId: 'ada' };
 
 /** Portal of the policy, source of the session, permissions of its key, may manage settings, and what it may do with keys. */
 const table: [string | null, SessionSource, string[] | null, boolean, string][] = [
@@ -15,6 +16,7 @@ const table: [string | null, SessionSource, string[] | null, boolean, string][] 
   [null, key, null, true, 'manage'],
   [null, key, ['manage'], true, 'manage'],
   [null, key, ['usage', 'requests'], false, 'view'],
+  [null, supportLink, null, true, 'view'],
   [null, jwt, null, true, 'view'],
   ['{ keys: view }', link, null, true, 'view'],
   ['{ keys: "off" }', link, null, true, 'off'],
@@ -46,4 +48,10 @@ test('a key without a permission for the portal opens none', () => {
 test('a key that is not in the record opens none', () => {
   const record = { tenant_id: 'acme', api_keys: [], updated_at: '', updated_by: '' };
   for (const one of [record, null]) expect(accessOf(policyOf({}), one, key)).toBeNull();
+});
+
+test('the history names the user of a token, shortened to what a record accepts', () => {
+  const actorOf = (userId: string) => accessOf(policyOf({}), null, { via: 'jwt', userId })?.actor.actor;
+  expect(actorOf('ada')).toBe('the tenant itself, by a token of user ada');
+  expect(actorOf('a'.repeat(256))?.length).toBeLessThan(200);
 });

@@ -64,7 +64,11 @@ describe('a session is valid only while neither it nor its source has ended', ()
   });
 
   test('of a link: not after the link or the session was ended, and not before ended sessions were read', async () => {
-    const { token, value } = await tokens.signTenant('acme', { via: 'link', linkId: 'l1' }, 60_000);
+    const { token, value } = await tokens.signTenant(
+      'acme',
+      { via: 'link', linkId: 'l1', managesKeys: true },
+      60_000,
+    );
     expect((await sessionsWith({}).readTenant(token)).kind).toBe('valid');
     for (const id of ['l1', value.id])
       expect((await sessionsWith({ ended: [id] }).readTenant(token)).kind).toBe('ended');
@@ -74,7 +78,7 @@ describe('a session is valid only while neither it nor its source has ended', ()
   test('of an operator, and a link itself', async () => {
     const [operator, link] = [
       await tokens.signOperator('robin', { via: 'admin_token' }, 60_000),
-      await tokens.signLink('acme', 60_000, 1),
+      await tokens.signLink('acme', 60_000, { sessionTtlMs: 1, managesKeys: true }),
     ];
     expect((await sessionsWith({}).readOperator(operator.token)).kind).toBe('valid');
     expect((await sessionsWith({}).readLink(link.token)).kind).toBe('valid');
@@ -87,7 +91,8 @@ describe('a session is valid only while neither it nor its source has ended', ()
   test('lasts at most eight hours and no longer than its source', async () => {
     const sessions = sessionsWith({ holder: live });
     const lasts = async (sourceEndsAtMs: number): Promise<number> =>
-      (await sessions.openTenant('acme', { via: 'jwt' }, sourceEndsAtMs)).value.expiresAtMs - clock.nowMs;
+      (await sessions.openTenant('acme', { via: 'jwt', userId: null }, sourceEndsAtMs)).value.expiresAtMs -
+      clock.nowMs;
     expect(await lasts(Infinity)).toBe(8 * 3_600_000);
     expect(await lasts(clock.nowMs + 1_000)).toBe(1_000);
   });

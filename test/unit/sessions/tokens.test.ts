@@ -11,8 +11,8 @@ describe('tokens', () => {
 
   test('a token of one kind is invalid for the readers of the others', async () => {
     const signed = {
-      link: (await tokens.signLink('acme', 60_000, hourMs)).token,
-      tenant: (await tokens.signTenant('acme', { via: 'jwt' }, 60_000)).token,
+      link: (await tokens.signLink('acme', 60_000, { sessionTtlMs: hourMs, managesKeys: false })).token,
+      tenant: (await tokens.signTenant('acme', { via: 'jwt', userId: null }, 60_000)).token,
       operator: (await tokens.signOperator('acme', { via: 'admin_token' }, 60_000)).token,
     };
     for (const [kind, token] of Object.entries(signed)) {
@@ -23,7 +23,10 @@ describe('tokens', () => {
   });
 
   test('a token is valid until its end, to the millisecond, and expired from then on', async () => {
-    const { token, value } = await tokens.signLink('acme', 1_500, hourMs);
+    const { token, value } = await tokens.signLink('acme', 1_500, {
+      sessionTtlMs: hourMs,
+      managesKeys: false,
+    });
     const endMs = clock.nowMs + 1_500;
     clock.nowMs = endMs - 1;
     expect(await tokens.readLink(token)).toEqual({ kind: 'valid', value });
@@ -35,8 +38,8 @@ describe('tokens', () => {
   test('a session carries its source, and every session has another id', async () => {
     const sources = [
       { via: 'api_key', keySha256: 'ab'.repeat(32) },
-      { via: 'link', linkId: 'l1' },
-      { via: 'jwt' },
+      { via: 'link', linkId: 'l1', managesKeys: true },
+      { via: 'jwt', userId: null },
     ] as const;
     const ids = new Set<string>();
     for (const source of sources) {
@@ -51,7 +54,7 @@ describe('tokens', () => {
   test('a new admin token signs operators out and leaves tenants signed in', async () => {
     const after = createTokens('portal-secret-1234', 'another-token-1234', clock);
     const operator = await tokens.signOperator('kim', { via: 'admin_token' }, 60_000);
-    const tenant = await tokens.signTenant('acme', { via: 'jwt' }, 60_000);
+    const tenant = await tokens.signTenant('acme', { via: 'jwt', userId: null }, 60_000);
     expect((await after.readOperator(operator.token)).kind).toBe('invalid');
     expect((await after.readTenant(tenant.token)).kind).toBe('valid');
   });

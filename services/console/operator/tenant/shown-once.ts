@@ -10,7 +10,7 @@ import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { refusedPage } from './actions.ts';
 import { keyFrom } from './read-forms.ts';
-import { actionForOperator, sendOperatorPage } from '../signed-in.ts';
+import { actionForOperator, mayUse, sendOperatorPage } from '../signed-in.ts';
 import type { TenantPageSources } from './tenant-page.ts';
 
 export interface ShownOnceOptions extends TenantPageSources {
@@ -53,7 +53,10 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
         const body = secretCard(id, 'Link not made', '', `The tenant id ${wrongId}.`);
         return sendOperatorPage(reply, name, here, { title: 'Portal link', body, status: 422 });
       }
-      const { url, expiresAtMs } = await portalLinks.issue(id, name, linkTtl);
+      const { url, expiresAtMs } = await portalLinks.issue(id, name, {
+        ...linkTtl,
+        managesKeys: mayUse(request, 'admin'),
+      });
       const body = secretCard(
         id,
         'Portal link',

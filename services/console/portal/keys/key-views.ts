@@ -52,7 +52,7 @@ export function notAllowed({ access }: Visitor): PageContent {
 }
 
 export const viewOnlyText =
-  'You can see the keys here, but not change them: your provider manages them, or you signed in with a token or a key that may not.';
+  'You can see the keys here, but not change them: your provider manages them, or you signed in with a token, or with a key or a link that may not.';
 
 /** The time of the latest recorded request with the key. */
 export function lastUse({ sha256 }: ApiKey, uses: ReadonlyMap<string, string> | null, zone: string): string {

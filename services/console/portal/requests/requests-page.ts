@@ -1,4 +1,3 @@
-import { tenantItself } from '../../../../shared/domain/topics/audit-entry.ts';
 import type { FastifyInstance } from 'fastify';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import type { LimitRequest, TenantRecord } from '../../../../shared/domain/tenant.ts';
@@ -52,7 +51,7 @@ export function registerRequests(app: FastifyInstance, sources: RequestSources):
     forTenant(tab, async (visitor, visit) => {
       const form = formOf(visit.request);
       const context = await limitContext(sources, visitor);
-      const outcome = await records.change(visitor.tenantId, tenantItself, (record) =>
+      const outcome = await records.change(visitor.tenantId, visitor.access.actor, (record) =>
         requestLimit(record, newRequest(form), context),
       );
       if (outcome.ok) return redirected(visit, 'sent');
@@ -65,8 +64,8 @@ export function registerRequests(app: FastifyInstance, sources: RequestSources):
     '/requests/:id/withdraw',
     forTenant(tab, async (visitor, visit) => {
       const { id } = visit.request.params as { id: string };
-      const outcome = await records.change(visitor.tenantId, tenantItself, (record) =>
-        withdrawRequest(record, id, tenantItself.actor, clock.now()),
+      const outcome = await records.change(visitor.tenantId, visitor.access.actor, (record) =>
+        withdrawRequest(record, id, visitor.access.actor.actor, clock.now()),
       );
       return redirected(visit, outcome.ok ? 'withdrawn' : 'not-open');
     }),
