@@ -76,6 +76,7 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
       from: (_topic, partition) => waiting.heldFrom(partition),
       oldestMs: () => waiting.oldestMs(),
       untilDueMs: () => waiting.untilDueMs(),
+      noteReadToEnd: (_topic, partition, atMs) => waiting.noteReadToEnd(partition, atMs),
     },
   };
 
@@ -101,12 +102,15 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
     steps: Steps,
   ): Promise<Omit<StoredBlock, 'steps' | 'end'>> {
     const number = (blocksBegun += 1);
-    const stored: StoredEvents = await steps.step('store events', () => storeBlock(messages, options));
-    const { touched, timesMs, rejections, corrections, settled, repeats } = stored;
+    const stored: StoredEvents = await steps.step('store events', () =>
+      storeBlock(messages, options, isPart),
+    );
+    const { touched, timesMs, rejections, corrections, settled, expired, repeats } = stored;
     if (corrections.length > 0) await metrics.timed('insert', () => store.noteCorrections(corrections));
-    const records = [...messages, ...settled.map(({ message }) => message)];
+    const records = [...messages, ...[...settled, ...expired].map(({ message }) => message)];
     await metrics.timed('dead_letters', () => writeRejected(records, rejections));
     waiting.settle(settled, number);
+    waiting.expire(expired, number);
     metrics.waiting(waiting.size());
     const nextOffsets = isPart
       ? null

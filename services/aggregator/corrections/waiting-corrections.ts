@@ -20,24 +20,38 @@ export interface WaitingCorrections {
   /** Returns false if too many corrections wait, in total or of this tenant. */
   add(waiting: WaitingCorrection, epoch: number): boolean;
   /**
-   * Returns the corrections that wait for this event or were settled and not released, in the order of the log. Excludes corrections whose record is
-   * older than the event's record (`timestampMs`) by more than the longest wait, because they became dead letters.
+   * Returns the corrections that wait for this event or were applied and not released, in the order of the log. Excludes
+   * dead letters, and corrections whose record is older than the event's record (`timestampMs`) by more than the longest
+   * wait, because they become dead letters.
    */
   of(event: StoredEvent, timestampMs: number | null): readonly WaitingCorrection[];
-  /** Returns the corrections that have waited for the longest time. */
+  /** Notes the timestamps of records after which `due` is called. */
+  noteRead(messages: readonly ConsumedMessage[]): void;
+  /**
+   * Notes that all records which the partition had at this time (monotonic milliseconds) are handled before the next
+   * call of `due`.
+   */
+  noteReadToEnd(partition: number, atMs: number): void;
+  /**
+   * Returns the corrections whose event can no longer arrive in time: they have waited for the longest time, and since
+   * then their partition was read to its end, or up to a record that is younger by more than the longest wait. While
+   * blocks cannot be stored, or are read late, corrections wait longer, so the result depends on the log only.
+   */
   due(): readonly WaitingCorrection[];
   /**
-   * Notes that these corrections are stored, or are dead letters, with the block of this number. They no longer wait, but
-   * their offsets are still held.
+   * Notes that these corrections were applied, or rejected by their event, with the block of this number. They no longer
+   * wait, but their offsets are still held.
    */
   settle(done: readonly WaitingCorrection[], block: number): void;
+  /** Notes that these corrections are dead letters, as `settle` does. No later event takes them. */
+  expire(dead: readonly WaitingCorrection[], block: number): void;
   /** Releases the offsets of corrections that were settled with blocks up to this number: their totals are announced. */
   release(block: number): void;
   /** Returns the lowest offset of the partition that must not be committed; null if there is none. */
   heldFrom(partition: number): number | null;
   /** Returns the timestamp of the oldest record whose offset is held, in Unix milliseconds; null if there is none. */
   oldestMs(): number | null;
-  /** Returns the milliseconds until a correction is due; null if none waits. */
+  /** Returns the milliseconds until a correction may be due; 0 if one is due; null if none waits. */
   untilDueMs(): number | null;
   size(): number;
   /** Drops all corrections, because partitions were assigned again: uncommitted records are delivered again. */
@@ -53,11 +67,14 @@ export interface WaitingCorrectionsOptions {
 /** Bounds of the memory. A correction beyond them becomes a dead letter at once. */
 const totalMax = 10_000;
 const perTenantMax = 1_000;
+/** Interval of the checks whether the partition of a correction was read far enough. */
+const checkIntervalMs = 500;
 
 interface Entry extends WaitingCorrection {
   readonly sinceMs: number;
   /** Number of the block with which the correction was settled; null while it waits. */
   settledWith: number | null;
+  isDead: boolean;
 }
 
 export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOptions): WaitingCorrections {
@@ -65,6 +82,9 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
   const entries = new Map<string, Entry>();
   const byName = new Map<string, Entry[]>();
   const perTenant = new Map<string, number>();
+  /** By partition: the highest timestamp of a record, and the time at which the partition was read to its end. */
+  const newestMs = new Map<number, number>();
+  const readToEndMs = new Map<number, number>();
   let epoch = 0;
 
   return {
@@ -75,7 +95,7 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
       const { tenantId } = waiting.correction;
       const ofTenant = perTenant.get(tenantId) ?? 0;
       if (entries.size >= totalMax || ofTenant >= perTenantMax) return false;
-      const entry: Entry = { ...waiting, sinceMs: now(), settledWith: null };
+      const entry: Entry = { ...waiting, sinceMs: now(), settledWith: null, isDead: false };
       entries.set(key, entry);
       perTenant.set(tenantId, ofTenant + 1);
       for (const name of namesOf(entry)) byName.set(name, [...(byName.get(name) ?? []), entry]);
@@ -85,19 +105,30 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
       const named = entries.size === 0 ? undefined : byName.get(nameOf(event));
       if (named === undefined) return [];
       return named
-        .filter((entry) => names(entry, event) && isInTime(entry, timestampMs))
+        .filter((entry) => !entry.isDead && names(entry, event) && isInTime(entry, timestampMs))
         .toSorted((a, b) => a.message.offset - b.message.offset);
     },
+    noteRead(messages) {
+      for (const { partition, timestampMs } of messages) {
+        if ((timestampMs ?? 0) > (newestMs.get(partition) ?? 0)) newestMs.set(partition, timestampMs ?? 0);
+      }
+    },
+    noteReadToEnd(partition, atMs) {
+      readToEndMs.set(partition, atMs);
+    },
     due() {
-      const beforeMs = now() - waitMs;
-      return [...entries.values()].filter(
-        ({ sinceMs, settledWith }) => settledWith === null && sinceMs <= beforeMs,
-      );
+      return [...entries.values()].filter((entry) => entry.settledWith === null && untilDue(entry) === 0);
     },
     settle(done, block) {
       for (const waiting of done) {
         const entry = entries.get(placeOf(waiting));
         if (entry !== undefined) entry.settledWith = block;
+      }
+    },
+    expire(dead, block) {
+      for (const waiting of dead) {
+        const entry = entries.get(placeOf(waiting));
+        if (entry !== undefined) Object.assign(entry, { settledWith: block, isDead: true });
       }
     },
     release(block) {
@@ -115,10 +146,11 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
       return times.length === 0 ? null : Math.min(...times);
     },
     untilDueMs() {
-      for (const { sinceMs, settledWith } of entries.values()) {
-        if (settledWith === null) return Math.max(0, sinceMs + waitMs - now());
+      let earliest = Infinity;
+      for (const entry of entries.values()) {
+        if (entry.settledWith === null) earliest = Math.min(earliest, untilDue(entry));
       }
-      return null;
+      return earliest === Infinity ? null : earliest;
     },
     size: () => entries.size,
     clear() {
@@ -126,6 +158,8 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
       entries.clear();
       byName.clear();
       perTenant.clear();
+      newestMs.clear();
+      readToEndMs.clear();
     },
   };
 
@@ -140,6 +174,14 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
       if (others.length > 0) byName.set(name, others);
       else byName.delete(name);
     }
+  }
+
+  function untilDue({ message: { partition, timestampMs }, sinceMs }: Entry): number {
+    const waitEndsMs = sinceMs + waitMs;
+    const remainingMs = waitEndsMs - now();
+    if (remainingMs > 0) return remainingMs;
+    const isPassed = timestampMs !== null && (newestMs.get(partition) ?? 0) > timestampMs + waitMs;
+    return isPassed || (readToEndMs.get(partition) ?? -Infinity) >= waitEndsMs ? 0 : checkIntervalMs;
   }
 
   function isInTime({ message }: Entry, timestampMs: number | null): boolean {

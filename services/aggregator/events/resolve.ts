@@ -19,8 +19,10 @@ export interface Resolved {
   readonly rejections: readonly RecordRejection[];
   /** Corrections that were applied, and corrections that a later correction had replaced already. */
   readonly corrections: readonly StoredCorrection[];
-  /** Corrections that waited before and are applied or rejected now. */
+  /** Corrections that waited before and are applied now, or rejected by their event. */
   readonly settled: readonly WaitingCorrection[];
+  /** Corrections that waited before and are dead letters now, because no event arrived in time. */
+  readonly expired: readonly WaitingCorrection[];
   /** Number of events that are repeats: the first place of their id is another record. Nothing is stored for them. */
   readonly repeats: number;
 }
@@ -34,7 +36,8 @@ export interface DecodedRecord {
 export interface Waiting {
   readonly corrections: WaitingCorrections;
   readonly epoch: number;
-  /** Corrections that have waited for the longest time. They are applied, or rejected, before the records. */
+  /** Corrections that have waited for the longest time. They are applied, or rejected, before the records. The
+   * events of earlier blocks and records must be stored. */
   readonly due: readonly WaitingCorrection[];
 }
 
@@ -65,12 +68,17 @@ export async function resolve(
   const rejections: RecordRejection[] = [];
   const applied: StoredCorrection[] = [];
   const settled: WaitingCorrection[] = [];
+  const expired: WaitingCorrection[] = [];
   let repeats = 0;
   for (const one of waiting.due) {
     const outcome = applyCorrection(one.correction, correctable);
-    if (outcome.kind === 'unknown') reject(one.correction, outcome.reason);
-    else noteOutcome(one.correction, outcome);
-    settled.push(one);
+    if (outcome.kind === 'unknown') {
+      reject(one.correction, outcome.reason);
+      expired.push(one);
+    } else {
+      noteOutcome(one.correction, outcome);
+      settled.push(one);
+    }
   }
   for (const { record, decoded } of records) {
     if (decoded.kind === 'dead') {
@@ -90,7 +98,7 @@ export async function resolve(
     }
   }
   const rows = hasCorrections ? newestOnly(events) : events;
-  return { events: rows, rejections, corrections: applied, settled, repeats };
+  return { events: rows, rejections, corrections: applied, settled, expired, repeats };
 
   function add(event: StoredEvent): void {
     events.push(event);

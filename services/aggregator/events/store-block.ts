@@ -34,8 +34,10 @@ export interface StoredEvents {
   readonly timesMs: readonly number[];
   readonly rejections: readonly RecordRejection[];
   readonly corrections: readonly StoredCorrection[];
-  /** Corrections that waited before and are stored or rejected now. */
+  /** Corrections that waited before and are applied now, or rejected by their event. */
   readonly settled: readonly WaitingCorrection[];
+  /** Corrections that waited before and are dead letters now, because no event arrived in time. */
+  readonly expired: readonly WaitingCorrection[];
   readonly repeats: number;
 }
 
@@ -43,10 +45,14 @@ export interface StoredEvents {
  * Decodes, resolves and inserts a block in pieces: while ClickHouse processes one piece, the next piece is decoded. One
  * insert is in progress at a time. Records that read earlier events from the store (corrections and external ids) wait
  * until all records before them are inserted, so that the result is the same as without pieces.
+ *
+ * Corrections whose wait is over are handled after all records, because the block may contain their events. A part of a
+ * block leaves them to the next block, because their events may be in another part.
  */
 export async function storeBlock(
   messages: readonly ConsumedMessage[],
   options: StoreBlockOptions,
+  isPart = false,
 ): Promise<StoredEvents> {
   const { store, metrics, waiting, pieceRecordsMax = 20_000, chunkRecordsMax = 2_000 } = options;
   const collector = createTouchedCollector();
@@ -54,12 +60,11 @@ export async function storeBlock(
   const rejections: RecordRejection[] = [];
   const corrections: StoredCorrection[] = [];
   const settled: WaitingCorrection[] = [];
+  const expired: WaitingCorrection[] = [];
   const epoch = waiting.epoch();
-  const due = waiting.due();
   let repeats = 0;
   let chunks: EventChunk[] = [];
   let inserting = Promise.resolve<readonly RefusedEvent[]>([]);
-  if (due.length > 0) await resolveRecords([], due);
   for (let start = 0; start < messages.length; start += pieceRecordsMax) {
     const end = Math.min(messages.length, start + pieceRecordsMax);
     /** Records from the first one on that reads the store. */
@@ -78,8 +83,18 @@ export async function storeBlock(
     if (reading.length > 0) await resolveRecords(reading, []);
     await insertChunks();
   }
+  if (!isPart) await resolveDue();
   noteRefused(await inserting);
-  return { touched: collector.touched, timesMs, rejections, corrections, settled, repeats };
+  return { touched: collector.touched, timesMs, rejections, corrections, settled, expired, repeats };
+
+  async function resolveDue(): Promise<void> {
+    waiting.noteRead(messages);
+    const done = new Set(settled);
+    const due = waiting.due().filter((one) => !done.has(one));
+    if (due.length === 0) return;
+    await resolveRecords([], due);
+    await insertChunks();
+  }
 
   async function resolveRecords(
     records: readonly DecodedRecord[],
@@ -93,6 +108,7 @@ export async function storeBlock(
     for (const rejection of resolved.rejections) rejections.push(rejection);
     for (const correction of resolved.corrections) corrections.push(correction);
     for (const one of resolved.settled) settled.push(one);
+    for (const one of resolved.expired) expired.push(one);
     repeats += resolved.repeats;
     add(resolved.events, () => resolved.events);
   }

@@ -10,6 +10,7 @@ import type { ConsumerBlock } from './buffer.ts';
 import { createCommitPositions } from './commit-positions.ts';
 import { createHandling, noteFailure } from './handling.ts';
 import type { BatchHandler, HandlingOptions } from './handling.ts';
+import { createReadToEnd } from './read-to-end.ts';
 import { retryDelayMsMax } from './retry-policy.ts';
 import { allStages, runStages } from './stages.ts';
 import type { BatchStages } from './stages.ts';
@@ -86,7 +87,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
   const closing = new AbortController();
   const buffer = createConsumerBuffer({ batchRecordsMax, batchBytesMax, lingerMs, signal: closing.signal });
   let assignment: ReadonlyMap<string, readonly number[]> | null = null;
-  const positions = createCommitPositions(held);
+  const [positions, readToEnd] = [createCommitPositions(held), createReadToEnd(held)];
 
   const supervisor = superviseConsumer(
     kafka,
@@ -136,10 +137,12 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
     if (partitions !== null) metrics.rebalances.inc({ group });
     buffer.beginGeneration();
     positions.clear();
+    readToEnd.clear();
     options.onAssignment?.(partitions);
   }
 
-  function noteLag({ messages, seconds, partitions }: Lag): void {
+  function noteLag({ messages, seconds, partitions }: Lag, readAtMs: number): void {
+    readToEnd.noteEnds(partitions, readAtMs);
     metrics.partitionLag(group, partitions);
     metrics.lagMessages.set({ group }, messages);
     metrics.lagSeconds.set({ group }, seconds);
@@ -188,6 +191,8 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
       await later.untilAtMost(begunBlocksMax - 1);
       const block = await buffer.next(held?.untilDueMs() ?? Infinity);
       if (block === null) break;
+      if (buffer.isCurrent(block)) readToEnd.noteBegun(block);
+      if (block.offsets.length === 0 && (held?.untilDueMs() ?? 0) > 0) continue;
       works = [];
       if (block.messages.length === 0 && !(await beginEmpty(block))) continue;
       if (await first.handle(block)) later.add({ block, works });

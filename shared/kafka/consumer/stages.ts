@@ -28,6 +28,11 @@ export interface HeldRecords {
    * record waits.
    */
   untilDueMs(): number | null;
+  /**
+   * Notes that all records which the partition had at this time (monotonic milliseconds) are in earlier batches or in
+   * the batch that `begin` handles now or next.
+   */
+  noteReadToEnd(topic: string, partition: number, atMs: number): void;
 }
 
 export interface LaterStage<Work> {

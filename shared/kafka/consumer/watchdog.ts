@@ -18,6 +18,8 @@ export interface PartitionLag {
   readonly topic: string;
   readonly partition: number;
   readonly messages: number;
+  /** Offset after the last record of the partition. */
+  readonly end: number;
 }
 
 export interface WatchdogOptions {
@@ -31,7 +33,8 @@ export interface WatchdogOptions {
    * the consumer is not stalled.
    */
   readonly isHolding: () => boolean;
-  readonly onLag: (lag: Lag) => void;
+  /** Receives the lag, which was read at or after this time (monotonic milliseconds). */
+  readonly onLag: (lag: Lag, readAtMs: number) => void;
   readonly onStalled: (error: TollgateError) => void;
 }
 
@@ -77,6 +80,7 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
   };
 
   async function poll(): Promise<void> {
+    const readAtMs = performance.now();
     try {
       const { partitions, committed } = await admin.call(
         'reading the lag',
@@ -85,7 +89,7 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
       );
       const behind = partitions.reduce((sum, { messages }) => sum + messages, 0);
       lag = { messages: behind, seconds: secondsBehind(behind), partitions };
-      options.onLag(lag);
+      options.onLag(lag, readAtMs);
       if (behind === 0 || committed !== committedBefore || options.isHolding())
         progressAt = performance.now();
       committedBefore = committed;
@@ -112,7 +116,7 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
       for (const { partition, high, low } of await client.fetchTopicOffsets(topic)) {
         if (assigned !== null && assigned.get(topic)?.includes(partition) !== true) continue;
         const offset = Math.max(offsets.get(partition) ?? 0, Number(low), 0);
-        lags.push({ topic, partition, messages: Math.max(0, Number(high) - offset) });
+        lags.push({ topic, partition, messages: Math.max(0, Number(high) - offset), end: Number(high) });
         committed += offset;
       }
     }

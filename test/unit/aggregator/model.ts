@@ -97,6 +97,7 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
     }
     // No event follows, so the corrections that wait become dead letters.
     isAtEnd = true;
+    waitingCorrections.noteReadToEnd(0, Infinity);
     await handle([], log.length);
     await stages.end();
 
