@@ -43,6 +43,7 @@ await runService(logger, async (lifecycle) => {
   const operators = createOperators(
     await readOperatorsFile(config.TOLLGATE_OPERATORS_FILE),
     config.TOLLGATE_ADMIN_TOKEN,
+    { tokenSessions: config.TOLLGATE_TOKEN_SIGN_IN === 'on' },
   );
   const oidcSettings = await readOidcSettings(config);
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);

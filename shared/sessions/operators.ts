@@ -22,13 +22,13 @@ export interface TokenHolder {
 export interface Operators {
   /** Returns the holder of a token that a client sent; null if the token is not valid. */
   byToken(token: string): TokenHolder | null;
-  /** Returns the present role of a session that a token opened; null if its operator is no longer in the file. */
+  /** Returns the present role of a session that a token opened; null if it has ended. */
   roleOf(source: OperatorSource, name: string): Role | null;
   /**
-   * Returns the actor for a name that a holder of the shared admin token states. The name of an operator of the file
-   * is marked, so that the audit trail does not attribute the change to that operator.
+   * Returns the actor for a name that a holder of the shared admin token states, or that the OpenID provider states. The
+   * name of an operator of the file is marked, so that the audit trail does not attribute the change to that operator.
    */
-  actorNamed(name: string): string;
+  actorNamed(name: string, via?: 'admin token' | 'single sign-on'): string;
 }
 
 const OperatorsFile = Type.Object(
@@ -76,7 +76,16 @@ export async function readOperatorsFile(path: string): Promise<readonly Operator
   return operators;
 }
 
-export function createOperators(entries: readonly OperatorEntry[], adminToken: string): Operators {
+export interface OperatorsOptions {
+  /** False: sessions that a token opened have ended. Default: true. */
+  readonly tokenSessions?: boolean;
+}
+
+export function createOperators(
+  entries: readonly OperatorEntry[],
+  adminToken: string,
+  { tokenSessions = true }: OperatorsOptions = {},
+): Operators {
   const digests = entries.map((entry) => ({ entry, digest: Buffer.from(entry.token_sha256, 'hex') }));
   return {
     byToken(token) {
@@ -95,6 +104,7 @@ export function createOperators(entries: readonly OperatorEntry[], adminToken: s
       return { name: null, role: 'admin', source: { via: 'admin_token' } };
     },
     roleOf: (source, name) => {
+      if (source.via !== 'oidc' && !tokenSessions) return null;
       switch (source.via) {
         case 'admin_token':
           return 'admin';
@@ -106,8 +116,8 @@ export function createOperators(entries: readonly OperatorEntry[], adminToken: s
           );
       }
     },
-    actorNamed: (name) =>
-      entries.some((one) => one.name.toLowerCase() === name.toLowerCase()) ? `${name} (admin token)` : name,
+    actorNamed: (name, via = 'admin token') =>
+      entries.some((one) => one.name.toLowerCase() === name.toLowerCase()) ? `${name} (${via})` : name,
   };
 }
 

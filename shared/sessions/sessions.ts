@@ -34,9 +34,12 @@ export interface Sessions {
    */
   readOperator(token: string): Promise<SessionReading<SignedInOperator>>;
   readLink(token: string): Promise<SessionReading<Link>>;
-  /** Ends the session of this cookie in every process. Rejects if Kafka does not store the change. */
-  signOutTenant(token: string): Promise<void>;
-  signOutOperator(token: string): Promise<void>;
+  /**
+   * Ends the session of this cookie in every process. Returns the session; null if there is none, or it had ended before.
+   * Rejects if Kafka does not store the change.
+   */
+  signOutTenant(token: string): Promise<TenantSession | null>;
+  signOutOperator(token: string): Promise<OperatorSession | null>;
 }
 
 export interface SignedInOperator extends OperatorSession {
@@ -99,7 +102,10 @@ export function createSessions({ tokens, operators, ended, directory, clock }: S
   }
 
   /** Ending an ended session is allowed, so that a sign-out that Kafka did not store can be repeated. */
-  async function signOut(reading: TokenReading<Signed>): Promise<void> {
-    if (reading.kind === 'valid') await ended.end(reading.value);
+  async function signOut<Value extends Signed>(reading: TokenReading<Value>): Promise<Value | null> {
+    if (reading.kind !== 'valid') return null;
+    const hadEnded = ended.has(reading.value);
+    await ended.end(reading.value);
+    return hadEnded ? null : reading.value;
   }
 }

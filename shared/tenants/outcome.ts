@@ -4,7 +4,7 @@ import type { Violation } from '../runtime/http/schema-violations.ts';
 /** Why an operation on a tenant was rejected. The admin API sends it as a problem, the console as a page. */
 export interface ChangeRejection {
   readonly ok: false;
-  readonly status: 400 | 404 | 409 | 412 | 422 | 429 | 501 | 503;
+  readonly status: 400 | 403 | 404 | 409 | 412 | 422 | 429 | 501 | 503;
   readonly title: string;
   /** A sentence that says how to correct the request. */
   readonly detail: string;

@@ -80,7 +80,8 @@ export const requestOperations = {
     role: 'support',
     tags: ['Controls'],
     summary: 'Approve a request, as requested or with another value or end',
-    description: 'With an end, the limit gets a boost, which ends by itself; without an end, an override.',
+    description:
+      'With an end, the limit gets a boost, which ends by itself; without an end, an override, which needs the role admin.',
     params: RequestParams,
     body: Type.Union([ApprovalBody, Type.Null()]),
     requestHeaders: actor,

@@ -42,12 +42,13 @@ export function registerLimitRequests(app: AdminApp, options: LimitRequestOption
     async (request, reply) => {
       const { id, requestId } = request.params;
       const actor = actorOf(request);
+      const role = request.operator?.role ?? 'viewer';
       const nowMs = clock.now();
       // Without the plan, it would be unknown whether the granted value raises the limit or lowers it.
       const seenPlan = records.of(id).plan === undefined ? await usage.seenPlan(id, nowMs) : null;
       const context = { policy: policy(), seenPlan, planKnown: true, nowMs };
       const outcome = await records.change(id, authorOf(request), (record) =>
-        approveRequest(record, requestId, { ...request.body, actor }, context),
+        approveRequest(record, requestId, { ...request.body, actor, role }, context),
       );
       return sendAnswered(reply, requestId, outcome);
     },

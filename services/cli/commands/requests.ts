@@ -46,7 +46,10 @@ export const requestCommands: readonly Command[] = [
     flags: {
       set: { type: 'string', help: 'Value in place of the requested one.' },
       for: { type: 'string', help: 'Duration in place of the requested one: 30m, 12h, 7d.' },
-      permanent: { type: 'boolean', help: 'Without an end: an override in place of a boost.' },
+      permanent: {
+        type: 'boolean',
+        help: 'Without an end: an override in place of a boost. Needs the role admin.',
+      },
       answer: { type: 'string', help: 'Text that the tenant reads.' },
     },
     example: 'requests approve acme 019aa4c2-6f00-7abc-8def-0123456789ab --set 500 --for 7d',

@@ -93,10 +93,9 @@ function dayOf(text: string | undefined): number | null | undefined {
 
 function overridesOf(text: string): Record<string, number | null> {
   const pairs = text.split(',').map((pair) => {
-    const [name = '', value = ''] = pair.split('=');
+    const [, name = '', value = ''] = /^([^=]+)=(none|\d+(?:\.\d+)?)$/.exec(pair) ?? [];
     const units = value === 'none' ? null : Number(value);
-    if (name === '' || value === '' || Number.isNaN(units))
-      throw new UsageError(`“${pair}” is not a limit; write minute=500 or minute=none.`);
+    if (name === '') throw new UsageError(`“${pair}” is not a limit; write minute=500 or minute=none.`);
     return [name, units] as const;
   });
   return Object.fromEntries(pairs);

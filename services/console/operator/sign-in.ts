@@ -83,7 +83,11 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
   });
 
   app.post('/operator/sign-out', { config }, async (request, reply) => {
-    await sessions.signOutOperator(sessionToken(request, 'tollgate_operator'));
+    const session = await sessions.signOutOperator(sessionToken(request, 'tollgate_operator'));
+    if (session !== null) {
+      const facts = factsOf(throttle.addressOf(request), request.headers['user-agent'], session);
+      audit.note({ actor: session.name, action: 'sign-out', detail: 'Operator signed out', facts });
+    }
     clearSession(reply, 'tollgate_operator');
     return reply.redirect(ways.provider ? '/operator?reason=bye' : '/operator', 303);
   });

@@ -55,7 +55,12 @@ export function registerSignIn(app: FastifyInstance, options: SignInOptions): vo
   registerCredentialSignIn(app, options, throttle);
 
   app.post('/sign-out', { config }, async (request, reply) => {
-    await options.sessions.signOutTenant(sessionToken(request, 'tollgate_portal'));
+    const session = await options.sessions.signOutTenant(sessionToken(request, 'tollgate_portal'));
+    if (session !== null) {
+      const facts = factsOf(throttle.addressOf(request), request.headers['user-agent'], session);
+      const entry = { ...tenantItself, tenant_id: session.tenantId, action: 'sign-out', facts };
+      options.audit.note({ ...entry, detail: 'Signed out of the portal' });
+    }
     clearSession(reply, 'tollgate_portal');
     return reply.redirect('/?reason=bye', 303);
   });

@@ -1,3 +1,5 @@
+import { hasRole } from '../../domain/operators/operator.ts';
+import type { Role } from '../../domain/operators/operator.ts';
 import type { LimitRequest, TenantRecord } from '../../domain/tenant.ts';
 import { readInstant } from '../../domain/time/instant.ts';
 import { formatTime } from '../../domain/time/format-time.ts';
@@ -19,6 +21,8 @@ export interface Approval {
   /** Text that the tenant reads; absent or empty: none. */
   readonly answer?: string | undefined;
   readonly actor: string;
+  /** Role of the operator. Without an end, the approval needs the role `admin`, as every override does. */
+  readonly role: Role;
 }
 
 /**
@@ -44,6 +48,13 @@ export function approveRequest(
       'set_to',
     );
   const endsAt = endOf(request, approval, context.nowMs);
+  if (endsAt === null && !hasRole(approval.role, 'admin'))
+    return rejection(
+      403,
+      'Not approved',
+      'A higher limit without an end needs the role admin; approve it with an end.',
+      'ends_at',
+    );
   const raised =
     endsAt === null
       ? overrideLimit(record, request.limit, granted, context)

@@ -158,6 +158,21 @@ describe('the audit trail', () => {
     expect(JSON.stringify(entries)).not.toContain(token);
   });
 
+  test('has sign-outs with the session that they ended, once', async () => {
+    const token = 'the-token-of-a-viewer-0123456789';
+    const { cookie } = await post(fixture, '/operator/sign-in', { name: '', token });
+    await post(fixture, '/operator/sign-out', {}, cookie);
+    await post(fixture, '/operator/sign-out', {}, cookie);
+    const [entry, ...others] = await eventually(async () => {
+      await store();
+      const { changes } = await read({ action: 'sign-out' });
+      return changes.length > 0 ? changes : null;
+    });
+    expect(entry).toMatchObject({ actor: 'viewer-operator', source: 'console' });
+    expect(entry?.facts?.['session']).toBeTruthy();
+    expect(others).toEqual([]);
+  });
+
   test('is a page and a CSV file for operators', async () => {
     const id = uniqueName('shown');
     await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free' });

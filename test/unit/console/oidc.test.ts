@@ -1,9 +1,10 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { oidcVariables, readOidcSettings } from '../../../services/console/operator/oidc/settings.ts';
-import { operatorOf } from '../../../services/console/operator/oidc/single-sign-on.ts';
+import { createSingleSignOn, operatorOf } from '../../../services/console/operator/oidc/single-sign-on.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
 import { readConfig } from '../../../shared/runtime/config.ts';
 import { Type } from 'typebox';
 
@@ -56,6 +57,13 @@ describe('the operator of an identity', () => {
     expect(await of({ realm_access: { roles: ['readers'] } }, nested)).toMatchObject({ ok: true });
   });
 
+  test('is named by a verified address, else by the subject, never by a claim that the person can edit', async () => {
+    const ada = { groups: 'readers', email: 'ada@example.com', preferred_username: 'robin' };
+    expect(await of({ ...ada, email_verified: true })).toMatchObject({ operator: { name: ada.email } });
+    expect(await of({ ...ada, email_verified: false })).toMatchObject({ operator: { name: 'u1' } });
+    expect(await of(ada)).toMatchObject({ operator: { name: 'u1' } });
+  });
+
   test.each([
     {},
     { groups: [] },
@@ -78,5 +86,32 @@ describe('the operator of an identity', () => {
       { email: undefined },
     ])
       expect(await of({ ...ada, ...wrong }, domains)).toMatchObject({ ok: false, status: 403 });
+  });
+});
+
+describe('a provider that does not answer', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    vi.useRealTimers();
+  });
+
+  test('is called once for concurrent sign-ins, and again only after a pause', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    const fetch = vi.fn(() => Promise.reject(new TypeError('fetch failed')));
+    vi.stubGlobal('fetch', fetch);
+    const settings = await read(complete);
+    const logger = createLogger('test', 'silent');
+    const singleSignOn = createSingleSignOn({
+      settings: settings!,
+      publicUrl: () => 'http://console.test',
+      logger,
+    });
+    const begin = () => Promise.all([singleSignOn.begin(), singleSignOn.begin(), singleSignOn.begin()]);
+    expect(await begin()).toEqual([null, null, null]);
+    await begin();
+    expect(fetch).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(10_000);
+    await begin();
+    expect(fetch).toHaveBeenCalledTimes(2);
   });
 });

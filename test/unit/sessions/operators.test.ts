@@ -57,6 +57,22 @@ describe('the actor of the audit trail', () => {
     for (const name of ['', 'a\nb', 'x'.repeat(101), 'ä'])
       expect(named('the shared token', name)).toBe('admin');
   });
+
+  test('is marked for a single sign-on with the name of an operator with a token', () => {
+    expect(operators.actorNamed('A Admin', 'single sign-on')).toBe('A Admin (single sign-on)');
+    expect(operators.actorNamed('ada@example.com', 'single sign-on')).toBe('ada@example.com');
+  });
+});
+
+test('sessions that a token opened end when tokens no longer open sessions; single sign-ons continue', () => {
+  const token = { via: 'token', tokenSha256: sha256('token of viewer') } as const;
+  const rolesOf = (tokenSessions: boolean) => {
+    const by = createOperators(entries, 'the shared token', { tokenSessions });
+    const oidc = { via: 'oidc', role: 'support' } as const;
+    return [by.roleOf(token, 'a viewer'), by.roleOf({ via: 'admin_token' }, 'kim'), by.roleOf(oidc, 'ada')];
+  };
+  expect(rolesOf(true)).toEqual(['viewer', 'admin', 'support']);
+  expect(rolesOf(false)).toEqual([null, null, 'support']);
 });
 
 describe('the operators’ file', () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { boostPhase } from '../../../shared/domain/boost.ts';
 import type { LimitRequest, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
+import type { Role } from '../../../shared/domain/operators/operator.ts';
 import { approveRequest } from '../../../shared/tenants/limit-requests/approve-request.ts';
 import {
   declineRequest,
@@ -117,7 +118,9 @@ describe('an answer of an operator', () => {
   const { id } = newest(record);
 
   test('B12: approval raises the limit by a boost of the requested value and duration, in one change', () => {
-    const { record: raised, action } = valueOf(approveRequest(record, id, { actor: 'robin' }, at()));
+    const { record: raised, action } = valueOf(
+      approveRequest(record, id, { role: 'admin', actor: 'robin' }, at()),
+    );
     const [boost] = raised.boosts ?? [];
     expect(boost).toMatchObject({ limit: 'minute', set_to: 500, reason: 'launch week', actor: 'robin' });
     expect(boostPhase(boost!, nowMs + 7 * dayMs - 1)).toBe('running');
@@ -136,7 +139,7 @@ describe('an answer of an operator', () => {
 
   test('approval can grant another value, another end or no end', () => {
     const approve = (approval: object) =>
-      valueOf(approveRequest(record, id, { actor: 'robin', ...approval }, at())).record;
+      valueOf(approveRequest(record, id, { role: 'admin', actor: 'robin', ...approval }, at())).record;
     expect(approve({ set_to: 300 }).boosts).toMatchObject([{ set_to: 300 }]);
     expect(approve({ ends_at: '2026-03-11T00:00:00Z' }).boosts).toMatchObject([
       { ends_at: '2026-03-11T00:00:00.000Z' },
@@ -148,9 +151,20 @@ describe('an answer of an operator', () => {
     expect(newest(permanent)).not.toHaveProperty('ends_at');
   });
 
+  test('approval without an end needs the role admin, as every override does', () => {
+    const forever = { ends_at: null };
+    const approve = (role: Role, approval: object) =>
+      approveRequest(record, id, { actor: 'robin', role, ...approval }, at());
+    expect(approve('support', forever)).toMatchObject({ ok: false, status: 403, field: 'ends_at' });
+    expect(approve('support', { ends_at: '2026-03-11T00:00:00Z' })).toMatchObject({ ok: true });
+    expect(approve('admin', forever)).toMatchObject({ ok: true });
+  });
+
   test('a grant that does not raise the limit, or ends in the past, is refused and changes nothing', () => {
     const refused = (approval: object, of = record) =>
-      expect(approveRequest(of, id, { actor: 'robin', ...approval }, at())).toMatchObject({ status: 422 });
+      expect(approveRequest(of, id, { role: 'admin', actor: 'robin', ...approval }, at())).toMatchObject({
+        status: 422,
+      });
     refused({ set_to: 100 });
     refused({ ends_at: '2026-03-10T11:00:00Z' });
     refused({ ends_at: 'soon' });
@@ -169,16 +183,18 @@ describe('an answer of an operator', () => {
 
   test('a request is answered once', () => {
     const closed = [
-      valueOf(approveRequest(record, id, { actor: 'robin' }, at())).record,
+      valueOf(approveRequest(record, id, { role: 'admin', actor: 'robin' }, at())).record,
       valueOf(declineRequest(record, id, { answer: 'No', actor: 'robin' }, nowMs)).record,
       valueOf(withdrawRequest(record, id, 'the tenant itself', nowMs)).record,
     ];
     for (const one of closed) {
-      expect(approveRequest(one, id, { actor: 'kim' }, at())).toMatchObject({ status: 409 });
+      expect(approveRequest(one, id, { role: 'admin', actor: 'kim' }, at())).toMatchObject({ status: 409 });
       expect(declineRequest(one, id, { answer: 'No', actor: 'kim' }, nowMs)).toMatchObject({ status: 409 });
       expect(withdrawRequest(one, id, 'the tenant itself', nowMs)).toMatchObject({ status: 409 });
     }
-    expect(approveRequest(record, 'none', { actor: 'kim' }, at())).toMatchObject({ status: 404 });
+    expect(approveRequest(record, 'none', { role: 'admin', actor: 'kim' }, at())).toMatchObject({
+      status: 404,
+    });
   });
 
   test('replacing the settings of a tenant keeps its requests', () => {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { AuditLog } from '../../../../shared/kafka/audit-log.ts';
+import type { Operators } from '../../../../shared/sessions/operators.ts';
 import type { Sessions } from '../../../../shared/sessions/sessions.ts';
 import { html } from '../../components/html.ts';
 import { sendPage } from '../../components/layout.ts';
@@ -12,6 +13,7 @@ export interface SingleSignOnRoutes {
   /** Null: no OpenID provider is configured. */
   readonly singleSignOn: SingleSignOn | null;
   readonly sessions: Pick<Sessions, 'openOperator'>;
+  readonly operators: Pick<Operators, 'actorNamed'>;
   readonly audit: Pick<AuditLog, 'note'>;
   readonly signIns: SignInCounter;
   readonly publicUrl: () => string;
@@ -65,7 +67,7 @@ export function registerSingleSignOn(
 }
 
 async function finish(
-  { sessions, audit, signIns, publicUrl }: SingleSignOnRoutes,
+  { sessions, operators, audit, signIns, publicUrl }: SingleSignOnRoutes,
   request: FastifyRequest,
   reply: FastifyReply,
   result: Awaited<ReturnType<SingleSignOn['finish']>>,
@@ -82,7 +84,8 @@ async function finish(
     return sendRefusal(reply, result.status, result.reason);
   }
   signIns.inc({ method: 'oidc', result: 'accepted' });
-  const { name, role } = result.operator;
+  const { role } = result.operator;
+  const name = operators.actorNamed(result.operator.name, 'single sign-on');
   const session = await sessions.openOperator(name, { via: 'oidc', role });
   const detail = `Operator signed in with the role ${role}`;
   audit.note({ actor: name, action: 'sign-in', detail, facts: factsOf(...client, session.value) });

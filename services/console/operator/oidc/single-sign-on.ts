@@ -36,11 +36,15 @@ export interface SingleSignOnOptions {
 const timeoutSeconds = 5;
 /** After this time the description of the provider is read again, so that it can be changed. */
 const discoveryTtlMs = 3_600_000;
+/** After a failure the description is not read again for this time, so that requests do not wait for a provider that is down. */
+const failurePauseMs = 5_000;
 
 export const callbackPath = '/operator/oidc/callback';
 
 export function createSingleSignOn({ settings, publicUrl, logger }: SingleSignOnOptions): SingleSignOn {
   let known: { readonly config: oidc.Configuration; readonly readAtMs: number } | null = null;
+  let reading: Promise<oidc.Configuration | null> | null = null;
+  let failedAtMs = -Infinity;
 
   return { begin, finish, endAddress };
 
@@ -101,9 +105,17 @@ export function createSingleSignOn({ settings, publicUrl, logger }: SingleSignOn
     return oidc.buildEndSessionUrl(config, { post_logout_redirect_uri: `${publicUrl()}/operator` }).href;
   }
 
-  /** Reads the description of the provider (`.well-known/openid-configuration`). */
+  /** The description of the provider. Concurrent calls share one request to the provider. */
   async function discover(): Promise<oidc.Configuration | null> {
-    if (known !== null && performance.now() - known.readAtMs < discoveryTtlMs) return known.config;
+    const nowMs = performance.now();
+    if (known !== null && nowMs - known.readAtMs < discoveryTtlMs) return known.config;
+    if (nowMs - failedAtMs < failurePauseMs) return known?.config ?? null;
+    reading ??= readDescription().finally(() => (reading = null));
+    return await reading;
+  }
+
+  /** Reads the description of the provider (`.well-known/openid-configuration`). */
+  async function readDescription(): Promise<oidc.Configuration | null> {
     const { issuer, clientId, clientSecret } = settings;
     try {
       const config = await oidc.discovery(
@@ -125,6 +137,7 @@ export function createSingleSignOn({ settings, publicUrl, logger }: SingleSignOn
       known = { config, readAtMs: performance.now() };
       return config;
     } catch (error) {
+      failedAtMs = performance.now();
       logger.warn({ err: error, issuer: issuer.href }, 'the OpenID provider does not answer');
       return known?.config ?? null;
     }
@@ -172,7 +185,8 @@ export function operatorOf(settings: OidcSettings, claims: Claims): SignInResult
       403,
       'You are signed in at the identity provider, but none of your groups has a role here.',
     );
-  const name = [email, claims['preferred_username'], claims['sub']].find(
+  // Persons can often edit other claims themselves, such as `preferred_username`, so only these two name the actor.
+  const name = [claims['email_verified'] === true ? email : null, claims['sub']].find(
     (one): one is string => typeof one === 'string' && isOperatorName(one),
   );
   if (name === undefined) return refusal(403, 'The identity provider states no name that can be recorded.');

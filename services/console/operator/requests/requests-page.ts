@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Role } from '../../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import { spanMs } from '../../../../shared/domain/time/duration.ts';
@@ -67,13 +68,14 @@ interface Answer {
   readonly form: URLSearchParams;
   /** Name of the operator. */
   readonly actor: string;
+  readonly role: Role;
 }
 
 type Answering = (sources: RequestSources, answer: Answer) => Promise<Outcome<TenantRecord>>;
 
 async function approve(sources: RequestSources, wanted: Answer): Promise<Outcome<TenantRecord>> {
   const { records, usage, policy, reads, clock } = sources;
-  const { tenantId, requestId, form, actor } = wanted;
+  const { tenantId, requestId, form, actor, role } = wanted;
   const nowMs = clock.now();
   let seenPlan: string | null = null;
   if (records.of(tenantId).plan === undefined) {
@@ -81,7 +83,7 @@ async function approve(sources: RequestSources, wanted: Answer): Promise<Outcome
     if (read === null) return planUnread;
     seenPlan = read.plan;
   }
-  const approval = { ...grantFrom(form, nowMs), answer: textOf(form, 'answer'), actor };
+  const approval = { ...grantFrom(form, nowMs), answer: textOf(form, 'answer'), actor, role };
   const context = { policy: policy(), seenPlan, planKnown: true, nowMs };
   return await records.change(tenantId, actor, (record) =>
     approveRequest(record, requestId, approval, context),
@@ -127,7 +129,8 @@ async function answer(
 ): Promise<FastifyReply> {
   const { id: tenantId = '', requestId = '' } = request.params as Record<string, string>;
   const form = formOf(request);
-  const outcome = await act(sources, { tenantId, requestId, form, actor: name });
+  const role = request.operator?.role ?? 'viewer';
+  const outcome = await act(sources, { tenantId, requestId, form, actor: name, role });
   if (outcome.ok) return reply.redirect(`${here}?done=${notice}`, 303);
   const { title, detail, status } = outcome;
   const refusal = { values: form, detail, field: fieldOf(outcome) };
@@ -198,7 +201,9 @@ function openRequest(
         ${field({ kind: 'number', form, name: 'value', label: 'Grant', value: String(request.wanted) }, refusal)}
         ${field({ form, name: 'for', label: 'For', value: spanText(request.for_seconds), placeholder: 'for good' }, refusal)}
       </div>
-      <p class="soft small">A duration such as 30m, 12h or 7d; empty: for good.</p>
+      <p class="soft small">
+        A duration such as 30m, 12h or 7d; empty: without an end, which needs the role admin.
+      </p>
       ${field(
         {
           ...{ form, name: 'answer', label: 'Answer', lengthMax: 500 },
