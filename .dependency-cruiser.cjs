@@ -68,7 +68,7 @@ module.exports = {
       { path: '^shared/policy-changes/' },
       {
         path: '^(shared|services|dashboards|dev|tools|test)/',
-        pathNot: '^shared/(domain|runtime|policy|clickhouse|backtest|tenants|policy-changes)/',
+        pathNot: '^shared/(domain|runtime|policy|kafka|clickhouse|backtest|tenants|policy-changes)/',
       },
       'shared/policy-changes serves the admin API and the console: keep answers and pages in the services.',
     ),
