@@ -15,11 +15,12 @@ const minuteMs = 60_000;
  */
 const orderMs = 1_000;
 
-/** Divides a range into ranges of about `rowsPerQuery` rows each. `rows`: the number of all rows. */
+/** Divides a range into ranges of about `rowsMax` rows each. `rows`: the number of all rows. */
 export async function divideRange(
   clickhouse: ClickHouseReader,
   query: RecordedEventsQuery,
   signal: AbortSignal | undefined,
+  rowsMax = rowsPerQuery,
 ): Promise<{ readonly ranges: readonly TimeRange[]; readonly rows: number }> {
   const minutes = await countRecordedEvents(clickhouse, query, signal === undefined ? {} : { signal });
   const ranges: TimeRange[] = [];
@@ -30,8 +31,8 @@ export async function divideRange(
   };
   for (const { minuteMs: startMs, rows: ofMinute } of minutes) {
     sum += ofMinute;
-    if (rows > 0 && rows + ofMinute > rowsPerQuery) end(startMs);
-    const pieces = Math.ceil(ofMinute / rowsPerQuery);
+    if (rows > 0 && rows + ofMinute > rowsMax) end(startMs);
+    const pieces = Math.ceil(ofMinute / rowsMax);
     for (let piece = 1; piece < pieces; piece += 1) end(startMs + Math.floor((minuteMs * piece) / pieces));
     rows += Math.ceil(ofMinute / Math.max(1, pieces));
   }

@@ -11,7 +11,7 @@ import { Replay } from './replay/replay.ts';
 import type { ReplayedDecision } from './replay/replay.ts';
 import type { BacktestResult } from './result.ts';
 import { Tally } from './tally.ts';
-import { allLimits, readUsageDays, warmUpOf } from './warm-up.ts';
+import { allLimits, quotaFields, readUsageParts, warmUpOf } from './warm-up.ts';
 
 export interface BacktestRequest extends TimeRange {
   readonly policy: Policy;
@@ -135,9 +135,10 @@ export async function runBacktest(
 
   async function chargeQuotas(): Promise<number> {
     let count = 0;
-    const before = { fromMs: fromMs - warmUp.quotaMs, toMs: fromMs, tenantId };
-    for await (const day of readUsageDays(clickhouse, before, signal)) {
-      for (const { event, requests } of day) {
+    const fields = quotaFields([policy, inForce]);
+    const before = { fromMs: fromMs - warmUp.quotaMs, toMs: fromMs, tenantId, fields };
+    for await (const part of readUsageParts(clickhouse, before, signal)) {
+      for (const { event, requests } of part) {
         const pause = slices.next();
         if (pause !== undefined) await pause;
         count += 1;

@@ -1,9 +1,14 @@
 import type { ClickHouseReader } from '../clickhouse/client.ts';
-import type { RecordedEvent, RecordedEventsQuery } from '../clickhouse/queries/recorded/recorded-events.ts';
+import type { RecordedEvent } from '../clickhouse/queries/recorded/recorded-events.ts';
 import { readUsageBefore } from '../clickhouse/queries/recorded/usage-before.ts';
-import type { UsageBefore } from '../clickhouse/queries/recorded/usage-before.ts';
+import type {
+  UsageBefore,
+  UsageBeforeQuery,
+  UsageFields,
+} from '../clickhouse/queries/recorded/usage-before.ts';
 import type { Limit } from '../domain/limit.ts';
-import type { Policy } from '../domain/policy.ts';
+import type { Policy, Route } from '../domain/policy.ts';
+import { divideRange } from './read-in-order.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -57,29 +62,48 @@ export function allLimits({ plans, routes, platform, groups }: Policy): readonly
   ];
 }
 
-/** Reads the usage before a range day by day, as one event for each group of equal requests. */
-export async function* readUsageDays(
+/** The fields of requests that have an effect on the quotas of these policies. Without a field, more requests are equal. */
+export function quotaFields(policies: readonly Policy[]): UsageFields {
+  const quotas = policies.flatMap(allLimits).filter(({ type }) => type === 'quota');
+  const isRouteQuota = ({ type }: Limit): boolean => type === 'quota';
+  const hasEffect = ({ exempt, cost, messageCost, charge, usage, limits, limitsByPlan }: Route): boolean =>
+    exempt ||
+    cost !== 1 ||
+    messageCost !== null ||
+    charge !== null ||
+    usage !== null ||
+    limits.some(isRouteQuota) ||
+    [...(limitsByPlan?.values() ?? [])].flat().some(isRouteQuota);
+  return {
+    user: quotas.some(({ per }) => per.includes('user')),
+    ip:
+      quotas.some(({ per }) => per.includes('ip')) || policies.some((one) => one.exemptAddresses.length > 0),
+    path: quotas.some(({ route }) => route !== null) || policies.some((one) => one.routes.some(hasEffect)),
+    attributes: policies.some((one) => one.countsAttributes),
+  };
+}
+
+/** Events of one query. Their groups are in memory at once: at most as many as events, about 500 bytes each. */
+const eventsPerQuery = 100_000;
+
+/** Reads the usage before a range in parts, as one event for each group of equal requests. */
+export async function* readUsageParts(
   clickhouse: ClickHouseReader,
-  query: RecordedEventsQuery,
+  query: UsageBeforeQuery,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly { readonly event: RecordedEvent; readonly requests: number }[]> {
-  for (let fromMs = query.fromMs; fromMs < query.toMs; fromMs += dayMs) {
-    const toMs = Math.min(query.toMs, fromMs + dayMs);
-    const groups = await readUsageBefore(
-      clickhouse,
-      { ...query, fromMs, toMs },
-      signal === undefined ? {} : { signal },
-    );
+  if (query.fromMs >= query.toMs) return;
+  const { ranges } = await divideRange(clickhouse, query, signal, eventsPerQuery);
+  for (const range of ranges) {
+    const options = signal === undefined ? {} : { signal };
+    const groups = await readUsageBefore(clickhouse, { ...query, ...range }, options);
     yield groups.map((group) => ({ event: eventOf(group), requests: group.requests }));
   }
 }
 
-function eventOf({ requests, quantities, ...group }: UsageBefore): RecordedEvent {
-  // The sum of the amounts is divided among the requests again when they are charged.
-  const amounts = Object.fromEntries(
-    Object.entries(quantities).map(([name, amount]) => [name, amount / BigInt(requests)]),
-  );
-  const used = Object.keys(amounts).length === 0 ? null : amounts;
+/** An event with the sum of the amounts of all requests, so that no amount is rounded for each request. */
+function eventOf({ requests: _requests, quantities, ...group }: UsageBefore): RecordedEvent {
+  const used = Object.keys(quantities).length === 0 ? null : quantities;
   return {
     ...group,
     decidedAtMs: group.timeMs,

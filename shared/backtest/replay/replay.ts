@@ -104,7 +104,7 @@ export class Replay {
 
   /**
    * Charges a request that passed before the range, whether there is room or not, so that the counters are as full at the start of
-   * the range as they were. `times`: the number of equal requests.
+   * the range as they were. `times`: the number of equal requests; their amounts are sums, and their units are those of one request.
    */
   chargePassed(event: RecordedEvent, types: ChargedTypes, times = 1): void {
     this.#later.runUntil(event.decidedAtMs);
@@ -115,7 +115,7 @@ export class Replay {
     const { caller, plan, units, shape } = this.#resolver.resolve(event, route);
     const isGivenBack = isReturned(event, plan, route);
     if (isGivenBack && types === 'quota') return;
-    const amounts = amountsNow(event, shape, this.#policy, units).map((amount) => amount * times);
+    const amounts = amountsNow(event, shape, this.#policy, units * times);
     const charged = this.#chargeWindows(
       shape,
       caller,
