@@ -1,5 +1,10 @@
 import type { FastifyReply } from 'fastify';
 
+/** Last row of a file that does not have all rows. `next` is the address of the file with the remaining rows. */
+export function cutRow(rows: number, next: string): string {
+  return `"This file was cut after ${rows} rows. The remaining rows: ${next}"\r\n`;
+}
+
 /** Sends a CSV file that the browser stores under this name. */
 export function sendCsv(reply: FastifyReply, name: string, text: string): FastifyReply {
   return reply

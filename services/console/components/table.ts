@@ -13,7 +13,7 @@ export interface Column<Row> {
   readonly sort?: string;
   /** Value by which `sortRows` orders the rows; null: unknown. */
   readonly value?: (row: Row) => number | bigint | string | null;
-  /** Value in the CSV file; absent: the file does not have the column. */
+  /** Value of the column in the CSV file. Columns without this function are not in the file. */
   readonly csv?: (row: Row) => string | number | null;
 }
 

@@ -29,7 +29,7 @@ export interface CounterReading {
 
 export interface LimitReading {
   readonly held: TenantLimit;
-  /** One counter of a limit of the whole account; else the counters of the callers with the most requests. */
+  /** A limit of the whole account has one counter. Other limits have one for each of the callers with the most requests. */
   readonly counters: readonly CounterReading[];
   /** True if the limit counts users, addresses or attributes apart. */
   readonly individual: boolean;

@@ -3,11 +3,11 @@ import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';
 import type { AuditEntry } from '../../../shared/domain/topics/audit-entry.ts';
 import type { AuditPage, AuditTrail } from '../../../shared/tenants/audit-trail.ts';
-import { sendCsv } from '../browser/csv-file.ts';
+import { cutRow, sendCsv } from '../browser/csv-file.ts';
 import { field } from '../components/form.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
-import { emptyState } from '../components/layout.ts';
+import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
 import { addressOf, linkWith } from '../components/links.ts';
 import { csvOf, table } from '../components/table.ts';
@@ -29,8 +29,11 @@ export async function auditPage(
   const query = request.query as Readonly<Record<string, string | undefined>>;
   const filter = filterOf(query);
   if (query['format'] === 'csv') {
-    const { entries } = await auditTrail.read(filter, csvRowsMax);
-    return sendFile(reply, entries);
+    const page = await auditTrail.read(filter, csvRowsMax, query['cursor']);
+    // A file with the latest changes only would be taken for the whole trail.
+    if (!page.complete)
+      return { title: 'Audit', status: 503, body: failedState('The file of the audit trail') };
+    return sendFile(reply, page, request);
   }
   const list = await parts.render('entries', 'The audit trail', async () =>
     listPart(await auditTrail.read(filter, pageSize, query['cursor']), request, filter),
@@ -69,7 +72,8 @@ function listPart(
       filtered ? 'Remove a filter to see more.' : 'Every change and every sign-in shows here.',
     ),
     columns,
-    address,
+    // The file begins with the newest entry, whichever part of the list the page shows.
+    address: { ...address, query: { ...address.query, cursor: '' } },
     csv: true,
   })}
   ${
@@ -154,7 +158,7 @@ function valuesText(before: AuditEntry['before'] = {}, after: AuditEntry['after'
     .join('\n');
 }
 
-function sendFile(reply: FastifyReply, entries: readonly AuditEntry[]): null {
+function sendFile(reply: FastifyReply, { entries, nextCursor }: AuditPage, request: FastifyRequest): null {
   const more: Column<AuditEntry>[] = [
     {
       title: 'Before',
@@ -167,6 +171,8 @@ function sendFile(reply: FastifyReply, entries: readonly AuditEntry[]): null {
       csv: ({ after }) => (after === undefined ? '' : JSON.stringify(after)),
     },
   ];
-  sendCsv(reply, 'audit', csvOf([...columns, ...more], entries));
+  const next = linkWith(addressOf(request), { format: 'csv', cursor: nextCursor });
+  const cut = nextCursor === null ? '' : cutRow(entries.length, next);
+  sendCsv(reply, 'audit', csvOf([...columns, ...more], entries) + cut);
   return null;
 }

@@ -168,7 +168,7 @@ function requestsPage(sources: RequestSources, refused: Refused | null, mayAnswe
           ? html`<div class="card">${emptyState('Nothing to answer', 'No request is open.')}</div>`
           : open.slice(0, openShownMax).map((one) => openRequest(sources, one, refused, mayAnswer))
       }
-      ${open.length > openShownMax ? html`<p class="soft">${counted(open.length - openShownMax, 'more request')} follow after these.</p>` : null}
+      ${open.length > openShownMax ? html`<p class="soft">Not shown: ${counted(open.length - openShownMax, 'more open request')}.</p>` : null}
     </section>
     <section class="card" aria-labelledby="answered">
       <h2 class="card-head" id="answered">Answered</h2>

@@ -5,7 +5,7 @@ import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { requestEventType } from '../../../../shared/domain/usage-event.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
-import { sendCsv } from '../../browser/csv-file.ts';
+import { cutRow, sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import { money } from '../../components/format.ts';
@@ -14,7 +14,7 @@ import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
-import { addressOf } from '../../components/links.ts';
+import { addressOf, linkWith } from '../../components/links.ts';
 import { csvOf, table } from '../../components/table.ts';
 import type { Column, FileColumn } from '../../components/table.ts';
 import type { Visit, Visitor } from '../visitor.ts';
@@ -42,9 +42,11 @@ export async function eventsPage(
   const wanted = wantedEvents(query, sources.clock.now());
   const columns = columnsOf(sources.policy(), zone);
   if (query['format'] === 'csv') {
-    const all = { cursor: null, countMax: csvRowsMax };
-    const { events } = await usage.events(tenantId, wanted.filter, all);
-    await sendCsv(reply, `events-${wanted.span}`, csvOf([...columns, ...fileColumns], events));
+    const all = { cursor: wanted.cursor, countMax: csvRowsMax };
+    const { events, next } = await usage.events(tenantId, wanted.filter, all);
+    const more = { format: 'csv', before: next === null ? null : cursorText(next) };
+    const cut = next === null ? '' : cutRow(events.length, linkWith(addressOf(request), more));
+    await sendCsv(reply, `events-${wanted.span}`, csvOf([...columns, ...fileColumns], events) + cut);
     return null;
   }
   const content = await parts.render('list', 'The list of events', async () => {
