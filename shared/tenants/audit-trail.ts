@@ -1,7 +1,7 @@
 import { auditEntries } from '../clickhouse/queries/audit-entries.ts';
 import type { AuditFilter, AuditPlace } from '../clickhouse/queries/audit-entries.ts';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
-import type { TenantRecord } from '../domain/tenant.ts';
+import type { RecordChange, TenantRecord } from '../domain/tenant.ts';
 import type { AuditEntry } from '../domain/topics/audit-entry.ts';
 import type { TenantDirectory } from '../kafka/tables/tenant-directory.ts';
 import type { StoreReads } from '../runtime/store-reads.ts';
@@ -41,7 +41,7 @@ export function createAuditTrail({ clickhouse, directory, reads }: AuditTrailOpt
       const { tenantId } = filter;
       const one = tenantId === undefined ? undefined : directory.get(tenantId);
       const records = tenantId === undefined ? [...directory.all()] : one === undefined ? [] : [one];
-      const recent = records.flatMap(historyOf).filter((entry) => fits(entry, { ...filter, before }));
+      const recent = recentEntries(records, { ...filter, before }, limit + 1);
       const all = new Map([...recent, ...(stored ?? [])].map((entry) => [entry.id, entry]));
       const ordered = [...all.values()].toSorted((a, b) => comparePlaces(b, a));
       const entries = ordered.slice(0, limit);
@@ -55,25 +55,61 @@ export function createAuditTrail({ clickhouse, directory, reads }: AuditTrailOpt
   };
 }
 
-function historyOf({ tenant_id: tenantId, history = [] }: TenantRecord): readonly AuditEntry[] {
-  return history.map((change) => ({
-    ...{ id: entryId(tenantId, change), tenant_id: tenantId, source: '', reason: '' },
-    ...change,
-  }));
+/** By entry of a record's history: its id, which takes longer to compute than all filters together. */
+const ids = new WeakMap<RecordChange, string>();
+
+function idOf(tenantId: string, change: RecordChange): string {
+  const id = ids.get(change) ?? entryId(tenantId, change);
+  ids.set(change, id);
+  return id;
 }
 
-function fits(entry: AuditEntry, filter: AuditFilter): boolean {
-  const { actor, action, search, sinceMs = -Infinity, untilMs = Infinity, before } = filter;
-  const atMs = Date.parse(entry.at);
-  const texts = [entry.tenant_id, entry.actor, entry.action, entry.detail, entry.reason];
+/**
+ * The newest `count` entries of the histories that fit the filter, and others of the same millisecond as the last one. Ids
+ * are computed of these entries only, because all histories together can have hundreds of thousands of entries.
+ */
+function recentEntries(
+  records: readonly TenantRecord[],
+  filter: AuditFilter,
+  count: number,
+): readonly AuditEntry[] {
+  const { before } = filter;
+  const beforeMs = before?.atMs ?? Infinity;
+  const fitting = records.flatMap(({ tenant_id: tenantId, history = [] }) =>
+    history.flatMap((change) => {
+      const atMs = Date.parse(change.at);
+      return atMs <= beforeMs && fits(tenantId, change, atMs, filter) ? [{ tenantId, change, atMs }] : [];
+    }),
+  );
+  const times = Float64Array.from(fitting, ({ atMs }) => atMs).sort();
+  const earlier = times.filter((atMs) => atMs < beforeMs);
+  const oldestMs = earlier.at(-count) ?? -Infinity;
+  return fitting
+    .filter(({ atMs }) => atMs >= oldestMs)
+    .map(({ tenantId, change }) => ({
+      ...{ id: idOf(tenantId, change), tenant_id: tenantId, source: '' as const, reason: '' },
+      ...change,
+    }))
+    .filter(
+      (entry) =>
+        before === undefined ||
+        comparePlaces(entry, { at: new Date(before.atMs).toISOString(), id: before.id }) < 0,
+    );
+}
+
+/** Whether an entry of a history fits the filter, apart from the place in the list. */
+function fits(tenantId: string, change: RecordChange, atMs: number, filter: AuditFilter): boolean {
+  const { actor, action, search, sinceMs = -Infinity, untilMs = Infinity } = filter;
   return (
-    (actor === undefined || entry.actor === actor) &&
-    (action === undefined || entry.action === action) &&
-    (search === undefined || texts.join('\n').toLowerCase().includes(search.toLowerCase())) &&
     atMs >= sinceMs &&
     atMs < untilMs &&
-    (before === undefined ||
-      comparePlaces(entry, { at: new Date(before.atMs).toISOString(), id: before.id }) < 0)
+    (actor === undefined || change.actor === actor) &&
+    (action === undefined || change.action === action) &&
+    (search === undefined ||
+      [tenantId, change.actor, change.action, change.detail]
+        .join('\n')
+        .toLowerCase()
+        .includes(search.toLowerCase()))
   );
 }
 

@@ -97,12 +97,14 @@ export function createEvaluator(options: EvaluatorOptions): Evaluator {
     });
     const complete = await completeReadings(clickhouse, readings.flat());
     const alerts: AlertEvent[] = [];
+    const evaluated: { totals: TenantTotals; quotas: readonly CompleteReading[] }[] = [];
     let from = 0;
     for (const [index, totals] of announced.entries()) {
       const own = complete.slice(from, (from += readings[index]?.length ?? 0));
       alerts.push(...own.flatMap((reading) => evaluateAnnounced(totals, reading)));
-      alerts.push(...(await rejections.evaluate(totals, own)));
+      evaluated.push({ totals, quotas: own });
     }
+    alerts.push(...(await rejections.evaluate(evaluated)));
     const heartbeats = announced
       .map((totals) => heartbeat.alertFor(totals))
       .filter((alert) => alert !== null);

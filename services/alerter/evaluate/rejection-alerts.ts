@@ -17,12 +17,27 @@ import {
   rejectionsAlert,
   wantedRefusals,
 } from './rejections.ts';
+import type { Rejections } from './rejections.ts';
 import { findRefusingLimits } from './refusing-limits.ts';
+import type { RefusedTenant, RefusingLimit } from './refusing-limits.ts';
 
 /** Alerts about refused requests. */
 export interface RejectionAlerts {
-  /** Returns the alerts that are due for announced totals: at most one an hour for each limit. */
-  evaluate(totals: TenantTotals, quotas: readonly CompleteReading[]): Promise<readonly AlertEvent[]>;
+  /** Returns the alerts that are due for a batch of announced totals: at most one an hour for each limit. */
+  evaluate(batch: readonly AnnouncedTotals[]): Promise<readonly AlertEvent[]>;
+}
+
+export interface AnnouncedTotals {
+  readonly totals: TenantTotals;
+  readonly quotas: readonly CompleteReading[];
+}
+
+/** A tenant whose refusing limits are to be read. */
+interface DueTenant extends AnnouncedTotals, RefusedTenant {
+  readonly wanted: ReadonlyMap<string, number>;
+  readonly heavy: Rejections | null;
+  readonly requests: number;
+  readonly hour: string;
 }
 
 export interface RejectionAlertsOptions {
@@ -45,31 +60,40 @@ export function createRejectionAlerts(options: RejectionAlertsOptions): Rejectio
   const queriedAtMs = new LRUCache<string, number>({ max: tenantsMax });
   return { evaluate };
 
-  async function evaluate(
-    totals: TenantTotals,
-    quotas: readonly CompleteReading[],
-  ): Promise<readonly AlertEvent[]> {
-    const { tenant_id: tenantId, plan, day, announced_at } = totals;
+  async function evaluate(batch: readonly AnnouncedTotals[]): Promise<readonly AlertEvent[]> {
+    const due = new Map(batch.flatMap((one) => dueOf(one)).map((one) => [one.tenantId, one]));
+    const refusing = await findRefusingLimits(clickhouse, [...due.values()]);
+    return [...due.values()].flatMap((one) => alertsOf(one, refusing.get(one.tenantId) ?? []));
+  }
+
+  /** The tenant of the totals if its refusing limits are to be read; otherwise an empty list. */
+  function dueOf({ totals, quotas }: AnnouncedTotals): readonly DueTenant[] {
+    const { tenant_id: tenantId, day, announced_at } = totals;
     if (tenantId === anonymousTenant || tenantId === heartbeatTenant) return [];
-    const asOfMs = Date.parse(announced_at);
-    const refused = growthOf(`r${tenantId}`, asOfMs, day.limited);
-    const requests = growthOf(`a${tenantId}`, asOfMs, day.requests);
+    const atMs = Date.parse(announced_at);
+    const refused = growthOf(`r${tenantId}`, atMs, day.limited);
+    const requests = growthOf(`a${tenantId}`, atMs, day.requests);
     const heavy = heavyRejections(refused, requests);
     const wanted = wantedRefusals(tenants.get(tenantId)?.notifications);
     const isWanted =
       wanted.size > 0 &&
       day.limited > 0 &&
       (refused === null || refused.overMs > comparedMsMax || refused.by > 0);
-    const hour = new Date(periodAt('hour', null, asOfMs).startMs).toISOString();
+    const hour = new Date(periodAt('hour', null, atMs).startMs).toISOString();
     if (!isWanted && (heavy === null || alertHour.get(tenantId) === hour)) return [];
-    if (isWanted && asOfMs - (queriedAtMs.get(tenantId) ?? -Infinity) < queryMsMin) return [];
-    queriedAtMs.set(tenantId, asOfMs);
-    const refusing = await findRefusingLimits(clickhouse, tenantId, asOfMs);
-    const alerts = dueRejections(refusing, wanted, heavy, requests?.by ?? 0)
+    if (isWanted && atMs - (queriedAtMs.get(tenantId) ?? -Infinity) < queryMsMin) return [];
+    queriedAtMs.set(tenantId, atMs);
+    return [{ totals, quotas, tenantId, atMs, wanted, heavy, requests: requests?.by ?? 0, hour }];
+  }
+
+  function alertsOf(
+    { totals, quotas, tenantId, atMs, wanted, heavy, requests, hour }: DueTenant,
+    refusing: readonly RefusingLimit[],
+  ): readonly AlertEvent[] {
+    const tenant = { tenantId, plan: totals.plan };
+    const alerts = dueRejections(refusing, wanted, heavy, requests)
       .filter(({ name }) => !isUsedUp(quotas, name))
-      .map(({ name, rejections }) =>
-        rejectionsAlert({ tenantId, plan }, name, rejections, asOfMs, clock.now()),
-      );
+      .map(({ name, rejections }) => rejectionsAlert(tenant, name, rejections, atMs, clock.now()));
     if (alerts.length > 0 && wanted.size === 0) alertHour.set(tenantId, hour);
     return alerts.filter(
       ({ limit_name: name, period }) => history.of(tenantId, name, period)?.rejections !== true,

@@ -1,4 +1,6 @@
 // Goal: the search finds all missing offsets and sequence numbers exactly, at any position, and all totals that differ.
+import { findRefusingLimits } from '../../../services/alerter/evaluate/refusing-limits.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
 import { afterEach, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -90,4 +92,31 @@ test('events that are missing from the totals are found', async () => {
   expect((await compareLevels(clickhouse, span)).disagreements).toEqual([
     { day: '2026-11-20', events: 10_001, by_minute: 10_000, by_hour: 10_000, by_day: 10_000 },
   ]);
+});
+
+test('one query returns the refusing limits of several tenants, each in its own two minutes', async () => {
+  const nowMs = Date.now();
+  const refused = (tenant: string, agoMs: number, limit: string) => ({
+    ...({ timeMs: nowMs - agoMs, tenant, decision: 'limited', limitedBy: [limit] } as const),
+  });
+  await storeUsage(clickhouse, [
+    refused('a', 10_000, 'minute'),
+    refused('a', 20_000, 'minute'),
+    refused('a', 90_000, 'chat'),
+    refused('a', 150_000, 'day'),
+    refused('b', 10_000, 'day'),
+    refused('b', 310_000, 'minute'),
+    refused('c', 10_000, 'minute'),
+  ]);
+  const found = await findRefusingLimits(clickhouse, [
+    { tenantId: 'a', atMs: nowMs },
+    { tenantId: 'b', atMs: nowMs - 300_000 },
+  ]);
+  const limitsOf = (id: string) => found.get(id)?.map(({ name, lastMinute }) => [name, lastMinute]);
+  expect([...found.keys()]).toEqual(['a', 'b']);
+  expect(limitsOf('a')).toEqual([
+    ['minute', 2],
+    ['chat', 0],
+  ]);
+  expect(limitsOf('b')).toEqual([['minute', 1]]);
 });
