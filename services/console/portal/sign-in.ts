@@ -70,7 +70,10 @@ function registerLinkSignIn(app: FastifyInstance, options: SignInOptions, thrott
   const { sessions, signIns, clock } = options;
   const config = { access: 'public' } as const;
   app.get<{ Querystring: { token?: string } }>('/sign-in', { config }, async (request, reply) => {
-    const reading = await sessions.readLink(request.query.token ?? '');
+    const { token = '' } = request.query;
+    // A visit without a token guesses nothing: it does not count as a failure of its address.
+    if (token === '') return sendSignIn(reply, 401, { tone: 'bad', text: incompleteLink });
+    const reading = await sessions.readLink(token);
     if (reading.kind === 'unknown') throw sessionsUnread();
     if (reading.kind !== 'valid' || problemOfTenantId(reading.value.tenantId) !== null) {
       const waitSeconds = throttle.failed(request);
