@@ -103,8 +103,8 @@ export class Replay {
   }
 
   /**
-   * Charges a request that passed before the range, whether there is room or not, so that the counters are as full at the start of
-   * the range as they were. `times`: the number of equal requests; their amounts are sums, and their units are those of one request.
+   * Charges a request that passed before the range, whether enforced limits have room or not, so that the counters are as full at
+   * the start of the range as they were. `times`: the number of equal requests; their amounts are sums, and their units are those of one request.
    */
   chargePassed(event: RecordedEvent, types: ChargedTypes, times = 1): void {
     this.#later.runUntil(event.decidedAtMs);
@@ -152,9 +152,13 @@ export class Replay {
     decidedAtMs: number,
     isCharged: (limit: Limit) => boolean,
   ): readonly ChargedCounter[] {
-    const counters = shape.windows.map(({ counts, limit }, index) =>
-      counts === 'charged' && isCharged(limit) ? this.#counterAt(shape, index, caller) : null,
-    );
+    const nowMs = Math.floor(decidedAtMs);
+    const counters = shape.windows.map(({ counts, limit, shadow }, index) => {
+      const counter = counts === 'charged' && isCharged(limit) ? this.#counterAt(shape, index, caller) : null;
+      if (counter === null || !shadow || limit.type !== 'sliding') return counter;
+      // As in Redis, a window in shadow mode that has no room is not charged.
+      return counter.hasRoom(Math.max(1, amounts[shape.quantityOf[index] ?? 0] ?? 0), nowMs) ? counter : null;
+    });
     return chargeAll(shape, amounts, decidedAtMs, counters);
   }
 

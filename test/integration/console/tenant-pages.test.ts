@@ -58,7 +58,7 @@ describe('a request for a higher limit', () => {
     expect(body).toMatchObject({ limits: [{ name: 'minute', limit: 300 }, { name: 'day' }] });
     expect(fixture.directory.get(id)?.history).toMatchObject([
       { action: 'limit-request-approve', actor: 'Robin' },
-      { action: 'limit-request', actor: 'the tenant itself' },
+      { action: 'limit-request', actor: 'the tenant itself, by a portal link' },
       { action: 'put' },
     ]);
   });
