@@ -94,7 +94,7 @@ async function unusedCallback(program: SingleSignOn, account: string) {
 describe('single sign-on', () => {
   test('opens the console with the role of the group, and the content security policy holds', async () => {
     const { page, complaints } = await signIn('ada');
-    await page.waitForURL(`${url}/operator/tenants`);
+    await page.waitForURL(`${url}/operator/start`);
     expect(await page.locator('.who-name').textContent()).toBe('ada@example.com (support)');
     expect((await page.goto(`${url}/operator/reset-all`))?.status()).toBe(403);
     const cookies = await page.context().cookies(url + '/operator');
@@ -108,11 +108,11 @@ describe('single sign-on', () => {
 
   test('gives the highest role of several groups, and a changed role at the next sign-in', async () => {
     const first = await signIn('root');
-    await first.page.waitForURL(`${url}/operator/tenants`);
+    await first.page.waitForURL(`${url}/operator/start`);
     expect(await first.page.locator('.who-name').textContent()).toBe('root@example.com (admin)');
     provider.accounts.set('root', { email: 'root@example.com', email_verified: true, groups: ['helpdesk'] });
     const second = await signIn('root');
-    await second.page.waitForURL(`${url}/operator/tenants`);
+    await second.page.waitForURL(`${url}/operator/start`);
     expect(await second.page.locator('.who-name').textContent()).toBe('root@example.com (support)');
   });
 
@@ -161,7 +161,7 @@ describe('single sign-on', () => {
 
   test('ends the session here, and leads to the end of the session at the provider', async () => {
     const { page } = await signIn('ada');
-    await page.waitForURL(`${url}/operator/tenants`);
+    await page.waitForURL(`${url}/operator/start`);
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByText('may still be signed in at your identity provider').waitFor();
     await page.getByRole('link', { name: 'Sign out at the identity provider' }).click();

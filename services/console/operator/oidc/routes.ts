@@ -115,9 +115,9 @@ function pendingOf(cookie: string | undefined): PendingSignIn | null {
 function sendContinuation(reply: FastifyReply): FastifyReply {
   const body = html`<section class="card narrow stack">
     <h1>You are signed in</h1>
-    <p><a href="/operator/tenants">Continue to the console</a></p>
+    <p><a href="/operator/start">Continue to the console</a></p>
   </section>`;
-  return sendPage(reply.header('refresh', '0; url=/operator/tenants'), frame('Signed in', body, 200));
+  return sendPage(reply.header('refresh', '0; url=/operator/start'), frame('Signed in', body, 200));
 }
 
 function sendRefusal(reply: FastifyReply, status: number, reason: string): FastifyReply {
