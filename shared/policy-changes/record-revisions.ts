@@ -3,8 +3,8 @@ import type { PolicyText } from '../clickhouse/queries/policy/revisions.ts';
 import type { ClickHouse } from '../clickhouse/client.ts';
 import { revisionOf } from '../policy/file/compile.ts';
 import type { PolicyWatch } from '../policy/load.ts';
-import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { createOutageLog } from '../runtime/outage-log.ts';
 import { repeatUntilClosed } from '../runtime/repeat.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 
@@ -28,6 +28,7 @@ const retryMs = 5_000;
  */
 export function recordRevisions(options: RecorderOptions): { close(): Promise<void> } {
   const { watch, file, clickhouse, clock, logger } = options;
+  const outage = createOutageLog(logger);
   const waiting: PolicyText[] = [];
   const add = (outcome: PolicyText['outcome'], text: string, violations: readonly string[]): void => {
     const at = new Date(clock.now()).toISOString();
@@ -55,9 +56,10 @@ export function recordRevisions(options: RecorderOptions): { close(): Promise<vo
         if (!isStored) await storePolicyRevision(clickhouse, entry);
         waiting.shift();
       }
+      outage.worked();
       return idleMs;
     } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'revisions of the policy wait for ClickHouse');
+      outage.failed(error, 'revisions of the policy wait for ClickHouse');
       return retryMs;
     }
   }
