@@ -19,7 +19,10 @@ export function createCommitPositions(held: HeldRecords | undefined): CommitPosi
     handled(blocks) {
       for (const entry of blocks.flatMap(({ offsets }) => offsets)) {
         const key = partitionKey(entry.topic, entry.partition);
-        positions.set(key, { ...entry, committed: positions.get(key)?.committed ?? -1 });
+        const before = positions.get(key);
+        // An offset that does not advance: the topic was created again, and Kafka has deleted the committed offset.
+        const isRestarted = before === undefined || entry.offset <= before.offset;
+        positions.set(key, { ...entry, committed: isRestarted ? -1 : before.committed });
       }
       return [...positions.values()].flatMap(({ topic, partition, offset, committed }) => {
         const end = Math.min(offset, held?.from(topic, partition) ?? Infinity);
