@@ -27,6 +27,7 @@ interface Read {
 const { database } = uniqueNamespace();
 const views = [
   'alerts',
+  'audit',
   'plans',
   'tenants',
   'usage_by_day',
@@ -55,6 +56,17 @@ beforeAll(async () => {
   ]);
   await clickhouse.insert('stored_alerts', [
     { alert_id: 'a', time: at, tenant_id: 'acme', period: at, channel: 'log', attempts: 1 },
+  ]);
+  await clickhouse.insert('stored_audit', [
+    {
+      time: at,
+      id: 'a',
+      tenant_id: 'acme',
+      actor: 'kim',
+      action: 'block',
+      detail: 'Blocked',
+      completeness: 1,
+    },
   ]);
   const python = join(await pythonBin('clients', (line) => process.stderr.write(`${line}\n`)), 'python');
   const { hostname, port } = new URL(clickhouseUrl);
