@@ -8,28 +8,12 @@ import {
   resetSchema,
   tenantRecordSchema,
 } from '../../shared/tenants/record/schema.ts';
+import { answer, count, numberOrNull, text, textOrNull, time, timeOrNull } from './schema-parts.ts';
 
 /**
  * Schemas of the response bodies, for the OpenAPI document. Handlers do not use them: the TypeScript types of
  * responses come from the code that sends them.
  */
-const text = Type.String();
-const time = Type.String({ format: 'date-time' });
-const count = Type.Integer({ minimum: 0 });
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' });
-const numberOrNull = Type.Unsafe<number | null>({ type: ['number', 'null'] });
-
-/**
- * An object without further fields. If a response contains a field that the schema lacks, the test that compares the
- * two fails.
- */
-const answer = (properties: Readonly<Record<string, TSchema>>, description?: string) =>
-  Type.Object(properties, {
-    additionalProperties: false,
-    ...(description === undefined ? {} : { description }),
-  });
-
 const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()]);
 
 export const recordAnswer = tenantRecordSchema;

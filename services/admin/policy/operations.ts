@@ -1,18 +1,11 @@
 import { Type } from 'typebox';
-import type { TSchema } from 'typebox';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
 import { policyTextLengthMax } from '../../../shared/policy-changes/policy-editor.ts';
 import type { Operations } from '../answer.ts';
 import { actor } from '../request-schemas.ts';
+import { answer, count, numberOrNull, text, textOrNull, time } from '../schema-parts.ts';
 
-const text = Type.String();
-const time = Type.String({ format: 'date-time' });
-const count = Type.Integer({ minimum: 0 });
 const number = Type.Number();
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
-const numberOrNull = Type.Unsafe<number | null>({ type: ['number', 'null'] });
-const answer = (properties: Readonly<Record<string, TSchema>>) =>
-  Type.Object(properties, { additionalProperties: false });
 
 const PolicyText = Type.String({
   minLength: 1,

@@ -1,20 +1,8 @@
 import { Type } from 'typebox';
-import type { TSchema } from 'typebox';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
 import type { Operations } from '../answer.ts';
 import { TenantParams } from '../request-schemas.ts';
-
-const text = Type.String();
-const time = Type.String({ format: 'date-time' });
-const count = Type.Integer({ minimum: 0 });
-const textOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'] });
-const timeOrNull = Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' });
-const numberOrNull = Type.Unsafe<number | null>({ type: ['number', 'null'] });
-const answer = (properties: Readonly<Record<string, TSchema>>, description?: string) =>
-  Type.Object(properties, {
-    additionalProperties: false,
-    ...(description === undefined ? {} : { description }),
-  });
+import { answer, count, numberOrNull, text, textOrNull, time, timeOrNull } from '../schema-parts.ts';
 
 const EventsQuery = Type.Object({
   tenant_id: Type.Optional(Type.String({ minLength: 1, maxLength: idLengthMax })),
