@@ -59,15 +59,16 @@ export interface RecordedEventsQuery extends TimeRange {
   readonly tenantId: string | null;
 }
 
-const inRange = `time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`;
+/** Condition of a range; its parameters are those of `paramsOf`. */
+export const inRange = `time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')`;
 /** Refunds return units of Envoy's calls, whose decisions are not made again. */
 const isReplayed = `type != '${refundEventType}' AND NOT voided`;
 
-function ofTenant(tenantId: string | null): string {
+export function ofTenant(tenantId: string | null): string {
   return tenantId === null ? '' : 'AND tenant_id = {tenant:String}';
 }
 
-function paramsOf({ fromMs, toMs, tenantId }: RecordedEventsQuery): Record<string, unknown> {
+export function paramsOf({ fromMs, toMs, tenantId }: RecordedEventsQuery): Record<string, unknown> {
   return { from: fromMs, to: toMs, ...(tenantId === null ? {} : { tenant: tenantId }) };
 }
 
@@ -111,31 +112,16 @@ export async function readRecordedEvents(
   return rows.map(eventOf);
 }
 
-interface Row {
-  readonly timeMs: number;
+type Derived = 'kind' | 'decidedAtMs' | 'isTimeExact';
+type Converted = 'tenantId' | 'userId' | 'cost' | 'reserved' | 'quantities';
+
+interface Row extends Omit<RecordedEvent, Derived | Converted> {
   readonly skewMs: number;
   readonly afterMicros: number;
+  readonly type: string;
   readonly tenantId: string;
   readonly userId: string;
-  readonly ip: string;
-  readonly plan: string;
-  readonly method: string;
-  readonly path: string;
-  readonly route: string;
-  readonly status: number;
-  readonly decision: Outcome;
-  readonly limitedBy: readonly string[];
-  readonly units: number;
   readonly cost: string;
-  readonly latencyMs: number;
-  readonly checkMicros: number;
-  readonly degraded: boolean;
-  readonly service: string;
-  readonly entrypoint: string;
-  readonly apiKey: string;
-  readonly model: string;
-  readonly type: string;
-  readonly policyRevision: string;
   readonly reserved: AmountsAsText;
   readonly quantities: AmountsAsText;
 }
@@ -148,11 +134,21 @@ function eventOf(row: Row): RecordedEvent {
     kind: type === requestEventType ? 'request' : 'usage',
     decidedAtMs: row.timeMs + (isTimeExact ? afterMicros / 1000 : skewMs),
     isTimeExact,
-    tenantId: tenantId === anonymousTenant ? null : tenantId,
-    userId: userId === '' ? null : userId,
+    ...callerOf(tenantId, userId),
     cost: cost === '0' ? 0n : parseMoney(cost),
     reserved: amountsOrNull(reserved),
     quantities: amountsOrNull(quantities),
+  };
+}
+
+/** Tenant and user as events state them: null for none. */
+export function callerOf(
+  tenantId: string,
+  userId: string,
+): { readonly tenantId: string | null; readonly userId: string | null } {
+  return {
+    tenantId: tenantId === anonymousTenant ? null : tenantId,
+    userId: userId === '' ? null : userId,
   };
 }
 

@@ -1,31 +1,38 @@
-import type { Outcome } from '../../../domain/decision.ts';
-import { anonymousTenant, requestEventType } from '../../../domain/usage-event.ts';
+import { requestEventType } from '../../../domain/usage-event.ts';
 import type { ExactAmounts } from '../../../domain/events/call-usage.ts';
 import type { ClickHouseReader, QueryOptions } from '../../client.ts';
 import { amountsText, parseAmounts } from '../decimals.ts';
 import type { AmountsAsText } from '../decimals.ts';
 import { countedByQuotas } from '../predicates.ts';
-import type { RecordedEventsQuery } from './recorded-events.ts';
+import { callerOf, inRange, ofTenant, paramsOf } from './recorded-events.ts';
+import type { RecordedEvent, RecordedEventsQuery } from './recorded-events.ts';
 
-/** Equal requests of a quarter of an hour that passed the limits, with the sum of their amounts. */
-export interface UsageBefore {
-  readonly kind: 'request' | 'usage';
-  /** Start of the quarter of an hour. Every calendar period of every time zone begins with one. */
-  readonly timeMs: number;
-  readonly tenantId: string | null;
-  readonly userId: string | null;
-  readonly ip: string;
-  readonly plan: string;
-  readonly method: string;
-  readonly path: string;
-  readonly route: string;
-  readonly status: number;
-  readonly decision: Outcome;
-  readonly units: number;
-  readonly service: string;
-  readonly entrypoint: string;
-  readonly apiKey: string;
-  readonly model: string;
+/** The fields that quotas depend on: requests of a quarter of an hour with the same values are equal. */
+type GroupedFields = Pick<
+  RecordedEvent,
+  | 'kind'
+  | 'timeMs'
+  | 'tenantId'
+  | 'userId'
+  | 'ip'
+  | 'plan'
+  | 'method'
+  | 'path'
+  | 'route'
+  | 'status'
+  | 'decision'
+  | 'units'
+  | 'service'
+  | 'entrypoint'
+  | 'apiKey'
+  | 'model'
+>;
+
+/**
+ * Equal requests that passed the limits, with the sum of their amounts. `timeMs` is the start of the quarter of an hour:
+ * every calendar period of every time zone begins with one.
+ */
+export interface UsageBefore extends GroupedFields {
   readonly quantities: ExactAmounts;
   /** Number of these requests; each of them had `units`. */
   readonly requests: number;
@@ -50,9 +57,10 @@ const groupsMax = 400_000;
 /** Returns the usage of a range, from which quotas are computed. Rejects if it has more than `groupsMax` groups. */
 export async function readUsageBefore(
   clickhouse: ClickHouseReader,
-  { fromMs, toMs, tenantId, fields }: UsageBeforeQuery,
+  query: UsageBeforeQuery,
   options: QueryOptions = {},
 ): Promise<UsageBefore[]> {
+  const { fromMs, toMs, tenantId, fields } = query;
   const read = (isRead: boolean, column: string): string => (isRead ? column : `''`);
   const rows = await clickhouse.query<Row>(
     `SELECT if(type = '${requestEventType}', 'request', 'usage') AS kind,
@@ -61,12 +69,11 @@ export async function readUsageBefore(
       ${read(fields.path, 's.path')} AS path, route, status, decision, units, service,
       entrypoint, ${read(fields.attributes, 'api_key')} AS apiKey, ${read(fields.attributes, 's.model')} AS model, ${amountsText('sumMap(quantities)')} AS quantities, count() AS requests
     FROM stored_events AS s FINAL
-    WHERE time >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') AND time < fromUnixTimestamp64Milli({to:Int64}, 'UTC')
-      AND ${countedByQuotas} AND NOT voided ${tenantId === null ? '' : 'AND tenant_id = {tenant:String}'}
+    WHERE ${inRange} AND ${countedByQuotas} AND NOT voided ${ofTenant(tenantId)}
     GROUP BY kind, timeMs, tenantId, userId, ip, plan, method, path, route, status, decision, units, service, entrypoint, apiKey, model
     ORDER BY timeMs LIMIT ${groupsMax + 1}
     SETTINGS do_not_merge_across_partitions_select_final = 1`,
-    { from: fromMs, to: toMs, ...(tenantId === null ? {} : { tenant: tenantId }) },
+    paramsOf(query),
     options,
   );
   if (rows.length > groupsMax)
@@ -75,8 +82,7 @@ export async function readUsageBefore(
     );
   return rows.map((row) => ({
     ...row,
-    tenantId: row.tenantId === anonymousTenant ? null : row.tenantId,
-    userId: row.userId === '' ? null : row.userId,
+    ...callerOf(row.tenantId, row.userId),
     quantities: parseAmounts(row.quantities),
   }));
 }
