@@ -3,6 +3,7 @@ import type { UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
 import { partitionKey } from '../kafkajs/session/fetched.ts';
 import type { Fetched, TopicPartitionOffset } from '../kafkajs/session/fetched.ts';
 import type { ConsumedMessage } from '../message.ts';
+import { createChangeSignal } from './change-signal.ts';
 
 /**
  * Records that were fetched in one generation of the consumer group, and the offsets to commit once they are handled.
@@ -74,8 +75,8 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
   const open = new Set<ConsumerBlock>();
   /** Time at which the last block was returned. */
   let cutAt = -Infinity;
-  let onChange: () => void = () => undefined;
-  signal.addEventListener('abort', () => onChange());
+  const changed = createChangeSignal();
+  signal.addEventListener('abort', () => changed.notify());
 
   return {
     add(fetched) {
@@ -85,7 +86,7 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
       queue.push({ fetched, arrivedAt: performance.now(), bytes: size });
       records += fetched.messages.length;
       bytes += size;
-      onChange();
+      changed.notify();
     },
     async waitForRoom(heartbeat) {
       const current = generation;
@@ -107,7 +108,7 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
           open.add(block);
           return block;
         }
-        await nextChange(waitMs);
+        await changed.wait(waitMs);
       }
     },
     finish(block) {
@@ -118,7 +119,7 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
       open.clear();
       queue = [];
       records = bytes = 0;
-      onChange();
+      changed.notify();
     },
     isCurrent: (block) => block.generation === generation,
     isFull,
@@ -171,16 +172,5 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
     records -= messages.length;
     bytes -= size;
     return { messages, unreadable, offsets: [...offsets.values()], generation };
-  }
-
-  function nextChange(timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = timeoutMs === Infinity ? undefined : setTimeout(finish, Math.ceil(timeoutMs));
-      onChange = finish;
-      function finish(): void {
-        clearTimeout(timer);
-        resolve();
-      }
-    });
   }
 }

@@ -1,5 +1,6 @@
 import { backoffMs, pause } from '../backoff.ts';
 import type { ConsumerBlock } from './buffer.ts';
+import { createChangeSignal } from './change-signal.ts';
 import type { BatchHandler, ConsumedBatch, Handling } from './handling.ts';
 import { attemptsMax, retryDelayMsMax } from './retry-policy.ts';
 import type { Failure } from './retry-policy.ts';
@@ -87,8 +88,8 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
   const { later, isCurrent, onFailure, closing } = options;
   const queues = [...later, null].map(() => createHandOver<BegunBlock<Work>>());
   let open = 0;
-  let onOpenChange: () => void = () => undefined;
-  closing.addEventListener('abort', () => onOpenChange());
+  const openChanged = createChangeSignal();
+  closing.addEventListener('abort', () => openChanged.notify());
   const running = Promise.all([
     ...later.map((stage, index) => runStage(stage, queueOf(index), queueOf(index + 1))),
     runCommits(queueOf(later.length)),
@@ -100,11 +101,7 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
       queueOf(0).push(begun);
     },
     async untilAtMost(blocks) {
-      while (open > blocks && !closing.aborted) {
-        const { promise, resolve } = Promise.withResolvers<undefined>();
-        onOpenChange = () => resolve(undefined);
-        await promise;
-      }
+      while (open > blocks && !closing.aborted) await openChanged.wait();
     },
     async end() {
       queueOf(0).end();
@@ -208,7 +205,7 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
 
   function closed(blocks: number): void {
     open -= blocks;
-    onOpenChange();
+    openChanged.notify();
   }
 }
 
@@ -235,12 +232,12 @@ function createHandOver<Item>(): HandOver<Item> {
   let waiting: Item[] = [];
   let sinceMs = 0;
   let isEnded = false;
-  let onChange: () => void = () => undefined;
+  const changed = createChangeSignal();
   return {
     push(item) {
       if (waiting.length === 0) sinceMs = performance.now();
       waiting.push(item);
-      onChange();
+      changed.notify();
     },
     async take(waitMs) {
       for (;;) {
@@ -251,23 +248,12 @@ function createHandOver<Item>(): HandOver<Item> {
           waiting = [];
           return items;
         }
-        await change(ms);
+        await changed.wait(ms);
       }
     },
     end() {
       isEnded = true;
-      onChange();
+      changed.notify();
     },
   };
-
-  function change(timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = timeoutMs === Infinity ? undefined : setTimeout(finish, Math.ceil(timeoutMs));
-      onChange = finish;
-      function finish(): void {
-        clearTimeout(timer);
-        resolve();
-      }
-    });
-  }
 }
