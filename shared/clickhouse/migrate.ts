@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
-import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { ClickHouseError } from '@clickhouse/client';
 import { createClickHouse } from './client.ts';
 import type { ClickHouse, ClickHouseOptions } from './client.ts';
 import { TollgateError } from '../runtime/errors.ts';
+import { withMigrationLock } from './migration-lock.ts';
 
 export interface MigrateOptions {
   /**
@@ -22,30 +21,41 @@ export const rawRetentionDaysDefault = 400;
 /**
  * Runs the migrations that have not run yet and returns their names. If the statements of a migration have changed
  * since it ran, rejects with MIGRATION_CHANGED; its comments and white space may change. A migration cannot be undone.
- * Every statement is repeatable: if a process crashes half-way, or two processes migrate at once, the schema is the
- * same as after one run.
+ * One process migrates at a time. Every statement is repeatable: if a process crashes half-way, the schema is the same
+ * as after one run.
  */
 export async function migrate(clickhouse: ClickHouse, options: MigrateOptions = {}): Promise<string[]> {
-  const { database } = clickhouse.options;
-  const fill = fillerFor(database, options);
+  const fill = fillerFor(clickhouse.options.database, options);
   await createDatabase(clickhouse.options, fill);
   for (const statement of statementsOf(fill(migrationsTable))) await clickhouse.command(statement);
-  const applied = await appliedChecksums(clickhouse);
-  const ran: string[] = [];
-  for (const migration of await readMigrations(options.folder ?? migrationsFolder)) {
-    const before = applied.get(migration.number);
-    if (before === undefined) {
+  const migrations = await readMigrations(options.folder ?? migrationsFolder);
+  if ((await outstanding(clickhouse, migrations)).length === 0) return [];
+  return withMigrationLock(clickhouse, fill, async () => {
+    const ran: string[] = [];
+    // Read again: another process may have run them before this one got the lock.
+    for (const migration of await outstanding(clickhouse, migrations)) {
       await apply(clickhouse, migration, fill);
       ran.push(migration.name);
-    } else if (before !== migration.checksum) {
-      throw new TollgateError(
-        'MIGRATION_CHANGED',
-        `The statements of ${migration.name} were changed after it ran on database ${database}. Restore the file as it ` +
-          'was, and put the change into a new migration with the next number.',
-      );
     }
-  }
-  return ran;
+    return ran;
+  });
+}
+
+/** The migrations that have not run yet. Rejects with MIGRATION_CHANGED. */
+async function outstanding(
+  clickhouse: ClickHouse,
+  migrations: readonly Migration[],
+): Promise<readonly Migration[]> {
+  const applied = await appliedChecksums(clickhouse);
+  return migrations.filter(({ number, name, checksum }) => {
+    const before = applied.get(number);
+    if (before === undefined || before === checksum) return before === undefined;
+    throw new TollgateError(
+      'MIGRATION_CHANGED',
+      `The statements of ${name} were changed after it ran on database ${clickhouse.options.database}. Restore the file as it ` +
+        'was, and put the change into a new migration with the next number.',
+    );
+  });
 }
 
 interface Migration {
@@ -94,36 +104,11 @@ async function apply(
   migration: Migration,
   fill: (text: string) => string,
 ): Promise<void> {
-  for (const statement of statementsOf(fill(migration.text))) await runStatement(clickhouse, statement);
+  for (const statement of statementsOf(fill(migration.text))) await clickhouse.command(statement);
   // This row is written last: after a crash before this line, the statements run again.
   const { number, name, checksum } = migration;
   await clickhouse.insert('schema_migrations', [{ number, name, checksum, applied_at: Date.now() }]);
 }
-
-/**
- * Runs a statement. ClickHouse refuses to alter a view that another process, which migrates at the same time, replaces at this
- * moment; the statement is then repeated.
- */
-async function runStatement(clickhouse: ClickHouse, statement: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await clickhouse.command(statement);
-      return;
-    } catch (error) {
-      const cause = error instanceof TollgateError ? error.cause : null;
-      const isReplaced = cause instanceof ClickHouseError && replacedCodes.has(cause.code);
-      if (!isReplaced || attempt === attemptsMax) throw error;
-      await wait(attempt * 20);
-    }
-  }
-}
-
-/** Error codes of ClickHouse for a view that was replaced while it was altered. */
-const replacedCodes = new Set([
-  '218', // TABLE_IS_DROPPED
-  '517', // CANNOT_ASSIGN_ALTER
-]);
-const attemptsMax = 20;
 
 /**
  * Returns a hash of the statements. Comments and the kind of white space do not change the hash, because they do not

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { fillerFor, migrate, statementsOf } from '../../../shared/clickhouse/migrate.ts';
+import { withMigrationLock } from '../../../shared/clickhouse/migration-lock.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const migrations = fileURLToPath(new URL('../../../shared/clickhouse/migrations', import.meta.url));
@@ -102,6 +103,30 @@ describe('migrate', () => {
     const clickhouse = open();
     await Promise.all(Array.from({ length: 6 }, () => migrate(clickhouse)));
     expect(await migrate(clickhouse)).toEqual([]);
+    await clickhouse.close();
+  });
+
+  test('one process migrates at a time, and takes over from one that crashed', async () => {
+    const clickhouse = open();
+    await migrate(clickhouse);
+    const fill = fillerFor(clickhouse.options.database, {});
+    let running = 0;
+    const most = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        withMigrationLock(clickhouse, fill, async () => {
+          running += 1;
+          const seen = running;
+          await clickhouse.command('SELECT sleep(0.05)');
+          running -= 1;
+          return seen;
+        }),
+      ),
+    );
+    expect(most).toEqual([1, 1, 1, 1]);
+    await clickhouse.command('CREATE TABLE schema_migrations_lock (process String) ENGINE = Memory');
+    const startedAt = performance.now();
+    await withMigrationLock(clickhouse, fill, () => Promise.resolve(), 1);
+    expect(performance.now() - startedAt).toBeGreaterThan(900);
     await clickhouse.close();
   });
 
