@@ -13,9 +13,9 @@ import type { AdminApp } from '../answer.ts';
 import { authorOf } from '../authenticate.ts';
 import { operations } from '../operations.ts';
 import { registerTenantList } from './tenant-list.ts';
-import type { TenantListOptions } from './tenant-list.ts';
+import type { TenantListSources } from '../../../shared/tenants/list/choose.ts';
 
-export interface TenantOptions extends TenantListOptions {
+export interface TenantOptions extends TenantListSources {
   readonly records: TenantRecords;
 }
 

@@ -1,13 +1,13 @@
 import type { Column, Sorting } from './table.ts';
 
 /** The order that the query chooses; the fallback if the table cannot be sorted by the named column. */
-export function sortingOf(
+export function sortingOf<Name extends string>(
   query: Readonly<Record<string, string | undefined>>,
-  names: readonly string[],
-  fallback: Sorting,
-): Sorting {
-  const by = query['sort'] ?? '';
-  return names.includes(by) ? { by, descending: query['order'] !== 'asc' } : fallback;
+  names: readonly Name[],
+  fallback: Sorting<Name>,
+): Sorting<Name> {
+  const by = names.find((name) => name === query['sort']);
+  return by === undefined ? fallback : { by, descending: query['order'] !== 'asc' };
 }
 
 /** The rows in the order of a column. Rows without a value are last, in either direction. */

@@ -18,9 +18,9 @@ export interface Column<Row> {
 }
 
 /** Order of a table. */
-export interface Sorting {
+export interface Sorting<Name extends string = string> {
   /** Value of `sort` of the column. */
-  readonly by: string;
+  readonly by: Name;
   readonly descending: boolean;
 }
 

@@ -2,7 +2,6 @@ import type { Policy } from '../../domain/policy.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
 import type { Limiter } from '../../redis/decision/limiter.ts';
 import type { Clock } from '../../runtime/time/clock.ts';
-import { limitsOfTenant } from '../limits.ts';
 import { readLiveUsage } from '../live-usage.ts';
 import type { LimitStatus } from '../live-usage.ts';
 import type { ListedTenant } from './list.ts';
@@ -51,9 +50,7 @@ async function fullestOf(
   { tenant_id: id, plan }: ListedTenant,
 ): Promise<FullestLimit> {
   const record = directory.get(id) ?? null;
-  const nowMs = clock.now();
-  if (limitsOfTenant(policy(), record, plan, nowMs).shared.length === 0) return null;
-  const live = await readLiveUsage(limiter, policy(), record, id, plan, nowMs);
+  const live = await readLiveUsage(limiter, policy(), record, id, plan, clock.now());
   if (live === null) return undefined;
   return live.live.limits.toSorted((a, b) => (shareOf(b) ?? 0) - (shareOf(a) ?? 0))[0] ?? null;
 }

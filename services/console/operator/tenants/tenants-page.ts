@@ -1,14 +1,10 @@
 import { counted } from '../../../../shared/domain/text/counted.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
-import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
-import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
-import { readFullestLimits, shareOf, sharesMax } from '../../../../shared/tenants/list/limit-shares.ts';
-import type { LimitShareSources } from '../../../../shared/tenants/list/limit-shares.ts';
-import { listTenants, readFigures } from '../../../../shared/tenants/list/list.ts';
+import { chooseTenants } from '../../../../shared/tenants/list/choose.ts';
+import type { ChosenTenants, TenantListSources } from '../../../../shared/tenants/list/choose.ts';
+import { readFullestLimits, sharesMax } from '../../../../shared/tenants/list/limit-shares.ts';
 import type { ListedTenant } from '../../../../shared/tenants/list/list.ts';
-import { orderTenants, selectTenants, tenantOrders } from '../../../../shared/tenants/list/select.ts';
-import type { TenantOrder } from '../../../../shared/tenants/list/select.ts';
-import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
+import { tenantOrders } from '../../../../shared/tenants/list/select.ts';
 import { sendCsv } from '../../browser/csv-file.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { html } from '../../components/html.ts';
@@ -18,30 +14,15 @@ import type { PageContent } from '../../components/layout.ts';
 import { addressOf } from '../../components/links.ts';
 import { sortingOf } from '../../components/sorting.ts';
 import { csvOf, table } from '../../components/table.ts';
-import type { Sorting } from '../../components/table.ts';
 import { mayUse } from '../signed-in.ts';
 import type { OperatorVisit } from '../signed-in.ts';
 import { tenantColumns, tenantFileColumns } from './tenant-columns.ts';
 import type { TenantRow } from './tenant-columns.ts';
 import { filterForm, filterOf } from './tenant-filter.ts';
 
-export interface TenantsSources extends LimitShareSources {
-  readonly directory: Pick<TenantDirectory, 'all' | 'get'>;
-  readonly usage: UsageReader;
-  readonly reads: StoreReads;
-}
+export type TenantsSources = TenantListSources;
 
 const pageSize = 50;
-
-interface TenantList {
-  readonly tenants: readonly ListedTenant[];
-  /** False if ClickHouse did not answer. */
-  readonly usageKnown: boolean;
-  /** Why the filter cannot be used; null: it can. */
-  readonly rejected: string | null;
-  /** The limits that were read to order the list; empty for other orders. */
-  readonly limits: Awaited<ReturnType<typeof readFullestLimits>>;
-}
 
 /** Page of all tenants. Its address contains filter, order and page. */
 export async function tenantsPage(
@@ -52,16 +33,21 @@ export async function tenantsPage(
   const sorted = sortingOf(query, tenantOrders, { by: 'requests', descending: true });
   const policy = sources.policy();
   if (query['format'] === 'csv') {
-    const { tenants } = await selected(sources, query, sorted);
-    await sendCsv(reply, 'tenants', csvOf(tenantFileColumns, await withLimits(sources, tenants)));
+    const { chosen, limits } = await chooseTenants(sources, filterOf(query), sorted);
+    const tenants = chosen.ok ? chosen.value : [];
+    await sendCsv(reply, 'tenants', csvOf(tenantFileColumns, await withLimits(sources, tenants, limits)));
     return null;
   }
   const address = addressOf(request);
   const list = await parts.render('tenants', 'The list of tenants', async () => {
-    const [found, freshness] = await Promise.all([selected(sources, query, sorted), readFreshness(sources)]);
-    const { tenants, usageKnown, rejected } = found;
+    const [{ usageKnown, chosen, limits }, freshness] = await Promise.all([
+      chooseTenants(sources, filterOf(query), sorted),
+      readFreshness(sources),
+    ]);
+    const tenants = chosen.ok ? chosen.value : [];
+    const rejected = chosen.ok ? null : chosen.detail;
     const from = Math.min(Math.max(0, Math.trunc(Number(query['offset'])) || 0), lastPage(tenants.length));
-    const rows = await withLimits(sources, tenants.slice(from, from + pageSize), found.limits);
+    const rows = await withLimits(sources, tenants.slice(from, from + pageSize), limits);
     return html`${usageKnown ? null : failedState('Usage')}
       ${table({
         caption: 'Tenants',
@@ -98,28 +84,10 @@ export async function tenantsPage(
   return { title: 'Tenants', body };
 }
 
-/** The tenants that the query selects, in its order. */
-async function selected(
-  sources: TenantsSources,
-  query: Readonly<Record<string, string | undefined>>,
-  { by, descending }: Sorting,
-): Promise<TenantList> {
-  const policy = sources.policy();
-  const figures = await readFigures(sources);
-  const all = listTenants([...sources.directory.all()], figures, policy, sources.clock.now());
-  const chosen = selectTenants(all, filterOf(query), policy);
-  const usageKnown = figures !== null;
-  if (!chosen.ok) return { tenants: [], usageKnown, rejected: chosen.detail, limits: new Map() };
-  const busiest = orderTenants(chosen.value, 'requests', true);
-  const limits = by === 'share' ? await readFullestLimits(sources, busiest) : new Map<string, undefined>();
-  const tenants = orderTenants(busiest, by as TenantOrder, descending, (id) => shareOf(limits.get(id)));
-  return { tenants, usageKnown, rejected: null, limits };
-}
-
 async function withLimits(
   sources: TenantsSources,
   tenants: readonly ListedTenant[],
-  read: TenantList['limits'] = new Map(),
+  read: ChosenTenants['limits'],
 ): Promise<readonly TenantRow[]> {
   const missing = tenants.filter(({ tenant_id: id }) => !read.has(id));
   const limits = new Map([...read, ...(await readFullestLimits(sources, missing))]);
