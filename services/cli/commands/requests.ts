@@ -1,3 +1,4 @@
+import { spanText } from '../../../shared/domain/time/duration.ts';
 import type { Command, Invocation, Report } from '../command.ts';
 import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
 import { pathOf } from './tenants.ts';
@@ -88,7 +89,7 @@ async function list(invocation: Invocation): Promise<Report> {
     ...[request.state, request.created_at, id, request.limit],
     request.current ?? 'unknown',
     request.wanted,
-    request.for_seconds === undefined ? 'ever' : spanOf(request.for_seconds),
+    request.for_seconds === undefined ? 'ever' : spanText(request.for_seconds),
     ...[request.id, request.reason],
   ]);
   const lines = [
@@ -114,15 +115,4 @@ async function approve(invocation: Invocation): Promise<Report> {
   const end = data.ends_at === undefined ? 'without an end' : `until ${data.ends_at}`;
   const text = `Approved: “${data.limit}” of ${operand(invocation, 0)} is ${data.granted ?? data.wanted} ${end}.`;
   return { data, text };
-}
-
-/** A duration as the commands accept it: `7d`, `12h`. */
-function spanOf(seconds: number): string {
-  for (const [unit, length] of [
-    ['d', 86_400],
-    ['h', 3_600],
-    ['m', 60],
-  ] as const)
-    if (seconds % length === 0) return `${seconds / length}${unit}`;
-  return `${seconds}s`;
 }

@@ -63,6 +63,15 @@ export function spanMs(text: string): number | null {
   return spanExpression.test(text) ? durationMs(text) : null;
 }
 
+/** A duration in the largest unit of which it is a multiple, as `spanMs` reads it: `7d`, `90m`. */
+export function spanText(seconds: number): string {
+  for (const unit of ['d', 'h', 'm'] as const) {
+    const length = (unitsMs[unit] ?? 0) / 1000;
+    if (seconds % length === 0) return `${seconds / length}${unit}`;
+  }
+  return `${seconds}s`;
+}
+
 /** The calendar period that a quota's window denotes (`1d`, `24h`, `day`); null if it denotes none. */
 export function calendarPeriod(text: string): CalendarPeriod | null {
   const named = periods[words[text] ?? text];

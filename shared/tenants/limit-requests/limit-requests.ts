@@ -6,7 +6,7 @@ import { rejection, success } from '../outcome.ts';
 import type { ChangeRejection, Outcome } from '../outcome.ts';
 import type { Edit } from '../records.ts';
 import { raisableLimits } from './raisable-limits.ts';
-import type { LimitContext } from './raisable-limits.ts';
+import type { LimitContext, RaisableLimit } from './raisable-limits.ts';
 
 /** A tenant's form for a higher limit. Values are in the own unit of what the limit counts. */
 export interface NewLimitRequest {
@@ -34,9 +34,10 @@ export function requestLimit(
   context: LimitContext,
 ): Outcome<Edit> {
   const before = record.limit_requests ?? [];
-  const violation = violationIn(record, wanted, context) ?? tooMany(before, wanted.limit, context.nowMs);
+  const limits = raisableLimits(record, context);
+  const violation = violationIn(limits, wanted) ?? tooMany(before, wanted.limit, context.nowMs);
   if (violation !== null) return violation;
-  const current = raisableLimits(record, context).find(({ name }) => name === wanted.limit)?.value;
+  const current = limits.find(({ name }) => name === wanted.limit)?.value;
   const request: LimitRequest = {
     id: uuidv7(),
     limit: wanted.limit,
@@ -126,12 +127,10 @@ export function requestText({ limit, current, wanted, for_seconds: seconds }: Li
 }
 
 function violationIn(
-  record: TenantRecord,
+  limits: readonly RaisableLimit[],
   { limit, wanted, forMs, reason }: NewLimitRequest,
-  context: LimitContext,
 ): ChangeRejection | null {
   const wrong = (field: string, detail: string): ChangeRejection => rejection(422, notSent, detail, field);
-  const limits = raisableLimits(record, context);
   const held = limits.find(({ name }) => name === limit);
   if (held === undefined)
     return wrong('limit', `Choose one of your limits: ${limits.map(({ name }) => name).join(', ')}.`);

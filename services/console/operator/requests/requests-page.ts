@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Role } from '../../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
-import { spanMs } from '../../../../shared/domain/time/duration.ts';
+import { spanMs, spanText } from '../../../../shared/domain/time/duration.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
@@ -199,7 +199,7 @@ function openRequest(
       ${formError(refusal)}
       <div class="row">
         ${field({ kind: 'number', form, name: 'value', label: 'Grant', value: String(request.wanted) }, refusal)}
-        ${field({ form, name: 'for', label: 'For', value: spanText(request.for_seconds), placeholder: 'for good' }, refusal)}
+        ${field({ form, name: 'for', label: 'For', value: request.for_seconds === undefined ? '' : spanText(request.for_seconds), placeholder: 'for good' }, refusal)}
       </div>
       <p class="soft small">
         A duration such as 30m, 12h or 7d; empty: without an end, which needs the role admin.
@@ -219,18 +219,6 @@ function openRequest(
       </div>
     </form>
   </article>`;
-}
-
-/** A requested duration as the field accepts it; empty: for good. */
-function spanText(seconds: number | undefined): string {
-  if (seconds === undefined) return '';
-  const units = [
-    ['d', 86_400],
-    ['h', 3_600],
-    ['m', 60],
-  ] as const;
-  const [unit, length] = units.find(([, length]) => seconds % length === 0) ?? ['s', 1];
-  return `${seconds / length}${unit}`;
 }
 
 function answeredColumns({ policy, directory, clock }: RequestSources): readonly Column<ListedRequest>[] {
