@@ -1,7 +1,7 @@
 import type { RecentCaller } from '../../../shared/clickhouse/queries/portal/recent-callers.ts';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Attributes, Limit } from '../../../shared/domain/limit.ts';
-import { apiKeysOf } from '../../../shared/domain/tenant.ts';
+import { apiKeyId, apiKeysOf } from '../../../shared/domain/tenant.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 
 /** A user, address or API key that a limit counts apart. */
@@ -73,7 +73,7 @@ function keysOf(record: TenantRecord | null): readonly LimitSubject[] {
   return keys.slice(0, subjectsMax).map(({ sha256, name }) => ({
     ...wholeAccount,
     key: sha256,
-    name: name ?? `${sha256.slice(0, 12)}…`,
+    name: name ?? `${apiKeyId(sha256)}…`,
     attributes: { key: sha256 },
   }));
 }

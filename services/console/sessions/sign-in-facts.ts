@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net';
+import { apiKeyId } from '../../../shared/domain/tenant.ts';
 import type { SessionSource, Signed } from '../../../shared/sessions/claims.ts';
 import type { OperatorSource } from '../../../shared/sessions/claims.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
@@ -39,7 +40,7 @@ export function factsOf(
 export function viaText(source: SessionSource | OperatorSource): string {
   switch (source.via) {
     case 'api_key':
-      return `API key ${source.keySha256.slice(0, 12)}`;
+      return `API key ${apiKeyId(source.keySha256)}`;
     case 'link':
       return `link ${source.linkId}`;
     case 'jwt':

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { apiKeyId } from '../../domain/tenant.ts';
 import type { RecordChange, TenantRecord } from '../../domain/tenant.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -60,9 +61,8 @@ function withoutSecrets(record: TenantRecord | null): Fields {
 export function maskSecrets(record: TenantRecord): Fields {
   const { notifications, api_keys: keys, api_keys_sha256: hashes, ...plain } = record;
   const fields: Record<string, unknown> = { ...plain };
-  if (keys !== undefined)
-    fields['api_keys'] = keys.map((key) => ({ ...key, sha256: key.sha256.slice(0, digitsOfKey) }));
-  if (hashes !== undefined) fields['api_keys_sha256'] = hashes.map((one) => one.slice(0, digitsOfKey));
+  if (keys !== undefined) fields['api_keys'] = keys.map((key) => ({ ...key, sha256: apiKeyId(key.sha256) }));
+  if (hashes !== undefined) fields['api_keys_sha256'] = hashes.map(apiKeyId);
   if (notifications !== undefined)
     fields['notifications'] = {
       ...notifications,
@@ -82,7 +82,6 @@ export function maskSecrets(record: TenantRecord): Fields {
   return fields;
 }
 
-const digitsOfKey = 12;
 const digitsOfFingerprint = 8;
 
 function fingerprint(secret: string): string {

@@ -2,7 +2,7 @@ import { boostPhase } from '../../../../shared/domain/boost.ts';
 import { hasRole } from '../../../../shared/domain/operators/operator.ts';
 import type { Role } from '../../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
-import { apiKeysOf } from '../../../../shared/domain/tenant.ts';
+import { apiKeyId, apiKeysOf } from '../../../../shared/domain/tenant.ts';
 import type { Boost, TenantRecord } from '../../../../shared/domain/tenant.ts';
 import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
@@ -236,7 +236,7 @@ export function keySection(forms: TenantForms): Html {
             ${keys.map(
               (key) =>
                 html`<li>
-                  <code>${key.sha256.slice(0, 12)}…</code> ${key.name ?? null}
+                  <code>${apiKeyId(key.sha256)}…</code> ${key.name ?? null}
                   ${key.expires_at === undefined ? null : keyEnd(key.expires_at, isExpired(key, nowMs))}
                   <form
                     class="plain"
