@@ -1,4 +1,5 @@
 import type { Clock } from '../runtime/time/clock.ts';
+import { authorFields } from '../domain/topics/audit-entry.ts';
 import type { Author } from '../domain/topics/audit-entry.ts';
 import type { AuditLog } from '../kafka/audit-log.ts';
 import { formatTime } from '../domain/time/format-time.ts';
@@ -50,7 +51,13 @@ export function createPortalLinks({
       const { token, value } = await tokens.signLink(tenantId, ttlMs, options);
       const facts = { link: value.id, expires_at: new Date(value.expiresAtMs).toISOString() };
       const detail = `Portal link issued, valid until ${formatTime(value.expiresAtMs)}`;
-      await audit.append({ ...authorOf(author), tenant_id: tenantId, action: 'portal-link', detail, facts });
+      await audit.append({
+        ...authorFields(author),
+        tenant_id: tenantId,
+        action: 'portal-link',
+        detail,
+        facts,
+      });
       return {
         linkId: value.id,
         url: `${consoleUrl()}/sign-in?token=${token}`,
@@ -59,7 +66,7 @@ export function createPortalLinks({
     },
     async end(tenantId, linkId, author) {
       const entry = { action: 'portal-link-end', detail: 'Portal link and its sessions ended' };
-      await audit.append({ ...authorOf(author), tenant_id: tenantId, ...entry, facts: { link: linkId } });
+      await audit.append({ ...authorFields(author), tenant_id: tenantId, ...entry, facts: { link: linkId } });
       await ended.end({
         id: linkId,
         owner: tenantOwner(tenantId),
@@ -68,15 +75,10 @@ export function createPortalLinks({
     },
     async endAllOf(tenantId, author) {
       const entry = { action: 'sessions-end', detail: 'All portal links and sessions ended' };
-      await audit.append({ ...authorOf(author), tenant_id: tenantId, ...entry });
+      await audit.append({ ...authorFields(author), tenant_id: tenantId, ...entry });
       await ended.endAll(tenantOwner(tenantId));
     },
   };
-}
-
-/** A name alone stands for an author who uses this process. */
-function authorOf(author: Author | string): Author | Pick<Author, 'actor'> {
-  return typeof author === 'string' ? { actor: author } : author;
 }
 
 /** `TOLLGATE_CONSOLE_URL` without slashes at its end. */

@@ -1,5 +1,6 @@
 import { Counter } from 'prom-client';
 import { problemOfTenantId } from '../domain/identity.ts';
+import { authorFields } from '../domain/topics/audit-entry.ts';
 import type { AuditEntry, AuditSource, Author } from '../domain/topics/audit-entry.ts';
 import { historyEntriesMax } from '../domain/tenant.ts';
 import type { RecordChange, TenantRecord } from '../domain/tenant.ts';
@@ -96,7 +97,7 @@ export function createTenantRecords({
   }
 
   function authorOf(author: Author | string): Author {
-    return typeof author === 'string' ? { actor: author, source } : author;
+    return { source, ...authorFields(author) };
   }
 
   async function change(tenantId: string, author: Author, edit: Editor): Promise<Outcome<TenantRecord>> {
@@ -163,25 +164,4 @@ function auditEntry(
   more: Pick<AuditEntry, 'reason'> & ChangedFields,
 ): AuditEntry {
   return { id: entryId(tenantId, change), tenant_id: tenantId, ...change, source, ...more };
-}
-
-export interface TenantChange extends RecordChange {
-  readonly tenant_id: string;
-}
-
-export interface ChangeFilter {
-  readonly tenantId?: string | undefined;
-  readonly actor?: string | undefined;
-}
-
-/** Audit trail: the entries of all records' histories, newest first. */
-export function recentChanges(
-  records: readonly TenantRecord[],
-  filter: ChangeFilter,
-): readonly TenantChange[] {
-  return records
-    .filter((record) => filter.tenantId === undefined || record.tenant_id === filter.tenantId)
-    .flatMap((record) => (record.history ?? []).map((change) => ({ tenant_id: record.tenant_id, ...change })))
-    .filter((change) => filter.actor === undefined || change.actor === filter.actor)
-    .toSorted((a, b) => b.at.localeCompare(a.at));
 }

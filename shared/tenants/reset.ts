@@ -3,6 +3,7 @@ import type { Policy } from '../domain/policy.ts';
 import type { TenantRecord } from '../domain/tenant.ts';
 import { calendarOf } from '../domain/quota.ts';
 import { periodAt } from '../domain/time/calendar.ts';
+import { authorFields } from '../domain/topics/audit-entry.ts';
 import type { Author } from '../domain/topics/audit-entry.ts';
 import type { AuditLog } from '../kafka/audit-log.ts';
 import type { Limiter } from '../redis/decision/limiter.ts';
@@ -69,7 +70,7 @@ export function createResets({
     const counted = baseline(before, live, { day: day.consumed ?? 0, month: month.consumed ?? 0 }, nowMs);
     const outcome = await records.change(tenantId, author, (record) =>
       success({
-        record: { ...record, reset: { at_ms: nowMs, actor: nameOf(author), ...counted } },
+        record: { ...record, reset: { at_ms: nowMs, actor: authorFields(author).actor, ...counted } },
         action: 'reset',
         detail:
           `Counters reset; the day had ${counted.day_units} units, the month ${counted.month_units}. ${reason}`.trim(),
@@ -94,7 +95,7 @@ export function createResets({
     )
       return redisUnavailable;
     await audit.append({
-      ...(typeof author === 'string' ? { actor: author } : author),
+      ...authorFields(author),
       action: 'reset-all',
       detail: `Counters of all tenants reset; ${active.length} had usage this month`,
       reason,
@@ -129,7 +130,7 @@ export function createResets({
     const counted = { day_units: day.consumed ?? 0, month_units: month.consumed ?? 0 };
     return records.change(tenantId, author, (record) =>
       success({
-        record: { ...record, reset: { at_ms: nowMs, actor: nameOf(author), ...counted } },
+        record: { ...record, reset: { at_ms: nowMs, actor: authorFields(author).actor, ...counted } },
         action: 'reset',
         detail: `Counters reset with those of all tenants. ${reason}`.trim(),
         reason,
@@ -142,10 +143,6 @@ export function createResets({
     const progress = `${written} of ${of} tenants had been recorded as reset; no counter was reset. Repeat it then.`;
     return { ...cause, title: 'Not reset', detail: `${cause.detail} ${progress}` };
   }
-}
-
-function nameOf(author: Author | string): string {
-  return typeof author === 'string' ? author : author.actor;
 }
 
 const redisUnavailable = rejection(

@@ -33,6 +33,11 @@ export interface Author {
   readonly source: AuditSource;
 }
 
+/** The fields of an author. A name alone stands for an author who uses this process, whose source the process adds. */
+export function authorFields(author: Author | string): Pick<Author, 'actor'> & Partial<Author> {
+  return typeof author === 'string' ? { actor: author } : author;
+}
+
 /** Author of what the tenant does in its portal. */
 export const tenantItself: Author = { actor: 'the tenant itself', source: 'portal' };
 

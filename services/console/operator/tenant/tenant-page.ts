@@ -8,7 +8,6 @@ import type { Money } from '../../../../shared/domain/money.ts';
 import { zoneNamed } from '../../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
-import { recentChanges } from '../../../../shared/tenants/records.ts';
 import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
 import { money, title } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
@@ -177,7 +176,7 @@ function todayLine(
 }
 
 function changeList(record: TenantRecord | null): Html {
-  const changes = record === null ? [] : recentChanges([record], {});
+  const changes = (record?.history ?? []).toSorted((a, b) => b.at.localeCompare(a.at));
   return html`<section class="card">
     <h2 class="card-head">History of changes</h2>
     ${
