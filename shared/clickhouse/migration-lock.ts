@@ -28,7 +28,7 @@ export async function withMigrationLock<Result>(
 ): Promise<Result> {
   while (!(await isAcquired(clickhouse, fill))) {
     if (await isOlder(clickhouse, staleSeconds)) await clickhouse.command(fill(release));
-    else await wait(pollMs * (0.5 + Math.random()));
+    else await wait(pollMs);
   }
   try {
     return await work();
