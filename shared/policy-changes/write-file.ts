@@ -35,14 +35,10 @@ export async function replaceFile(
       await file.close();
     }
     await chmod(temporary, mode);
-    if (!(await isUnchanged())) {
-      await rm(temporary, { force: true });
-      return false;
-    }
+    if (!(await isUnchanged())) return false;
     await rename(temporary, path);
     return true;
-  } catch (error) {
+  } finally {
     await rm(temporary, { force: true });
-    throw error;
   }
 }
