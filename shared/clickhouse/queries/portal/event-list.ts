@@ -1,5 +1,6 @@
 import type { ClickHouseReader, Params } from '../../client.ts';
-import { parseMoney } from '../decimals.ts';
+import { withMoney } from '../decimals.ts';
+import type { MoneyAsText } from '../decimals.ts';
 import type { Span } from '../period-totals.ts';
 import { levelRange } from '../usage-levels.ts';
 import type { Amount } from '../../../domain/amount.ts';
@@ -153,7 +154,7 @@ async function readEvents(
       ? []
       : [`(e.time, event_id) < (fromUnixTimestamp64Milli({cursorMs:Int64}, 'UTC'), {cursorId:String})`]),
   ];
-  const rows = await clickhouse.query<Omit<ListedEvent, 'cost'> & { readonly cost: string }>(
+  const rows = await clickhouse.query<MoneyAsText<ListedEvent>>(
     `SELECT event_id, e.time AS time, type, source, user_id, api_key, method, path, route, status, decision, limited_by,
       units, toString(cost) AS cost, latency_ms, model
     FROM usage_events AS e WHERE ${conditions.join(' AND ')}
@@ -167,7 +168,7 @@ async function readEvents(
       ...(cursor === null ? {} : { cursorMs: cursor.timeMs, cursorId: cursor.id }),
     },
   );
-  return rows.map((row) => ({ ...row, cost: parseMoney(row.cost) }));
+  return rows.map(withMoney<ListedEvent>);
 }
 
 /** Columns of the view whose name differs from the field of the filter. */
