@@ -1,9 +1,9 @@
 import type { RecordedEvent } from '../../clickhouse/queries/recorded/recorded-events.ts';
 import type { ExactAmounts } from '../../domain/events/call-usage.ts';
-import { costOf, moneyDecimals, noPrice, statedMoney } from '../../domain/money.ts';
+import { costOf, noPrice, statedMoney } from '../../domain/money.ts';
 import type { Money } from '../../domain/money.ts';
 import type { Policy, Route } from '../../domain/policy.ts';
-import { amountMax, requestsName } from '../../domain/usage/quantity.ts';
+import { amountMax, requestsName, smallestUnits } from '../../domain/usage/quantity.ts';
 import type { Shape } from '../../redis/decision/windows.ts';
 import type { ChargedCounter } from './check-windows.ts';
 
@@ -48,9 +48,7 @@ export function amountsNow(
   policy: Policy,
   units: number,
 ): number[] {
-  return quantities.map((name) =>
-    name === requestsName ? units : smallestUnits(event.reserved, name, policy),
-  );
+  return quantities.map((name) => (name === requestsName ? units : unitsOf(event.reserved, name, policy)));
 }
 
 /** Settles a charge of a reservation: all of it is returned, or reserved amounts are replaced by used ones. */
@@ -62,16 +60,15 @@ export function settleCharge(
   nowMs: number,
 ): void {
   if (quantity === requestsName && !isGivenBack) return;
-  const used = isGivenBack ? 0 : smallestUnits(event.quantities, quantity, policy);
+  const used = isGivenBack ? 0 : unitsOf(event.quantities, quantity, policy);
   if (used < amount) counter.returnUnits(amount - used, atMs);
   else if (used > amount) counter.charge(used - amount, nowMs, nowMs);
 }
 
 /** An amount in smallest units of its quantity, rounded up; 0 if the policy does not define the quantity. */
-function smallestUnits(amounts: ExactAmounts | null, name: string, { quantities }: Policy): number {
+function unitsOf(amounts: ExactAmounts | null, name: string, { quantities }: Policy): number {
   const amount = amounts?.[name] ?? 0n;
   const quantity = quantities.get(name);
   if (amount <= 0n || quantity === undefined) return 0;
-  const smallest = 10n ** BigInt(moneyDecimals - quantity.decimals);
-  return Math.min(amountMax, Number((amount + smallest - 1n) / smallest));
+  return Math.min(amountMax, smallestUnits(amount, quantity));
 }

@@ -1,8 +1,7 @@
 import { addAmounts } from '../amount.ts';
 import type { Amount } from '../amount.ts';
-import { moneyDecimals } from '../money.ts';
 import type { Money } from '../money.ts';
-import { requestsName } from './quantity.ts';
+import { requestsName, smallestUnits } from './quantity.ts';
 import type { Quantity } from './quantity.ts';
 
 /** What events consumed: units, and amounts of other quantities as exact decimals. */
@@ -45,10 +44,4 @@ type CountedQuantity = Pick<Quantity, 'name' | 'decimals'>;
 /** Returns the quantity that a limit counts. Its decimals are 0 if the policy does not define it. */
 export function quantityOf(quantities: ReadonlyMap<string, Quantity>, name: string): CountedQuantity {
   return { name, decimals: quantities.get(name)?.decimals ?? 0 };
-}
-
-/** Rounds up, because the gateway charges each call rounded up. */
-function smallestUnits(amount: Money, { decimals }: CountedQuantity): number {
-  const smallest = 10n ** BigInt(moneyDecimals - decimals);
-  return Number((amount + smallest - 1n) / smallest);
 }

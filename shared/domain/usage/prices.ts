@@ -1,8 +1,7 @@
-import { moneyDecimals } from '../money.ts';
 import type { Money } from '../money.ts';
 import type { Measures } from './measures.ts';
 import { matchesModel } from './model-pattern.ts';
-import { amountMax } from './quantity.ts';
+import { amountMax, smallestUnits } from './quantity.ts';
 import type { Amounts, Quantity } from './quantity.ts';
 
 /** Prices of the models whose names match a pattern. */
@@ -43,7 +42,10 @@ export function amountsOf(
   const cost = ofModel === null ? null : costOfUsage(measures, ofModel);
   const amounts: Record<string, number> = {};
   for (const [name, quantity] of quantities) {
-    amounts[name] = quantity.kind === 'cost' ? roundedUp(cost ?? 0n, quantity) : sumOf(measures, quantity);
+    amounts[name] =
+      quantity.kind === 'cost'
+        ? Math.min(amountMax, smallestUnits(cost ?? 0n, quantity))
+        : sumOf(measures, quantity);
   }
   return { amounts, cost };
 }
@@ -75,9 +77,4 @@ function sumOf(measures: Measures, { measures: names }: Quantity): number {
     amountMax,
     names.reduce((sum, name) => sum + (measures[name] ?? 0), 0),
   );
-}
-
-function roundedUp(cost: Money, { decimals }: Quantity): number {
-  const smallest = 10n ** BigInt(moneyDecimals - decimals);
-  return Math.min(amountMax, Number((cost + smallest - 1n) / smallest));
 }

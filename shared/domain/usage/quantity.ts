@@ -1,4 +1,5 @@
 import { moneyDecimals, moneyText } from '../money.ts';
+import type { Money } from '../money.ts';
 
 /**
  * What a limit counts: `requests` (units of calls), or a quantity that the policy defines, such as tokens or money.
@@ -65,4 +66,10 @@ export function decimalAmounts(
 export function decimalAmount(quantity: Pick<Quantity, 'decimals'>, minor: number): number | string {
   const number = minor / 10 ** quantity.decimals;
   return minorUnits(quantity, Math.abs(number)) === Math.abs(minor) ? number : amountText(quantity, minor);
+}
+
+/** An exact amount in smallest units, rounded up: the gateway charges each call rounded up. */
+export function smallestUnits(amount: Money, { decimals }: Pick<Quantity, 'decimals'>): number {
+  const smallest = 10n ** BigInt(moneyDecimals - decimals);
+  return Number((amount + smallest - 1n) / smallest);
 }
