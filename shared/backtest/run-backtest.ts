@@ -63,12 +63,13 @@ export async function runBacktest(
   const startedAt = performance.now();
   const { policy, inForce, fromMs, toMs, tenantId } = request;
   const { clickhouse, signal, entriesMax = entriesMaxDefault } = options;
+  const recordedRoutes = new RecordedRoutes(inForce);
   const replayOf = (of: Policy): Replay =>
-    new Replay({ policy: of, recordedPolicy: inForce, recordOf: options.recordOf, entriesMax });
+    new Replay({ policy: of, recordedRoutes, recordOf: options.recordOf, entriesMax });
   const proposed = replayOf(policy);
   const control = policy === inForce ? proposed : replayOf(inForce);
   const replays = control === proposed ? [proposed] : [proposed, control];
-  const tally = new Tally({ policy, inForce, recordedRoutes: new RecordedRoutes(inForce) });
+  const tally = new Tally({ policy, inForce, recordedRoutes });
   const warmUp = warmUpOf([policy, inForce]);
   const slices = createSlices(signal);
   const groups = await chargeQuotas();

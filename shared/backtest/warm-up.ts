@@ -8,6 +8,7 @@ import type {
 } from '../clickhouse/queries/recorded/usage-before.ts';
 import type { Limit } from '../domain/limit.ts';
 import type { Policy, Route } from '../domain/policy.ts';
+import { limitsOf } from '../policy/limits-of.ts';
 import { divideRange } from './read-in-order.ts';
 
 const hourMs = 3_600_000;
@@ -50,30 +51,15 @@ export function warmUpOf(policies: readonly Policy[]): WarmUp {
 }
 
 /** All limits of a policy that requests are charged to. */
-export function allLimits({ plans, routes, platform, groups }: Policy): readonly Limit[] {
-  return [
-    ...[...plans.values()].flatMap(({ limits }) => limits),
-    ...routes.flatMap(({ limits, limitsByPlan }) => [
-      ...limits,
-      ...[...(limitsByPlan?.values() ?? [])].flat(),
-    ]),
-    ...platform,
-    ...[...groups.values()].flat(),
-  ];
+export function allLimits(policy: Policy): readonly Limit[] {
+  return [...limitsOf(policy), ...policy.platform, ...[...policy.groups.values()].flat()];
 }
 
 /** The fields of requests that have an effect on the quotas of these policies. Without a field, more requests are equal. */
 export function quotaFields(policies: readonly Policy[]): UsageFields {
   const quotas = policies.flatMap(allLimits).filter(({ type }) => type === 'quota');
-  const isRouteQuota = ({ type }: Limit): boolean => type === 'quota';
-  const hasEffect = ({ exempt, cost, messageCost, charge, usage, limits, limitsByPlan }: Route): boolean =>
-    exempt ||
-    cost !== 1 ||
-    messageCost !== null ||
-    charge !== null ||
-    usage !== null ||
-    limits.some(isRouteQuota) ||
-    [...(limitsByPlan?.values() ?? [])].flat().some(isRouteQuota);
+  const hasEffect = ({ exempt, cost, messageCost, charge, usage }: Route): boolean =>
+    exempt || cost !== 1 || messageCost !== null || charge !== null || usage !== null;
   return {
     user: quotas.some(({ per }) => per.includes('user')),
     ip:
@@ -97,12 +83,12 @@ export async function* readUsageParts(
   for (const range of ranges) {
     const options = signal === undefined ? {} : { signal };
     const groups = await readUsageBefore(clickhouse, { ...query, ...range }, options);
-    yield groups.map((group) => ({ event: eventOf(group), requests: group.requests }));
+    yield groups.map(({ requests, ...group }) => ({ event: eventOf(group), requests }));
   }
 }
 
 /** An event with the sum of the amounts of all requests, so that no amount is rounded for each request. */
-function eventOf({ requests: _requests, quantities, ...group }: UsageBefore): RecordedEvent {
+function eventOf({ quantities, ...group }: Omit<UsageBefore, 'requests'>): RecordedEvent {
   const used = Object.keys(quantities).length === 0 ? null : quantities;
   return {
     ...group,

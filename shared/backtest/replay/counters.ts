@@ -30,7 +30,6 @@ export class Counters {
   readonly #rules = new WeakMap<Window, WindowRules>();
   readonly #bySubject = new Map<string, Map<string, KeptCounter>>();
   readonly #entriesMax: number;
-  #entries = 0;
   #merges = false;
 
   /** Above `entriesMax` entries, new entries of small limits are merged as those of large limits are. */
@@ -41,10 +40,6 @@ export class Counters {
   /** Whether entries were merged, so that small limits may refuse up to 1/64 of their window too long. */
   get isMerged(): boolean {
     return this.#merges;
-  }
-
-  get entries(): number {
-    return this.#entries;
   }
 
   /**
@@ -76,7 +71,6 @@ export class Counters {
       }
       if (counters.size === 0) this.#bySubject.delete(key);
     }
-    this.#entries = entries;
     this.#merges ||= entries > this.#entriesMax;
   }
 

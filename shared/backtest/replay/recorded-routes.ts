@@ -12,12 +12,12 @@ const pathLengthMax = 256;
 
 /** Finds the route of a policy for recorded requests. */
 export class RecordedRoutes {
-  readonly #policy: Policy;
+  readonly policy: Policy;
   readonly #byName: ReadonlyMap<string, Route>;
   readonly #byRequest = new LRUCache<string, { readonly route: Route | null }>({ max: routesMax });
 
   constructor(policy: Policy) {
-    this.#policy = policy;
+    this.policy = policy;
     this.#byName = new Map(policy.routes.map((route) => [route.match, route]));
   }
 
@@ -31,7 +31,7 @@ export class RecordedRoutes {
    * the path as different routes: the route with the recorded pattern.
    */
   of(event: RoutedEvent): Route | null {
-    if (this.#policy.routes.length === 0) return null;
+    if (this.policy.routes.length === 0) return null;
     const name = `${event.method} ${event.path}`;
     let found = this.#byRequest.get(name);
     if (found === undefined) this.#byRequest.set(name, (found = { route: this.#match(event) }));
@@ -40,9 +40,9 @@ export class RecordedRoutes {
 
   #match({ method, path, route }: RoutedEvent): Route | null {
     if (path === '' || path.length >= pathLengthMax) return this.named(route);
-    const target = readTarget(path, this.#policy.requests);
+    const target = readTarget(path, this.policy.requests);
     if (isUnreadable(target)) return this.named(route);
-    const matched = routeFor(this.#policy, method, target, true);
+    const matched = routeFor(this.policy, method, target, true);
     return matched === ambiguous ? this.named(route) : matched;
   }
 }

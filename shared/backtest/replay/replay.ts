@@ -3,6 +3,7 @@ import type { Outcome } from '../../domain/decision.ts';
 import type { Limit } from '../../domain/limit.ts';
 import type { Plan, Policy, Route } from '../../domain/policy.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
+import { isTenantQuota } from '../../domain/quota.ts';
 import { isExempt } from '../../policy/exempt.ts';
 import { chargeRuleOf } from '../../policy/match.ts';
 import { createSubjects } from '../../redis/decision/subjects.ts';
@@ -33,8 +34,8 @@ export interface ReplayedDecision {
 
 export interface ReplayOptions {
   readonly policy: Policy;
-  /** The policy in force, by which the recorded requests were charged. */
-  readonly recordedPolicy: Policy;
+  /** Routes of the policy in force, by which the recorded requests were charged. */
+  readonly recordedRoutes: RecordedRoutes;
   readonly recordOf: (tenantId: string) => TenantRecord | null;
   /** Largest number of entries of all windows in memory; above it, entries of small limits are merged. */
   readonly entriesMax: number;
@@ -58,10 +59,9 @@ export class Replay {
   readonly #later = new LaterSteps();
   readonly #subjects = createSubjects('');
 
-  constructor({ policy, recordedPolicy, recordOf, entriesMax }: ReplayOptions) {
+  constructor({ policy, recordedRoutes, recordOf, entriesMax }: ReplayOptions) {
     this.#policy = policy;
-    this.#routes = new RecordedRoutes(policy);
-    const recordedRoutes = policy === recordedPolicy ? this.#routes : new RecordedRoutes(recordedPolicy);
+    this.#routes = recordedRoutes.policy === policy ? recordedRoutes : new RecordedRoutes(policy);
     this.#resolver = new RequestResolver({ policy, recordOf, recordedRoutes });
     this.#counters = new Counters(entriesMax);
   }
@@ -130,13 +130,7 @@ export class Replay {
   chargeUsage(event: RecordedEvent, times = 1): void {
     const { caller, shape } = this.#resolver.resolve(event, this.#routes.named(event.route));
     const amounts = shape.quantities.map((_, index) => (index === 0 ? event.units * times : 0));
-    this.#chargeWindows(
-      shape,
-      caller,
-      amounts,
-      event.decidedAtMs,
-      ({ type, per }) => type === 'quota' && per.length === 1 && per[0] === 'tenant',
-    );
+    this.#chargeWindows(shape, caller, amounts, event.decidedAtMs, isTenantQuota);
   }
 
   /** Deletes counters that have no effect any more. Called from time to time. */

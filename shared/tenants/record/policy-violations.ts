@@ -1,8 +1,8 @@
-import type { Limit } from '../../domain/limit.ts';
 import type { Policy } from '../../domain/policy.ts';
 import { requestsName } from '../../domain/usage/quantity.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
 import type { Violation } from '../../runtime/http/schema-violations.ts';
+import { limitsOf } from '../../policy/limits-of.ts';
 
 /** Names of limits to which an override or a boost may refer. */
 export function limitNames(policy: Policy): readonly string[] {
@@ -41,16 +41,5 @@ export function violationsOfPolicy(
       field,
       reason: `the policy has no limit “${name}”; it has: ${known.join(', ')}`,
     })),
-  ];
-}
-
-/** All limits of the policy that use a counter: those of plans, then those of routes. */
-function limitsOf(policy: Policy): readonly Limit[] {
-  return [
-    ...[...policy.plans.values()].flatMap((plan) => plan.limits),
-    ...policy.routes.flatMap((route) => [
-      ...route.limits,
-      ...[...(route.limitsByPlan?.values() ?? [])].flat(),
-    ]),
   ];
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { RecordedRoutes } from '../../../shared/backtest/replay/recorded-routes.ts';
 import { Replay } from '../../../shared/backtest/replay/replay.ts';
 import { quotaFields, readUsageParts } from '../../../shared/backtest/warm-up.ts';
 import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
@@ -72,7 +73,12 @@ test('the amounts of equal requests are charged as their exact sum, and their un
   const event = recordedEvent({ method: 'POST', path: '/draw', route: 'POST /draw' });
   const row = { ...event, requests: 3, quantities: { images: '4' }, userId: '' };
   const [[group] = []] = await partsOf(clickHouseOf([], [row]), { ...query, fields: noFields }, undefined);
-  const replay = new Replay({ policy, recordedPolicy: policy, recordOf: () => null, entriesMax: 1_000 });
+  const replay = new Replay({
+    policy,
+    recordedRoutes: new RecordedRoutes(policy),
+    recordOf: () => null,
+    entriesMax: 1_000,
+  });
   replay.chargePassed(group!.event, 'quota', group!.requests);
   const next = { ...event, reserved: { images: 1_000_000_000_000n }, quantities: null };
   expect(replay.decide(next)).toMatchObject({ outcome: 'allowed' });
