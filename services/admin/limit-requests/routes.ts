@@ -59,7 +59,7 @@ export function registerLimitRequests(app: AdminApp, options: LimitRequestOption
     async (request, reply) => {
       const { id, requestId } = request.params;
       const decline = { answer: request.body.answer, actor: actorOf(request) };
-      const outcome = await records.change(id, decline.actor, (record) =>
+      const outcome = await records.change(id, authorOf(request), (record) =>
         declineRequest(record, requestId, decline, clock.now()),
       );
       return sendAnswered(reply, requestId, outcome);

@@ -99,6 +99,23 @@ describe('the audit trail', () => {
     expect(changes[0]).toMatchObject({ before: { plan: 'pro', block: { reason: 'abuse' } }, after: {} });
   });
 
+  test('names the command line as the source of a request that it declined', async () => {
+    const id = uniqueName('declined');
+    const at = new Date().toISOString();
+    await fixture.directory.put({
+      ...{ tenant_id: id, plan: 'free', updated_at: at, updated_by: 'test' },
+      limit_requests: [
+        { id: 'r1', limit: 'minute', wanted: 500, reason: 'launch', state: 'open', created_at: at },
+      ],
+    });
+    const path = `/admin/v1/tenants/${id}/requests/r1/decline`;
+    const headers = { 'x-actor': 'robin', 'user-agent': 'tollgate-cli' };
+    expect((await fixture.admin(`POST ${path}`, { answer: 'No' }, headers)).status).toBe(200);
+    expect(await storedOf(id, 1)).toMatchObject([
+      { action: 'limit-request-decline', actor: 'robin', source: 'cli' },
+    ]);
+  });
+
   test('lists a change at once, before it is stored, and once after it is stored several times', async () => {
     const id = uniqueName('prompt');
     await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free' });
