@@ -47,12 +47,11 @@ type ContentMaker = (visit: OperatorVisit) => PageContent | null | Promise<PageC
  */
 export function forOperator(here: string, makeContent: ContentMaker) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const name = guardedOperator(request);
     const parts = createParts(request);
-    const content = await makeContent({ name, request, reply, parts });
+    const content = await makeContent({ name: guardedOperator(request), request, reply, parts });
     if (content === null) return reply;
     if (parts.wanted !== null) return sendPart(reply, parts.wanted);
-    return sendOperatorPage(reply, name, here, { notice: noticeOf(request), ...content });
+    return sendOperatorPage(reply, here, { notice: noticeOf(request), ...content });
   };
 }
 
@@ -71,13 +70,9 @@ export function actionForOperator(
   } as const;
 }
 
-export function sendOperatorPage(
-  reply: FastifyReply,
-  name: string,
-  here: string,
-  content: PageContent,
-): FastifyReply {
-  const role = reply.request.operator?.role ?? 'viewer';
+/** Sends a page of the operator console to the signed-in operator of the request. */
+export function sendOperatorPage(reply: FastifyReply, here: string, content: PageContent): FastifyReply {
+  const { name, role } = operatorOf(reply.request);
   return sendPage(reply, { ...content, area: 'operator', nav, here, who: `${name} (${role})` });
 }
 
@@ -100,7 +95,7 @@ export async function requireOperator(
   const text = `This needs the role “${needed}”. You are signed in with the role “${role}”, so nothing was done.`;
   const state = emptyState('Your role does not allow this', text);
   if (isFragmentRequest(request)) return sendPart(reply, state, 403);
-  return sendOperatorPage(reply, name, '', {
+  return sendOperatorPage(reply, '', {
     title: 'Not allowed',
     status: 403,
     body: html`<div class="card narrow">
@@ -111,9 +106,13 @@ export async function requireOperator(
 }
 
 /** The name of the operator, set by the guard. */
-export function guardedOperator({ operator }: FastifyRequest): string {
+export function guardedOperator(request: FastifyRequest): string {
+  return operatorOf(request).name;
+}
+
+function operatorOf({ operator }: FastifyRequest): Operator {
   if (operator === null) throw new Error('a route for operators was reached without its guard');
-  return operator.name;
+  return operator;
 }
 
 /** True if the signed-in operator may use what needs this role. Pages leave out forms that the operator may not send. */

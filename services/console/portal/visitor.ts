@@ -104,12 +104,17 @@ type ContentMaker = (visitor: Visitor, visit: Visit) => PageContent | null | Pro
 
 /**
  * Handler of a page for the visitor, and of the parts of the page. `makeContent` returns null if it has already sent
- * another response.
+ * another response. A form is answered with the page to which it belongs: `pageOf` returns the address of this page, at
+ * which the browser requests its parts; absent: `here`.
  */
-export function forTenant(here: string, makeContent: ContentMaker) {
+export function forTenant(
+  here: string,
+  makeContent: ContentMaker,
+  pageOf: (request: FastifyRequest) => string = () => here,
+) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const visitor = guardedVisitor(request);
-    const parts = createParts(request);
+    const parts = createParts(request, request.method === 'POST' ? { url: pageOf(request) } : {});
     const content = await makeContent(visitor, { request, reply, parts });
     if (content === null) return reply;
     if (parts.wanted !== null) return sendPart(reply, parts.wanted);

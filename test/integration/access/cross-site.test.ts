@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listenOps } from '../../../shared/runtime/http/ops.ts';
+import { getAsScript, post, visit } from '../console/browser.ts';
 import { adminToken, createFixture } from '../console/fixture.ts';
 import type { Fixture } from '../console/fixture.ts';
 import { clientOf } from './client.ts';
@@ -10,6 +12,7 @@ import type { Client } from './client.ts';
 import { operatorCookie, portalCookie } from './cookies.ts';
 import { consoleSamples } from './console-routes.ts';
 import { adminSamples } from './routes.ts';
+import { tenant } from './sample.ts';
 import type { Samples } from './sample.ts';
 
 let fixture: Fixture;
@@ -123,6 +126,33 @@ describe('a change sent by a page of another site is refused', () => {
     expect(await send('http://console.test.evil.example')).toBe(403);
     client.close();
   });
+});
+
+test('a page that answers a form requests its parts from addresses that exist', async () => {
+  const id = tenant();
+  const hash = createHash('sha256').update(id).digest('hex');
+  const stated = { updated_at: '2026-01-01T00:00:00Z', updated_by: 'test' };
+  await fixture.directory.put({ tenant_id: id, api_keys_sha256: [hash], ...stated });
+  const cookie = [await visit(fixture, id), await operatorCookie(fixture.tokens)].join('; ');
+  const ends = /sign-out|sessions\/end|revoke-all/;
+  const polling = new Set<string>();
+  const missing: string[] = [];
+  const samples = consoleSamples('tgk_none');
+  for (const name of changing(samples).filter((route) => !ends.test(route))) {
+    const { path, body = '' } = samples[name]?.() ?? { path: '/' };
+    for (const sent of [body, '']) {
+      const target = path.replace('/keys/0123456789ab', `/keys/${hash.slice(0, 12)}`);
+      const form = name.endsWith('/roll') || name.endsWith('/revoke') ? '' : sent;
+      const answer = await post(fixture, target, Object.fromEntries(new URLSearchParams(form)), cookie);
+      for (const [, part = ''] of answer.text.matchAll(/hx-get="([^"]+)"/g)) {
+        polling.add(name);
+        const { status } = await getAsScript(fixture, part.replaceAll('&amp;', '&'), cookie);
+        if (status !== 200) missing.push(`${name}: ${part} answers ${status}`);
+      }
+    }
+  }
+  expect(missing).toEqual([]);
+  expect([...polling]).toEqual(expect.arrayContaining(['POST /notifications/limits']));
 });
 
 test.each([

@@ -6,6 +6,7 @@ import { field, formError } from '../../components/form.ts';
 import type { RefusedForm } from '../../components/form.ts';
 import { html } from '../../components/html.ts';
 import type { Html, HtmlValue } from '../../components/html.ts';
+import { addressOf } from '../../components/links.ts';
 import { guardedOperator, sendOperatorPage } from '../signed-in.ts';
 
 /** What a confirmation page states before an action that affects many tenants or cannot be undone. */
@@ -60,21 +61,20 @@ async function confirm(
   reply: FastifyReply,
   form: URLSearchParams,
 ): Promise<FastifyReply> {
-  const name = guardedOperator(request);
   const outcome = await action.confirmation(request, form);
-  if (!outcome.ok) return sendRejected(action, name, reply, outcome);
+  if (!outcome.ok) return sendRejected(action, reply, outcome);
   const confirmation = outcome.value;
   const show = (refused: RefusedForm | null): FastifyReply =>
-    sendOperatorPage(reply, name, action.here, {
+    sendOperatorPage(reply, action.here, {
       title: confirmation.title,
       status: refused === null ? 200 : 422,
-      body: confirmationCard(action.path, request, confirmation, refused),
+      body: confirmationCard(addressOf(request).path, confirmation, refused),
     });
   if (request.method !== 'POST' || !form.has('confirm')) return show(null);
   const refused = refusalOf(confirmation, form);
   if (refused !== null) return show(refused);
-  const done = await action.act(name, request, form);
-  return done.ok ? reply.redirect(done.value, 303) : sendRejected(action, name, reply, done);
+  const done = await action.act(guardedOperator(request), request, form);
+  return done.ok ? reply.redirect(done.value, 303) : sendRejected(action, reply, done);
 }
 
 function refusalOf({ phrase }: Confirmation, form: URLSearchParams): RefusedForm | null {
@@ -91,7 +91,6 @@ function refusalOf({ phrase }: Confirmation, form: URLSearchParams): RefusedForm
 
 function confirmationCard(
   path: string,
-  request: FastifyRequest,
   { title, effects, phrase, button, back, fields = {} }: Confirmation,
   refused: RefusedForm | null,
 ): Html {
@@ -100,7 +99,7 @@ function confirmationCard(
     <ul class="list">
       ${effects.map((effect) => html`<li>${effect}</li>`)}
     </ul>
-    <form method="post" action="${addressOf(path, request)}">
+    <form method="post" action="${path}">
       ${formError(refused)}
       ${Object.entries(fields).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`)}
       ${field(
@@ -119,15 +118,8 @@ function confirmationCard(
   </section>`;
 }
 
-/** The path with the parameters of the request. */
-function addressOf(path: string, { params }: FastifyRequest): string {
-  const values = params as Readonly<Record<string, string>>;
-  return path.replaceAll(/:(\w+)/g, (_, name: string) => encodeURIComponent(values[name] ?? ''));
-}
-
 function sendRejected(
   { here }: ConfirmedAction,
-  name: string,
   reply: FastifyReply,
   { title, detail, status }: ChangeRejection,
 ): FastifyReply {
@@ -136,5 +128,5 @@ function sendRejected(
     <p>${detail}</p>
     <p><a href="${here}">Go back</a></p>
   </section>`;
-  return sendOperatorPage(reply, name, here, { title, status, body });
+  return sendOperatorPage(reply, here, { title, status, body });
 }

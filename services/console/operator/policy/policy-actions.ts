@@ -126,10 +126,10 @@ function refusalOf({ form }: Submitted, detail: string, field: string | null): T
 
 async function answerWith(
   options: PolicyActionOptions,
-  { name, request, reply }: Submitted,
+  { request, reply }: Submitted,
   status: number,
   tried: Tried,
 ): Promise<FastifyReply> {
   const content = await policyPage(options, request, null, tried);
-  return sendOperatorPage(reply, name, policyHref, { ...content, status });
+  return sendOperatorPage(reply, policyHref, { ...content, status });
 }

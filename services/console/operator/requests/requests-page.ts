@@ -134,7 +134,7 @@ async function answer(
   if (outcome.ok) return reply.redirect(`${here}?done=${notice}`, 303);
   const { title, detail, status } = outcome;
   const refusal = { values: form, detail, field: fieldOf(outcome) };
-  return sendOperatorPage(reply, name, here, {
+  return sendOperatorPage(reply, here, {
     ...requestsPage(sources, { requestId, refusal }, true),
     status,
     notice: { tone: 'bad', text: `${title}. ${detail}` },

@@ -92,12 +92,7 @@ async function run(
   const outcome = await act({ id, name, form: formOf(request), params });
   const back = `/operator/tenants/${encodeURIComponent(id)}`;
   if (outcome.ok) return reply.redirect(`${back}?done=${notice}`, 303);
-  return sendOperatorPage(
-    reply,
-    name,
-    '/operator/tenants',
-    await refusedPage(options, request, back, outcome),
-  );
+  return sendOperatorPage(reply, '/operator/tenants', await refusedPage(options, request, back, outcome));
 }
 
 /** The page of the tenant with the form as it was submitted, and the reason of the refusal. */

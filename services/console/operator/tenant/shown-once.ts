@@ -37,11 +37,11 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
       );
       if (!outcome.ok) {
         const back = `${here}/${encodeURIComponent(id)}`;
-        return sendOperatorPage(reply, name, here, await refusedPage(options, request, back, outcome));
+        return sendOperatorPage(reply, here, await refusedPage(options, request, back, outcome));
       }
       const text = 'Copy it now: only its hash is kept, so it cannot be shown again.';
       const body = secretCard(id, 'New API key', key, text);
-      return sendOperatorPage(reply, name, here, { title: 'API key', body, status: 201 });
+      return sendOperatorPage(reply, here, { title: 'API key', body, status: 201 });
     }),
   );
   app.post(
@@ -51,7 +51,7 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
       const wrongId = problemOfTenantId(id);
       if (wrongId !== null) {
         const body = secretCard(id, 'Link not made', '', `The tenant id ${wrongId}.`);
-        return sendOperatorPage(reply, name, here, { title: 'Portal link', body, status: 422 });
+        return sendOperatorPage(reply, here, { title: 'Portal link', body, status: 422 });
       }
       const { url, expiresAtMs } = await portalLinks.issue(id, name, {
         ...linkTtl,
@@ -63,7 +63,7 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
         url,
         `It opens the portal of ${id} until ${formatTime(expiresAtMs)}, for an hour each time. Send it to that tenant only.`,
       );
-      return sendOperatorPage(reply, name, here, { title: 'Portal link', body, status: 201 });
+      return sendOperatorPage(reply, here, { title: 'Portal link', body, status: 201 });
     }),
   );
 }

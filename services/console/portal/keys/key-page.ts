@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { apiKeyId, keyEndMs, scopeText } from '../../../../shared/domain/tenant.ts';
 import type { ApiKey } from '../../../../shared/domain/tenant.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
@@ -44,12 +44,17 @@ export function registerKey(app: FastifyInstance, sources: KeySources): void {
   );
   app.post(
     `${here}/:id/roll`,
-    forTenant(here, (visitor, visit) => roll(sources, visitor, visit)),
+    forTenant(here, (visitor, visit) => roll(sources, visitor, visit), pageOfKey),
   );
   app.post(
     `${here}/:id/revoke`,
-    forTenant(here, (visitor, visit) => revoke(sources, visitor, visit)),
+    forTenant(here, (visitor, visit) => revoke(sources, visitor, visit), pageOfKey),
   );
+}
+
+function pageOfKey({ params }: FastifyRequest): string {
+  const { id } = params as { readonly id: string };
+  return `${here}/${encodeURIComponent(id)}`;
 }
 
 async function roll(sources: KeySources, visitor: Visitor, visit: Visit): Promise<PageContent> {
