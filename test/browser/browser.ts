@@ -97,6 +97,8 @@ export interface PageLayout {
   readonly unlabelled: readonly string[];
   /** Texts of table cells and headings that are cut off or outside the window. */
   readonly cutOff: readonly string[];
+  /** Words of at most 20 letters in tables, badges and headings that continue on the next line. */
+  readonly brokenWords: readonly string[];
 }
 
 export async function layoutOf(page: Page): Promise<PageLayout> {
@@ -109,6 +111,18 @@ export async function layoutOf(page: Page): Promise<PageLayout> {
       (getComputedStyle(cell).overflowX !== 'visible' && cell.scrollWidth > cell.clientWidth + 1);
     const scrolls = (cell) => cell.closest('[data-scrolls], pre, .scrolls') !== null;
     const onlyForReaders = (cell) => cell.closest('thead, .visually-hidden')?.clientWidth === 1;
+    const wordsOver = (element) => {
+      const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+      const found = [];
+      for (let text = texts.nextNode(); text !== null; text = texts.nextNode())
+        for (const { 0: word, index } of text.data.matchAll(/(?<!\\p{L})\\p{L}{2,20}(?!\\p{L})/gu)) {
+          const range = document.createRange();
+          range.setStart(text, index);
+          range.setEnd(text, index + word.length);
+          if (new Set([...range.getClientRects()].map(({ top }) => top)).size > 1) found.push(word);
+        }
+      return found;
+    };
     return {
       width: document.documentElement.scrollWidth,
       mainHeadings: document.querySelectorAll('h1').length,
@@ -117,6 +131,7 @@ export async function layoutOf(page: Page): Promise<PageLayout> {
         .filter((field) => field.labels.length === 0 && !field.ariaLabel)
         .map((field) => field.name),
       cutOff: cells.filter((cell) => isCut(cell) && !scrolls(cell) && !onlyForReaders(cell)).map((cell) => cell.textContent.trim().slice(0, 60)),
+      brokenWords: cells.filter((cell) => !onlyForReaders(cell)).flatMap(wordsOver),
     };
   })()`);
 }

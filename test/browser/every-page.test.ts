@@ -120,6 +120,7 @@ async function faultsOfPage({ page, complaints }: Opened, path: string, width: n
     ...(layout.tabVisible ? [] : ['its tab is outside the window']),
     ...layout.unlabelled.map((field) => `no label: ${field}`),
     ...layout.cutOff.map((text) => `cut off: ${text}`),
+    ...layout.brokenWords.map((word) => `a line ends within the word: ${word}`),
     ...(await accessibilityViolations(page)),
     ...complaints.slice(earlier),
   ];

@@ -28,6 +28,19 @@ export function html(parts: TemplateStringsArray, ...values: readonly HtmlValue[
   return new Html(markup);
 }
 
+/**
+ * A name that users or clients chose, such as an e-mail address. A line may break after each `/`, `@` and `.`; between
+ * letters it breaks only if a piece alone is too long for a line.
+ */
+export function breakable(text: string): Html {
+  return html`${text.split(/(?<=[/@.])/).map((piece, at) => (at === 0 ? piece : html`<wbr />${piece}`))}`;
+}
+
+/** A route or path as code. */
+export function pathCode(text: string): Html {
+  return html`<code>${breakable(text)}</code>`;
+}
+
 function render(value: HtmlValue): string {
   if (value === null || value === undefined || value === false) return '';
   if (value instanceof Html) return value.markup;

@@ -5,7 +5,7 @@ import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { TenantLimit } from '../../../shared/tenants/limits.ts';
 import { minorAmountText, title } from './format.ts';
 import type { AmountUnits } from './format.ts';
-import { html } from './html.ts';
+import { html, pathCode } from './html.ts';
 import type { Html } from './html.ts';
 import { emptyState } from './layout.ts';
 import { table } from './table.ts';
@@ -24,7 +24,7 @@ export function limitTable(
     {
       title: 'Counts',
       cell: ({ limit }) =>
-        html`${subjectText(limit.per)}${limit.route === null ? null : html`<br /><code>${limit.route}</code>`}`,
+        html`${subjectText(limit.per)}${limit.route === null ? null : html`<br />${pathCode(limit.route)}`}`,
     },
     {
       title: 'Allows',

@@ -11,7 +11,7 @@ import { counterQuery, isRecorded, passTimeMs } from '../../../shared/tenants/de
 import { explainRefusal } from '../../../shared/tenants/decisions/explain-refusal.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { title } from '../components/format.ts';
-import { html } from '../components/html.ts';
+import { breakable, html, pathCode } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { failedState } from '../components/layout.ts';
 import { table } from '../components/table.ts';
@@ -90,8 +90,8 @@ function callTable(calls: readonly CountedCall[], zone: string): Html {
     empty: html``,
     columns: [
       { title: 'Time', kind: 'time', cell: ({ time }) => formatTime(time, zone) },
-      { title: 'Request', cell: ({ method, path }) => html`<code>${method} ${path}</code>` },
-      { title: 'User', cell: ({ user_id: user }) => user || '–' },
+      { title: 'Request', cell: ({ method, path }) => pathCode(`${method} ${path}`) },
+      { title: 'User', cell: ({ user_id: user }) => breakable(user || '–') },
       { title: 'Units', kind: 'number', cell: ({ units }) => count(units) },
     ],
   });

@@ -3,7 +3,7 @@ import { count } from '../../../shared/domain/text/counted.ts';
 import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { explainRefusal } from '../../../shared/tenants/decisions/explain-refusal.ts';
-import { html } from '../components/html.ts';
+import { html, pathCode } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import type { DecisionSources, DecisionTenant } from './decision-counters.ts';
 
@@ -41,7 +41,7 @@ export function decisionView(
         <dt>Answer</dt>
         <dd>${event.status}</dd>
         <dt>Rule of the route</dt>
-        <dd>${event.route === '*' ? 'no route of its own' : html`<code>${event.route}</code>`}</dd>
+        <dd>${event.route === '*' ? 'no route of its own' : pathCode(event.route)}</dd>
         <dt>Limits without room</dt>
         <dd>${event.limited_by.join(', ') || 'none'}</dd>
         <dt>User</dt>

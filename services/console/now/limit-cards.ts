@@ -7,7 +7,7 @@ import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { requestsName } from '../../../shared/domain/usage/quantity.ts';
 import { bar } from '../components/bars.ts';
 import { minorAmountText, title } from '../components/format.ts';
-import { html } from '../components/html.ts';
+import { breakable, html, pathCode } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import { requestPath } from '../components/links.ts';
@@ -45,7 +45,7 @@ function refusingNow(limits: readonly LimitReading[]): Html | null {
       ${refusing.map(
         ({ limit, counter: { subject, state } }) =>
           html`<li>
-            ${title(limit.name)}${subject.name === null ? null : html` for <strong>${subject.name}</strong>`}${limit.route === null ? null : html` on <code>${limit.route}</code>`}:
+            ${title(limit.name)}${subject.name === null ? null : html` for <strong>${subject.name}</strong>`}${limit.route === null ? null : html` on ${pathCode(limit.route)}`}:
             ${state.retryAfterMs === null ? 'the limit is 0' : `the next request passes in ${durationForReading(state.retryAfterMs)}`}
           </li>`,
       )}
@@ -123,7 +123,7 @@ function counterItem(
   const { subject, state, used } = counter;
   return html`<li data-counter="${subject.name ?? ''}">
     <div class="limit-line">
-      <span class="counter-name">${subject.name ?? 'your group'}</span>
+      <span class="counter-name">${breakable(subject.name ?? 'your group')}</span>
       <span class="number"
         ><strong>${text(used)}</strong> of ${text(state.limit)} ${stateBadge(counter)}</span
       >
@@ -194,7 +194,7 @@ function notesOf(
   { requests = false }: CardLinks,
 ): Html | null {
   const notes = [
-    ...(limit.route === null ? [] : [html`Counts <code>${limit.route}</code> only.`]),
+    ...(limit.route === null ? [] : [html`Counts ${pathCode(limit.route)} only.`]),
     ...(limit.burst > 0 ? [html`Bursts up to ${text(limit.limit + limit.burst)} now and then.`] : []),
     ...(boost === null ? [] : [html`Raised for a time, until ${formatTime(boost.ends_at)}.`]),
     ...(requests && !limit.per.includes('group')

@@ -5,7 +5,7 @@ import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
-import { html } from '../components/html.ts';
+import { html, pathCode } from '../components/html.ts';
 import { emptyState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
 import { addressOf } from '../components/links.ts';
@@ -104,7 +104,7 @@ const columns: readonly Column<OpenReservation>[] = [
     title: 'Route',
     sort: 'route',
     value: ({ route }) => route,
-    cell: ({ route }) => html`<code>${route}</code>`,
+    cell: ({ route }) => pathCode(route),
   },
   { title: 'Model', sort: 'model', value: ({ model }) => model, cell: ({ model }) => model },
   { title: 'By', cell: ({ entrypoint, node }) => `${entrypoint}, ${node}` },

@@ -11,7 +11,7 @@ import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
 import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
 import { money, title } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
-import { html } from '../../components/html.ts';
+import { html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
@@ -154,7 +154,7 @@ function refusalList(refusals: readonly UsageEventRow[] | null): Html {
     ${refusals.map(
       (event) =>
         html`<li>
-          <code>${event.method} ${event.path}</code> ${event.limited_by.join(', ')}
+          ${pathCode(`${event.method} ${event.path}`)} ${event.limited_by.join(', ')}
           <span class="soft small"
             >${formatTime(event.time)} ·
             <a class="mono" href="/operator/decisions/${event.event_id}">${event.event_id}</a></span

@@ -8,7 +8,7 @@ import { requestEventType } from '../../../../shared/domain/usage-event.ts';
 import { uuidTimeMs } from '../../../../shared/runtime/uuid-time.ts';
 import { count, counted } from '../../../../shared/domain/text/counted.ts';
 import { amountText, money, title } from '../../components/format.ts';
-import { html } from '../../components/html.ts';
+import { html, pathCode } from '../../components/html.ts';
 import type { Html, HtmlValue } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
@@ -96,7 +96,7 @@ function requestFacts(event: EventDetail, zone: string): readonly Fact[] {
     ['Decision', decisionBadge(event)],
     ['Answer', event.status === 0 ? 'none recorded' : `status ${event.status}`],
     ['Limits without room', event.limited_by.join(', ') || 'none'],
-    ['Rule of the route', event.route === '*' ? 'no route of its own' : html`<code>${event.route}</code>`],
+    ['Rule of the route', event.route === '*' ? 'no route of its own' : pathCode(event.route)],
     ['User', event.user_id || 'none named'],
     ['API key', event.api_key === '' ? 'none' : html`<code>${event.api_key}…</code>`],
     ['Address', event.client_ip || 'unknown'],
@@ -114,7 +114,7 @@ function reportedFacts(event: EventDetail, zone: string): readonly Fact[] {
     ['Source', event.source],
     ['User', event.user_id || 'none named'],
     ['Plan', event.plan || 'not named'],
-    ['Route', event.route === '' || event.route === '*' ? 'none' : html`<code>${event.route}</code>`],
+    ['Route', event.route === '' || event.route === '*' ? 'none' : pathCode(event.route)],
   ];
 }
 

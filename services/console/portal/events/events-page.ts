@@ -10,7 +10,7 @@ import { field } from '../../components/form.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import { money } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
-import { html } from '../../components/html.ts';
+import { breakable, html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
@@ -145,11 +145,11 @@ function columnsOf({ currency }: Policy, zone: string): readonly Column<ListedEv
       title: 'Event',
       cell: (event) =>
         event.type === requestEventType
-          ? html`<code>${event.method} ${event.path}</code>`
+          ? pathCode(`${event.method} ${event.path}`)
           : html`${event.type} <span class="soft small">from ${event.source}</span>`,
       csv: ({ type }) => type,
     },
-    { title: 'User', cell: ({ user_id: user }) => user || '–', csv: ({ user_id: user }) => user },
+    { title: 'User', cell: ({ user_id: user }) => breakable(user || '–'), csv: ({ user_id: user }) => user },
     { title: 'Status', kind: 'number', cell: ({ status }) => status || '–', csv: ({ status }) => status },
     { title: 'Decision', cell: decisionBadge, csv: ({ decision }) => decision },
     { title: 'Units', kind: 'number', cell: ({ units }) => count(units), csv: ({ units }) => units },

@@ -6,7 +6,7 @@ import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
 import type { TenantLimit, TenantLimits } from '../../../../shared/tenants/limits.ts';
 import { minorAmountText } from '../../components/format.ts';
-import { html } from '../../components/html.ts';
+import { html, pathCode } from '../../components/html.ts';
 import type { Html, HtmlValue } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
@@ -128,7 +128,7 @@ function limitNamesTable(limits: TenantLimits, policy: Policy): Html {
     },
     {
       title: 'Applies to',
-      cell: ({ limit }) => (limit.route === null ? 'all calls' : html`<code>${limit.route}</code>`),
+      cell: ({ limit }) => (limit.route === null ? 'all calls' : pathCode(limit.route)),
     },
     { title: '', cell: ({ limit }) => html`<a href="/requests?limit=${limit.name}">Request more</a>` },
   ];

@@ -7,7 +7,7 @@ import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
 import { sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
-import { html } from '../../components/html.ts';
+import { breakable, html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
@@ -187,10 +187,10 @@ function columnsOf(
     ...(grouped ? repeats : []),
     {
       title: 'Request',
-      cell: ({ method, path }) => html`<code>${method} ${path}</code>`,
+      cell: ({ method, path }) => pathCode(`${method} ${path}`),
       csv: ({ method, path }) => `${method} ${path}`,
     },
-    { title: 'User', cell: ({ user_id: user }) => user || '–', csv: ({ user_id: user }) => user },
+    { title: 'User', cell: ({ user_id: user }) => breakable(user || '–'), csv: ({ user_id: user }) => user },
     {
       title: 'Why',
       cell: (row) =>
