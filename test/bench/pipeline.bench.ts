@@ -62,7 +62,7 @@ async function drain(options: BenchOptions): Promise<string> {
     const logger = createLogger('bench', 'silent');
     const kafka = createKafka({ brokers: server.brokers, clientId: 'bench', logger });
     await ensureTopics(kafka, topics, { partitions: 6 });
-    const events = quick ? 60_000 : 1_000_000;
+    const events = quick ? 300_000 : 1_000_000;
     const backlog = { kafka, brokers: server.brokers, clickhouseUrl: clickhouse.url, events };
     await produceBacklog(backlog);
     say(`  ${backlog.events} events produced`);

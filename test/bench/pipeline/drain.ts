@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { runAggregator } from '../../../services/aggregator/service.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -30,6 +31,8 @@ export const backlogTenants = 1_000;
 const eventsPerSecond = 2_000;
 /** A drain that takes longer has failed. */
 const drainMsMax = 180_000;
+/** Shortest and longest time between two queries of the totals. */
+const [queryMsMin, queryMsMax] = [50, 1_000];
 
 /**
  * Produces events up to now, with timestamps at a rate of 2,000 a second, as after an outage of the consumer. A few
@@ -130,10 +133,7 @@ async function drainInto(
   const start = performance.now();
   consumers.start();
   try {
-    while ((await countRequests(clickhouse)) < events) {
-      if (performance.now() - start > drainMsMax) throw new Error(`the totals lack events of ${database}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await untilCounted(clickhouse, events, start);
   } catch (error) {
     await consumers.stop();
     throw error;
@@ -143,6 +143,21 @@ async function drainInto(
   await clickhouse.command(`DROP DATABASE ${database}`);
   await clickhouse.close();
   return events / seconds;
+}
+
+/**
+ * Waits until the totals count all events. A query costs ClickHouse 12 ms of CPU time, so the totals are queried rarely
+ * until the drain is nearly complete: at 20 queries a second, each event would cost 4 µs more than in the bare loop.
+ */
+async function untilCounted(clickhouse: ClickHouse, events: number, startMs: number): Promise<void> {
+  for (;;) {
+    const counted = await countRequests(clickhouse);
+    if (counted >= events) return;
+    const elapsedMs = performance.now() - startMs;
+    if (elapsedMs > drainMsMax) throw new Error(`the totals have ${counted} of ${events} events`);
+    const remainingMs = counted === 0 ? 0 : (elapsedMs * (events - counted)) / counted;
+    await setTimeout(Math.min(queryMsMax, Math.max(queryMsMin, remainingMs / 2)));
+  }
 }
 
 export function startAggregator(
