@@ -1,4 +1,4 @@
-import type { FigureName } from './figures.ts';
+import type { FigureName } from './report/figures.ts';
 
 /** One benchmark of `npm run bench`. It reports figures and does not judge them. */
 export interface Bench {

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runParts, table } from './bench.ts';
 import type { Bench } from './bench.ts';
-import { capacityFigures, goalRows } from './figures.ts';
-import type { FigureName } from './figures.ts';
-import { provenance, sentenceOf } from './provenance.ts';
-import { writeCapacity } from './write-capacity.ts';
-import { writeSection } from './write-section.ts';
+import { capacityFigures, goalRows } from './report/figures.ts';
+import type { FigureName } from './report/figures.ts';
+import { provenance, sentenceOf } from './report/provenance.ts';
+import { writeCapacity } from './report/write-capacity.ts';
+import { writeSection } from './report/write-section.ts';
 
 const words = process.argv.slice(2);
 const quick = words.includes('--quick');

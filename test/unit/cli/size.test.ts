@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { figuresBlock } from '../../bench/write-capacity.ts';
-import { withBlock } from '../../bench/write-section.ts';
+import { figuresBlock } from '../../bench/report/write-capacity.ts';
+import { withBlock } from '../../bench/report/write-section.ts';
 import { measured } from '../../../services/cli/capacity/figures.ts';
 import type { CapacityFigures } from '../../../services/cli/capacity/measured-capacity.ts';
 import { sizeOf } from '../../../services/cli/capacity/size.ts';

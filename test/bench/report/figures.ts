@@ -20,7 +20,7 @@ export type CapacityFigure = (typeof capacityFigures)[number];
 interface Goal {
   readonly label: string;
   readonly figure: string;
-  readonly unit: '' | 'ms' | 'µs' | '/s';
+  readonly unit: '' | 'ms' | 'µs' | '/s' | 'kB';
   /** The figure is at least or at most this; absent: it is reported only. */
   readonly least?: number;
   readonly most?: number;
@@ -75,6 +75,15 @@ export const goals = [
   { figure: 'drainToBare', label: 'drain, one aggregator ÷ bare loop', unit: '', least: 0.9 },
   { figure: 'freshnessP50', label: 'freshness at 2,000/s, p50', unit: 'ms', most: 150 },
   { figure: 'freshnessP99', label: 'freshness at 2,000/s, p99', unit: 'ms', most: 300 },
+  { figure: 'consoleP95', label: 'first view of a page, all pages, p95', unit: 'ms', most: 300 },
+  { figure: 'consoleSlowestP95', label: 'first view of the slowest page, p95', unit: 'ms', most: 300 },
+  { figure: 'consoleScriptKilobytes', label: 'scripts of a page, compressed', unit: 'kB', most: 60 },
+  {
+    figure: 'consolePausedMs',
+    label: 'counters in the portal while ClickHouse is paused',
+    unit: 'ms',
+    most: 300,
+  },
 ] as const satisfies readonly Goal[];
 
 /** The rows of the table: label, figure, aim, and by how much the aim is missed. Without `all`, only the measured figures. */

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Bench } from './bench.ts';
+import type { Bench } from '../bench.ts';
 
-const page = join(import.meta.dirname, '../../docs/benchmarks.md');
+const page = join(import.meta.dirname, '../../../docs/benchmarks.md');
 
 /** Replaces the section of a benchmark in docs/benchmarks.md and keeps the other sections. */
 export async function writeSection(

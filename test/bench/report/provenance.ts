@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, totalmem } from 'node:os';
-import type { MeasuredCapacity } from '../../services/cli/capacity/measured-capacity.ts';
+import type { MeasuredCapacity } from '../../../services/cli/capacity/measured-capacity.ts';
 
 export type Provenance = Omit<MeasuredCapacity, 'figures'>;
 

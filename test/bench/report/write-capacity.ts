@@ -1,15 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import type { CapacityFigures, MeasuredCapacity } from '../../services/cli/capacity/measured-capacity.ts';
-import { table } from './bench.ts';
+import type { CapacityFigures, MeasuredCapacity } from '../../../services/cli/capacity/measured-capacity.ts';
+import { table } from '../bench.ts';
 import { capacityFigures } from './figures.ts';
 import type { FigureName } from './figures.ts';
 import type { Provenance } from './provenance.ts';
 import { sentenceOf } from './provenance.ts';
 import { withBlock } from './write-section.ts';
 
-const root = join(import.meta.dirname, '../..');
+const root = join(import.meta.dirname, '../../..');
 const source = join(root, 'services/cli/capacity/figures.ts');
 const page = join(root, 'docs/capacity.md');
 
