@@ -1,11 +1,10 @@
-import { watch } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { Policy } from '../domain/policy.ts';
 import { TollgateError, messageOf } from '../runtime/errors.ts';
-import type { Logger } from '../runtime/logger.ts';
+import { watchFile } from '../runtime/watch-file.ts';
+import type { WatchFileOptions } from '../runtime/watch-file.ts';
 import { compilePolicy } from './file/compile.ts';
 import { crosscheck } from './file/crosscheck.ts';
 import { registerLimitGauge } from './limit-gauge.ts';
@@ -62,31 +61,24 @@ export interface PolicyWatch {
   close(): Promise<void>;
 }
 
-export interface WatchOptions {
-  readonly logger: Logger;
+export interface WatchOptions extends WatchFileOptions {
   readonly registry: Registry;
-  /** Interval at which the file is checked on file systems that send no change events. */
-  readonly pollIntervalMs?: number;
 }
 
 /**
  * Loads a policy and watches its file. A valid new version takes effect at once. An invalid new version is logged,
- * counted and ignored: the previous policy stays in force. The directory is watched instead of the file, because
- * editors and configuration tools replace files by renaming. The file is also polled, for file systems without change
- * events. Throws POLICY_INVALID if the first version is invalid.
+ * counted and ignored: the previous policy stays in force. Throws POLICY_INVALID if the first version is invalid.
  */
 export async function watchPolicy(
   path: string,
   env: Environment,
   options: WatchOptions,
 ): Promise<PolicyWatch> {
-  const { logger, registry, pollIntervalMs = 2_000 } = options;
+  const { logger, registry } = options;
   const metrics = reloadMetrics(registry);
   let text = await readPolicyFile(path);
   let policy = parsePolicy(path, text, env);
   let refused: RefusedEdit | null = null;
-  let version = await versionOf(path);
-  let reloading: Promise<void> = Promise.resolve();
   const listeners = new Set<(policy: Policy) => void>();
   const refusedListeners = new Set<(edit: RefusedEdit) => void>();
   metrics.loadedAt.setToCurrentTime();
@@ -115,26 +107,14 @@ export async function watchPolicy(
       for (const listener of refusedListeners) listener(refused);
     }
   };
-  const scheduleReload = (): void => void (reloading = reloading.then(reload));
-  const watcher = watchDirectory(path, scheduleReload, logger);
-  const poll = setInterval(() => {
-    void versionOf(path).then((current) => {
-      if (current === version) return;
-      version = current;
-      scheduleReload();
-    });
-  }, pollIntervalMs).unref();
+  const watcher = await watchFile(path, reload, options);
   return {
     current: () => policy,
     text: () => text,
     refused: () => refused,
     onChange: (listener) => addTo(listeners, listener),
     onRefused: (listener) => addTo(refusedListeners, listener),
-    close: async () => {
-      watcher.close();
-      clearInterval(poll);
-      await reloading;
-    },
+    close: () => watcher.close(),
   };
 }
 
@@ -143,49 +123,11 @@ function addTo<Listener>(listeners: Set<Listener>, listener: Listener): () => vo
   return () => void listeners.delete(listener);
 }
 
-/** One edit can cause several events, so `changed` is called once, after a short time without further events. */
-function watchDirectory(path: string, changed: () => void, logger: Logger): { close: () => void } {
-  const settleMs = 50;
-  let timer: NodeJS.Timeout | undefined;
-  const close = (): void => clearTimeout(timer);
-  try {
-    const watcher = watch(dirname(path), { persistent: false }, (_event, name) => {
-      // On a mounted Kubernetes volume, the link `..data` beside the file is replaced, so events of this name also
-      // count.
-      if (name !== null && name !== basename(path) && !name.startsWith('..')) return;
-      clearTimeout(timer);
-      timer = setTimeout(changed, settleMs).unref();
-    });
-    watcher.on('error', (error) =>
-      logger.warn({ err: error }, 'policy directory no longer watched; polling continues'),
-    );
-    return {
-      close: () => {
-        close();
-        watcher.close();
-      },
-    };
-  } catch (error) {
-    logger.warn({ err: error }, 'policy directory cannot be watched; polling');
-    return { close };
-  }
-}
-
 async function readPolicyFile(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
     throw new TollgateError('POLICY_INVALID', `${path}: cannot be read: ${messageOf(cause)}`, { cause });
-  }
-}
-
-/** Value that changes when the file is written or replaced; empty if the file is missing. */
-async function versionOf(path: string): Promise<string> {
-  try {
-    const { mtimeMs, ino, size } = await stat(path);
-    return `${mtimeMs}.${ino}.${size}`;
-  } catch {
-    return '';
   }
 }
 
