@@ -8,7 +8,8 @@ import { recordRevisions } from '../../shared/policy-changes/record-revisions.ts
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
-import { createOperators, readOperatorsFile } from '../../shared/sessions/operators.ts';
+import { watchOperatorsFile } from '../../shared/sessions/operators-file.ts';
+import { createOperators } from '../../shared/sessions/operators.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
 import { openTenantStores } from '../../shared/tenants/open-stores.ts';
 import { createAdminApp } from './app.ts';
@@ -23,10 +24,9 @@ await runService(logger, async (lifecycle) => {
   const { registry, clock, policy, limiter, clickhouse, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
   lifecycle.onClose('ended sessions', () => ended.close());
-  const operators = createOperators(
-    await readOperatorsFile(config.TOLLGATE_OPERATORS_FILE),
-    config.TOLLGATE_ADMIN_TOKEN,
-  );
+  const operatorsFile = await watchOperatorsFile(config.TOLLGATE_OPERATORS_FILE, { logger, registry });
+  lifecycle.onClose('file of operators', () => operatorsFile.close());
+  const operators = createOperators(operatorsFile, config.TOLLGATE_ADMIN_TOKEN);
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const { policyWatch: watch } = stores;
   const recordOf = (tenantId: string): TenantRecord | null => directory.get(tenantId) ?? null;

@@ -8,7 +8,8 @@ import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { createSessions } from '../../shared/sessions/sessions.ts';
-import { createOperators, readOperatorsFile } from '../../shared/sessions/operators.ts';
+import { watchOperatorsFile } from '../../shared/sessions/operators-file.ts';
+import { createOperators } from '../../shared/sessions/operators.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
 import { openTenantStores } from '../../shared/tenants/open-stores.ts';
 import { openPolicyTools } from '../../shared/policy-changes/open-policy-tools.ts';
@@ -40,11 +41,11 @@ await runService(logger, async (lifecycle) => {
     recordOf: (tenantId) => directory.get(tenantId) ?? null,
   });
   let publicUrl = withoutSlashes(config.TOLLGATE_CONSOLE_URL);
-  const operators = createOperators(
-    await readOperatorsFile(config.TOLLGATE_OPERATORS_FILE),
-    config.TOLLGATE_ADMIN_TOKEN,
-    { tokenSessions: config.TOLLGATE_TOKEN_SIGN_IN === 'on' },
-  );
+  const operatorsFile = await watchOperatorsFile(config.TOLLGATE_OPERATORS_FILE, { logger, registry });
+  lifecycle.onClose('file of operators', () => operatorsFile.close());
+  const operators = createOperators(operatorsFile, config.TOLLGATE_ADMIN_TOKEN, {
+    tokenSessions: config.TOLLGATE_TOKEN_SIGN_IN === 'on',
+  });
   const oidcSettings = await readOidcSettings(config);
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const app = await createConsoleApp({

@@ -1,13 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { hash, timingSafeEqual } from 'node:crypto';
-import { Ajv } from 'ajv';
-import { Type } from 'typebox';
-import type { Static } from 'typebox';
-import { parse } from 'yaml';
-import { isOperatorName, roles } from '../domain/operators/operator.ts';
+import { isOperatorName } from '../domain/operators/operator.ts';
 import type { Operator, Role } from '../domain/operators/operator.ts';
-import { TollgateError, messageOf } from '../runtime/errors.ts';
 import type { OperatorSource } from './claims.ts';
+import type { OperatorEntry, OperatorsFile } from './operators-file.ts';
 import { isSameSecret, secretLengthMax } from './secrets.ts';
 
 /** An operator whom a token identified. */
@@ -31,69 +26,25 @@ export interface Operators {
   actorNamed(name: string, via?: 'admin token' | 'single sign-on'): string;
 }
 
-const OperatorsFile = Type.Object(
-  {
-    operators: Type.Array(
-      Type.Object(
-        {
-          name: Type.String({ minLength: 1, maxLength: 100, pattern: '^[\\x20-\\x7e]+$' }),
-          role: Type.Enum([...roles]),
-          token_sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-        },
-        { additionalProperties: false },
-      ),
-      { maxItems: 1_000 },
-    ),
-  },
-  { additionalProperties: false },
-);
-
-/** An operator of the operators' file. */
-export type OperatorEntry = Static<typeof OperatorsFile>['operators'][number];
-
-/**
- * Reads the operators' file (YAML or JSON). An empty path means that there is none. Throws CONFIG_INVALID with every
- * violation.
- */
-export async function readOperatorsFile(path: string): Promise<readonly OperatorEntry[]> {
-  if (path === '') return [];
-  let content: unknown;
-  try {
-    content = parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    throw new TollgateError('CONFIG_INVALID', `TOLLGATE_OPERATORS_FILE: ${messageOf(cause)}`, { cause });
-  }
-  const ajv = new Ajv({ allErrors: true });
-  const validate = ajv.compile<Static<typeof OperatorsFile>>(OperatorsFile);
-  if (!validate(content)) {
-    const violations = ajv.errorsText(validate.errors, { dataVar: 'file', separator: '\n  ' });
-    throw new TollgateError('CONFIG_INVALID', `TOLLGATE_OPERATORS_FILE, ${path}:\n  ${violations}`);
-  }
-  const { operators } = content;
-  for (const field of ['name', 'token_sha256'] as const)
-    if (new Set(operators.map((one) => one[field])).size < operators.length)
-      throw new TollgateError('CONFIG_INVALID', `TOLLGATE_OPERATORS_FILE, ${path}: a ${field} occurs twice`);
-  return operators;
-}
-
 export interface OperatorsOptions {
   /** False: sessions that a token opened have ended. Default: true. */
   readonly tokenSessions?: boolean;
 }
 
 export function createOperators(
-  entries: readonly OperatorEntry[],
+  file: Pick<OperatorsFile, 'current'>,
   adminToken: string,
   { tokenSessions = true }: OperatorsOptions = {},
 ): Operators {
-  const digests = entries.map((entry) => ({ entry, digest: Buffer.from(entry.token_sha256, 'hex') }));
+  let read: readonly OperatorEntry[] = [];
+  let digests: readonly Digest[] = [];
   return {
     byToken(token) {
       if (token === '' || token.length > secretLengthMax) return null;
       const digest = hash('sha256', token, 'buffer');
       let found: OperatorEntry | null = null;
       // Every digest is compared, so that the duration reveals neither a match nor its position.
-      for (const one of digests) if (timingSafeEqual(one.digest, digest)) found = one.entry;
+      for (const one of digestsNow()) if (timingSafeEqual(one.digest, digest)) found = one.entry;
       if (found !== null)
         return {
           name: found.name,
@@ -112,13 +63,29 @@ export function createOperators(
           return source.role;
         case 'token':
           return (
-            entries.find((one) => one.name === name && one.token_sha256 === source.tokenSha256)?.role ?? null
+            file.current().find((one) => one.name === name && one.token_sha256 === source.tokenSha256)
+              ?.role ?? null
           );
       }
     },
     actorNamed: (name, via = 'admin token') =>
-      entries.some((one) => one.name.toLowerCase() === name.toLowerCase()) ? `${name} (${via})` : name,
+      file.current().some((one) => one.name.toLowerCase() === name.toLowerCase()) ? `${name} (${via})` : name,
   };
+
+  /** The digests of the tokens of the file. They are computed again after the file has changed. */
+  function digestsNow(): readonly Digest[] {
+    const entries = file.current();
+    if (entries !== read) {
+      read = entries;
+      digests = entries.map((entry) => ({ entry, digest: Buffer.from(entry.token_sha256, 'hex') }));
+    }
+    return digests;
+  }
+}
+
+interface Digest {
+  readonly entry: OperatorEntry;
+  readonly digest: Buffer;
 }
 
 /** The operator of a token, with the name that the holder of the shared admin token states. */

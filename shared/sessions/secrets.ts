@@ -17,7 +17,7 @@ export const sessionVariables = {
     default: '',
     description:
       'Path of a YAML or JSON file with the operators who have tokens of their own: `operators`, each with `name`, `role` ' +
-      '(`viewer`, `support` or `admin`) and `token_sha256`. Read at the start.',
+      '(`viewer`, `support` or `admin`) and `token_sha256`. Read again after each edit.',
   }),
   TOLLGATE_PORTAL_SECRET: secretVariable('Signs portal links and sessions.'),
 };

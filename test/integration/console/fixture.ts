@@ -214,7 +214,7 @@ async function createServices(stores: Stores): Promise<Services> {
   const records = createTenantRecords({ ...common, source: 'console', directory });
   const usage = createUsageReader({ clickhouse: stores.read, policy, registry });
   const consoleUrl = stores.publicUrl;
-  const operators = createOperators(operatorEntries, adminToken);
+  const operators = createOperators({ current: () => operatorEntries }, adminToken);
   const tools = await openTools({ ...stores, audit, env: policyEnv });
   const both = {
     policyTools: tools,

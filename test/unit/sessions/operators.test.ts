@@ -1,14 +1,20 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import type { Registry } from 'prom-client';
+import { describe, expect, test, vi } from 'vitest';
+import { createRegistry } from '../../../shared/runtime/http/ops.ts';
+import { createLogger } from '../../../shared/runtime/logger.ts';
 import { hasRole, roles } from '../../../shared/domain/operators/operator.ts';
-import { createOperators, operatorOf, readOperatorsFile } from '../../../shared/sessions/operators.ts';
+import { readOperatorsFile, watchOperatorsFile } from '../../../shared/sessions/operators-file.ts';
+import type { OperatorEntry } from '../../../shared/sessions/operators-file.ts';
+import { createOperators, operatorOf } from '../../../shared/sessions/operators.ts';
 
 const sha256 = (token: string): string => createHash('sha256').update(token).digest('hex');
 const entries = roles.map((role) => ({ name: `a ${role}`, role, token_sha256: sha256(`token of ${role}`) }));
-const operators = createOperators(entries, 'the shared token');
+const fileOf = (current: readonly OperatorEntry[]) => ({ current: () => current });
+const operators = createOperators(fileOf(entries), 'the shared token');
 
 function fileWith(text: string): string {
   const path = join(mkdtempSync(join(tmpdir(), 'operators-')), 'operators.yaml');
@@ -38,7 +44,7 @@ describe('a token', () => {
   test('that is in no file is refused, also an empty one when no admin token is set', () => {
     for (const token of ['', 'other', sha256('token of admin'), 'x'.repeat(5_000)])
       expect(operators.byToken(token)).toBeNull();
-    expect(createOperators([], '').byToken('')).toBeNull();
+    expect(createOperators(fileOf([]), '').byToken('')).toBeNull();
   });
 });
 
@@ -67,7 +73,7 @@ describe('the actor of the audit trail', () => {
 test('sessions that a token opened end when tokens no longer open sessions; single sign-ons continue', () => {
   const token = { via: 'token', tokenSha256: sha256('token of viewer') } as const;
   const rolesOf = (tokenSessions: boolean) => {
-    const by = createOperators(entries, 'the shared token', { tokenSessions });
+    const by = createOperators(fileOf(entries), 'the shared token', { tokenSessions });
     const oidc = { via: 'oidc', role: 'support' } as const;
     return [by.roleOf(token, 'a viewer'), by.roleOf({ via: 'admin_token' }, 'kim'), by.roleOf(oidc, 'ada')];
   };
@@ -107,4 +113,54 @@ describe('the operators’ file', () => {
       code: 'CONFIG_INVALID',
     });
   });
+
+  test('is read again after an edit: a removed operator loses token and sessions, a role changes', async () => {
+    const path = fileWith(textOf(['ada', 'admin'], ['bob', 'support']));
+    const { file, by, registry } = await watched(path);
+    const session = (name: string) => by.roleOf({ via: 'token', tokenSha256: sha256(name) }, name);
+    expect([session('ada'), session('bob')]).toEqual(['admin', 'support']);
+    writeFileSync(path, textOf(['bob', 'viewer'], ['kim', 'admin']));
+    await vi.waitFor(() => expect(session('ada')).toBeNull(), { timeout: 5_000 });
+    expect([session('bob'), by.byToken('ada'), by.byToken('kim')?.role]).toEqual(['viewer', null, 'admin']);
+    expect(by.actorNamed('kim')).toBe('kim (admin token)');
+    expect([file.refused(), await refusedIn(registry)]).toEqual([null, 0]);
+    await file.close();
+  });
+
+  test.each([
+    ['broken', (path: string) => writeFileSync(path, 'operators: [{ name: ada }]')],
+    ['removed', (path: string) => rmSync(path)],
+  ])('that is %s keeps the operators, and reports that until it is repaired', async (_what, harm) => {
+    const path = fileWith(textOf(['ada', 'admin']));
+    const { file, by, registry } = await watched(path);
+    harm(path);
+    await vi.waitFor(() => expect(file.refused()).toContain('TOLLGATE_OPERATORS_FILE'), { timeout: 5_000 });
+    expect([by.byToken('ada')?.role, await refusedIn(registry)]).toEqual(['admin', 1]);
+    writeFileSync(path, textOf(['kim', 'support']));
+    await vi.waitFor(() => expect(file.refused()).toBeNull(), { timeout: 5_000 });
+    expect([by.byToken('ada'), by.byToken('kim')?.role, await refusedIn(registry)]).toEqual([
+      null,
+      'support',
+      0,
+    ]);
+    await file.close();
+  });
 });
+
+/** A file with these operators, whose tokens are their names. */
+function textOf(...operatorsOf: (readonly [name: string, role: string])[]): string {
+  return JSON.stringify({
+    operators: operatorsOf.map(([name, role]) => ({ name, role, token_sha256: sha256(name) })),
+  });
+}
+
+async function watched(path: string) {
+  const registry = createRegistry('test');
+  const logger = createLogger('test', 'silent');
+  const file = await watchOperatorsFile(path, { logger, registry, pollIntervalMs: 50 });
+  return { file, registry, by: createOperators(file, 'the shared token') };
+}
+
+async function refusedIn(registry: Registry): Promise<number | undefined> {
+  return (await registry.getSingleMetric('tollgate_operators_file_refused')?.get())?.values[0]?.value;
+}

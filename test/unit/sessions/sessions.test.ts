@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createOperators } from '../../../shared/sessions/operators.ts';
-import type { OperatorEntry } from '../../../shared/sessions/operators.ts';
+import type { OperatorEntry } from '../../../shared/sessions/operators-file.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import type { KeyHolder } from '../../../shared/domain/tenant.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
@@ -30,7 +30,7 @@ function sessionsWith({
 }: Known): Sessions {
   return createSessions({
     tokens,
-    operators: createOperators(entries, 'admin-token-1234'),
+    operators: createOperators({ current: () => entries }, 'admin-token-1234'),
     ended: {
       has: ({ id }) => ended.includes(id),
       end: () => Promise.resolve(),
