@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { oidcVariables } from '../../services/console/operator/oidc/settings.ts';
 import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import type { Ports } from './ports.ts';
 import type { Secrets } from './secrets.ts';
@@ -40,6 +41,8 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     ...asSet(env, ['SMTP_URL', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
     ...asSet(env, Object.keys(tracingVariables)),
     ...(name === 'gateway' ? asSet(env, upstreamVariables) : {}),
+    ...(name === 'admin' || name === 'console' ? asSet(env, ['TOLLGATE_OPERATORS_FILE']) : {}),
+    ...(name === 'console' ? asSet(env, consoleVariables) : {}),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
     ...listeners(name, ports),
   };
@@ -47,6 +50,12 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
 
 /** Only the gateway gets them, because the credential is a secret. */
 const upstreamVariables = ['TOLLGATE_UPSTREAM_CREDENTIAL', 'TOLLGATE_UPSTREAM_TIMEOUT_MS'] as const;
+
+/** Only the console signs operators in by an OpenID provider, and only its pages have the brand. */
+const consoleVariables = [
+  ...Object.keys(oidcVariables),
+  ...['TOLLGATE_BRAND_NAME', 'TOLLGATE_BRAND_LOGO', 'TOLLGATE_BRAND_COLOUR', 'TOLLGATE_SUPPORT_URL'],
+];
 
 /** Those variables of the list that are set. */
 function asSet(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {

@@ -19,6 +19,13 @@ const everything = {
   upstream: 'http://api',
   image: { digest: `sha256:${'0'.repeat(64)}` },
   imagePullSecrets: [{ name: 'registry' }],
+  operators: `operators: [{ name: ada, role: admin, token_sha256: ${'0'.repeat(64)} }]`,
+  oidc: {
+    issuer: 'https://login.example.com',
+    clientId: 'tollgate',
+    roleMap: 'platform=admin',
+    tokenSignIn: false,
+  },
   aggregator: { autoscaling: { enabled: true } },
   monitoring: {
     prometheusOperator: { enabled: true, labels: { release: 'prometheus' } },
@@ -112,6 +119,23 @@ test('migrations run as a job before an installation and an upgrade', async () =
   const [job] = ofKind(await render(required), 'Job');
   expect(job?.metadata).toMatchObject({ annotations: { 'helm.sh/hook': 'pre-install,pre-upgrade' } });
   expect(JSON.stringify(job?.spec)).toMatch(/"topics","create"[^]+"tables","create"/);
+});
+
+test('the admin API and the console get the file of operators, and the console alone the OpenID provider', async () => {
+  const objects = await render(everything);
+  const [secret] = ofKind(objects, 'Secret').filter(({ metadata }) => metadata.name === 'shop-operators');
+  expect(secret).toMatchObject({ stringData: { 'operators.yaml': everything.operators } });
+  for (const workload of [...ofKind(objects, 'StatefulSet'), ...ofKind(objects, 'Deployment')]) {
+    const { name, env, volumeMounts } = containerOf(workload);
+    const names = env.map((variable) => variable.name);
+    const hasFile = name === 'admin' || name === 'console';
+    expect([name, names.includes('TOLLGATE_OPERATORS_FILE')]).toEqual([name, hasFile]);
+    expect([name, volumeMounts.some((mount) => mount.name === 'operators')]).toEqual([name, hasFile]);
+    expect([name, names.some((one) => one.includes('OIDC'))]).toEqual([name, name === 'console']);
+  }
+  const [console] = ofKind(objects, 'Deployment').filter(({ metadata }) => metadata.name === 'shop-console');
+  expect(containerOf(console!).env).toContainEqual({ name: 'TOLLGATE_TOKEN_SIGN_IN', value: 'off' });
+  await expect(render({ ...required, oidc: { issuer: 'https://x' } })).rejects.toThrow(/oidc\.clientId is/);
 });
 
 test('each service gets only variables that exist, and only the secrets that it reads', async () => {

@@ -78,6 +78,24 @@ app.kubernetes.io/component: {{ .component }}
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ . }} } }
 {{- end }}
 - { name: TOLLGATE_CONSOLE_URL, value: {{ required "consoleUrl is the address at which browsers reach the console" .root.Values.consoleUrl | quote }} }
+{{- if .root.Values.operators }}
+- { name: TOLLGATE_OPERATORS_FILE, value: /etc/tollgate-operators/operators.yaml }
+{{- end }}
+{{- end }}
+{{- if eq .component "console" }}
+{{- with .root.Values.oidc }}
+{{- if .issuer }}
+- { name: TOLLGATE_OIDC_ISSUER, value: {{ .issuer | quote }} }
+- { name: TOLLGATE_OIDC_CLIENT_ID, value: {{ required "oidc.clientId is the client id at the OpenID provider" .clientId | quote }} }
+- name: TOLLGATE_OIDC_CLIENT_SECRET
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: TOLLGATE_OIDC_CLIENT_SECRET, optional: true } }
+- { name: TOLLGATE_OIDC_SCOPES, value: {{ .scopes | quote }} }
+- { name: TOLLGATE_OIDC_ROLES_CLAIM, value: {{ .rolesClaim | quote }} }
+- { name: TOLLGATE_OIDC_ROLE_MAP, value: {{ required "oidc.roleMap gives groups their role: GROUP=ROLE,GROUP=ROLE" .roleMap | quote }} }
+- { name: TOLLGATE_OIDC_ALLOWED_DOMAINS, value: {{ .allowedDomains | quote }} }
+- { name: TOLLGATE_TOKEN_SIGN_IN, value: {{ ternary "on" "off" .tokenSignIn | quote }} }
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if eq .component "alerter" }}
 - name: SMTP_URL
@@ -169,6 +187,9 @@ containers:
       {{- if ne .component "aggregator" }}
       - { name: policy, mountPath: /etc/tollgate, readOnly: true }
       {{- end }}
+      {{- if and .root.Values.operators (has .component (list "admin" "console")) }}
+      - { name: operators, mountPath: /etc/tollgate-operators, readOnly: true }
+      {{- end }}
       {{- if eq .component "gateway" }}
       - { name: spool, mountPath: /var/lib/tollgate/spool }
       {{- end }}
@@ -178,5 +199,9 @@ volumes:
   {{- if ne .component "aggregator" }}
   - name: policy
     configMap: { name: {{ include "tollgate.name" .root }}-policy }
+  {{- end }}
+  {{- if and .root.Values.operators (has .component (list "admin" "console")) }}
+  - name: operators
+    secret: { secretName: {{ include "tollgate.name" .root }}-operators, defaultMode: 0440 }
   {{- end }}
 {{- end -}}
