@@ -22,6 +22,8 @@ interface FieldBase {
   readonly placeholder?: string;
   readonly autocomplete?: string;
   readonly mono?: boolean;
+  /** Present: the page opens with the focus in the wrong field, or, if none is wrong, in the field with `true`. */
+  readonly autofocus?: boolean;
 }
 
 export type FieldOptions = FieldBase &
@@ -36,13 +38,17 @@ export type FieldOptions = FieldBase &
 
 /**
  * A labelled field. If the form was refused, the field has the text that was entered, and the wrong field is marked and
- * states the reason.
+ * states the reason. A password is never sent back.
  */
 export function field(options: FieldOptions, refused: RefusedForm | null = null): Html {
   const { name, label, form, hint, required = false } = options;
   const id = form === undefined ? name.replaceAll('_', '-') : `${form}-${name.replaceAll('_', '-')}`;
-  const value = refused === null ? (options.value ?? '') : (refused.values.get(name) ?? '');
+  const kept = refused !== null && options.kind !== 'password';
+  const value = kept ? (refused.values.get(name) ?? '') : (options.value ?? '');
   const error = refused?.field === name ? refused.detail : null;
+  const { autofocus } = options;
+  const isFocused =
+    autofocus !== undefined && (error !== null || (autofocus && (refused?.field ?? null) === null));
   const described = [
     ...(error === null ? [] : [`${id}-error`]),
     ...(hint === undefined ? [] : [`${id}-hint`]),
@@ -51,7 +57,8 @@ export function field(options: FieldOptions, refused: RefusedForm | null = null)
   ${options.lengthMax === undefined ? null : html`maxlength="${options.lengthMax}"`}
   ${options.placeholder === undefined ? null : html`placeholder="${options.placeholder}"`}
   ${options.autocomplete === undefined ? null : html`autocomplete="${options.autocomplete}"`}
-  ${options.mono === true ? html`class="mono"` : null} ${error === null ? null : html`aria-invalid="true"`}
+  ${isFocused ? html`autofocus` : null} ${options.mono === true ? html`class="mono"` : null}
+  ${error === null ? null : html`aria-invalid="true"`}
   ${described.length === 0 ? null : html`aria-describedby="${described.join(' ')}"`}`;
   return html`<div class="field">
     <label for="${id}">${label}</label>

@@ -7,6 +7,8 @@ import { operatorOf } from '../../../shared/sessions/operators.ts';
 import type { Operators } from '../../../shared/sessions/operators.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
 import { formOf } from '../components/form-body.ts';
+import { field } from '../components/form.ts';
+import type { RefusedForm } from '../components/form.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { sendPage } from '../components/layout.ts';
@@ -67,11 +69,15 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
       };
       const detail = 'Sign-in of an operator refused: unknown token';
       audit.note({ actor: 'unknown', action: 'sign-in-refused', detail, facts });
-      return sendSignIn(ways, reply, 401, { tone: 'bad', text: 'This is not the token of an operator.' });
+      return sendSignIn(ways, reply, 401, null, {
+        values: form,
+        field: 'token',
+        detail: 'This is not the token of an operator.',
+      });
     }
     if (holder.name === null && !isOperatorName(stated)) {
-      const text = 'Enter your name: the admin token is shared, and the history says who did what.';
-      return sendSignIn(ways, reply, 422, { tone: 'bad', text });
+      const detail = 'Enter your name: the admin token is shared, and the history says who did what.';
+      return sendSignIn(ways, reply, 422, null, { values: form, field: 'name', detail });
     }
     const { name, role } = operatorOf(operators, holder, stated);
     signIns.inc({ method: 'operator', result: 'accepted' });
@@ -112,6 +118,7 @@ function sendSignIn(
   reply: FastifyReply,
   status: number,
   notice: Notice | null,
+  refused: RefusedForm | null = null,
 ): FastifyReply {
   const body = html`<section class="card narrow stack">
     <div>
@@ -124,7 +131,7 @@ function sendSignIn(
             <p class="soft small"><a href="/operator/oidc/end">Sign out at the identity provider</a></p>`
         : null
     }
-    ${ways.token ? tokenForm() : null}
+    ${ways.token ? tokenForm(ways, refused) : null}
   </section>`;
   return sendPage(reply, {
     title: 'Operator sign-in',
@@ -138,17 +145,23 @@ function sendSignIn(
   });
 }
 
-function tokenForm(): Html {
+function tokenForm({ provider }: SignInWays, refused: RefusedForm | null): Html {
   return html`<form method="post" action="/operator/sign-in">
-    <div class="field">
-      <label for="name">Your name</label>
-      <input id="name" name="name" autocomplete="username" maxlength="100" aria-describedby="name-hint" />
-      <p class="hint" id="name-hint">Required with the shared admin token, which does not identify you.</p>
-    </div>
-    <div class="field">
-      <label for="token">Your token, or the admin token</label>
-      <input class="mono" id="token" name="token" type="password" autocomplete="current-password" required />
-    </div>
+    ${field(
+      {
+        ...{ name: 'name', label: 'Your name', autocomplete: 'username', lengthMax: 100 },
+        ...{ autofocus: !provider },
+        hint: 'Required with the shared admin token, which does not identify you.',
+      },
+      refused,
+    )}
+    ${field(
+      {
+        ...{ kind: 'password', name: 'token', label: 'Your token, or the admin token', required: true },
+        ...{ autocomplete: 'current-password', mono: true, autofocus: false },
+      },
+      refused,
+    )}
     <div class="actions"><button type="submit">Sign in</button></div>
   </form>`;
 }

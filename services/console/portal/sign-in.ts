@@ -8,6 +8,8 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { SessionSource } from '../../../shared/sessions/claims.ts';
 import type { Sessions } from '../../../shared/sessions/sessions.ts';
 import { formOf } from '../components/form-body.ts';
+import { field } from '../components/form.ts';
+import type { RefusedForm } from '../components/form.ts';
 import { html } from '../components/html.ts';
 import { sendPage } from '../components/layout.ts';
 import type { Notice } from '../components/layout.ts';
@@ -100,8 +102,9 @@ function registerCredentialSignIn(
   const { credentials, policy, signIns } = options;
   app.post('/sign-in', { config: { access: 'public' } }, async (request, reply) => {
     const address = throttle.addressOf(request);
+    const form = formOf(request);
     const credential = await readCredential(
-      formOf(request).get('credential') ?? '',
+      form.get('credential') ?? '',
       credentials.under(policy()),
       address,
     );
@@ -111,7 +114,8 @@ function registerCredentialSignIn(
       if (waitSeconds !== null)
         return sendSignIn(reply.header('retry-after', waitSeconds), 429, tooManyFailures);
       noteRefusal(options, request, throttle, credential.reason);
-      return sendSignIn(reply, credential.status, { tone: 'bad', text: credential.reason });
+      const refused = { values: form, detail: credential.reason, field: 'credential' };
+      return sendSignIn(reply, credential.status, null, refused);
     }
     const { tenantId, source, expiresAtMs } = credential;
     await openSession({ request, reply, address }, options, tenantId, source, expiresAtMs);
@@ -157,28 +161,24 @@ function noticeFor(reason: string | undefined): Notice | null {
   return null;
 }
 
-function sendSignIn(reply: FastifyReply, status: number, notice: Notice | null): FastifyReply {
+function sendSignIn(
+  reply: FastifyReply,
+  status: number,
+  notice: Notice | null,
+  refused: RefusedForm | null = null,
+): FastifyReply {
   const body = html`<section class="card narrow">
     <h1>See your API usage</h1>
     <p class="soft">Usage against your limits, history, and why a call was refused.</p>
     <form method="post" action="/sign-in" class="sign-in">
-      <div class="field">
-        <label for="credential">API key or access token</label>
-        <input
-          class="mono"
-          id="credential"
-          name="credential"
-          type="password"
-          autocomplete="current-password"
-          required
-          aria-describedby="credential-hint"
-          placeholder="tgk_…"
-        />
-        <p class="hint" id="credential-hint">
-          The key or JWT that your application sends. It is checked once and not kept; you stay signed in for
-          up to eight hours.
-        </p>
-      </div>
+      ${field(
+        {
+          ...{ kind: 'password', name: 'credential', label: 'API key or access token', required: true },
+          ...{ autocomplete: 'current-password', mono: true, placeholder: 'tgk_…', autofocus: true },
+          hint: 'The key or JWT that your application sends. It is checked once and not kept; you stay signed in for up to eight hours.',
+        },
+        refused,
+      )}
       <div class="actions"><button type="submit">Sign in</button></div>
     </form>
     <p class="soft small">Got a portal link? Just open it: it signs you in by itself.</p>

@@ -62,7 +62,7 @@ describe('signing in', () => {
     const page = await post(fixture, '/sign-in', { credential });
     expect(page.status).toBe(401);
     expect(page.cookie).toBe('');
-    expect(page.text).toContain('role="alert"');
+    expect(page.text).toMatch(/aria-invalid="true"[^]*<p class="error"/);
   });
 
   test('a sign-out ends the session of this browser', async () => {

@@ -117,6 +117,35 @@ async function exhaust({ url, wrong }: SignInMethod, client: Client): Promise<vo
   expect(throttled.retryAfter).toBeGreaterThan(590);
 }
 
+describe.each(methods)('the form to sign in to %s', (_name, { url, wrong }) => {
+  const [secret = ''] = Object.keys(wrong).filter((name) => name !== 'name');
+  const inputOf = (body: string, name: string): string =>
+    new RegExp(`<input[^>]*name="${name}"[^>]*>`).exec(body)?.[0] ?? '';
+
+  test('marks the wrong secret, has the focus there, keeps the name and never sends the secret back', async () => {
+    const { body } = await fixture.consoleApp.inject({
+      method: 'POST',
+      url,
+      remoteAddress: '192.0.2.241',
+      payload: new URLSearchParams(wrong).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    const input = inputOf(body, secret);
+    expect(input).toMatch(/\sautofocus\s[^]*aria-invalid="true"/);
+    const [, described = ''] = /aria-describedby="([^" ]*)/.exec(input) ?? [];
+    expect(body).toMatch(new RegExp(`<p class="error" id="${described}">[^<]+</p>`));
+    expect(body).not.toContain('a-wrong-guess');
+    if ('name' in wrong) expect(inputOf(body, 'name')).toContain('value="robin"');
+    expect(body.match(/\sautofocus\s/g)).toHaveLength(1);
+  });
+});
+
+test('the form to sign in has the focus in its first field; with a provider, the operators’ form has none', async () => {
+  const focused = async (url: string): Promise<number> =>
+    [...(await fixture.consoleApp.inject(url)).body.matchAll(/\sautofocus\s/g)].length;
+  expect([await focused('/'), await focused('/operator')]).toEqual([1, 0]);
+});
+
 describe.each(methods)('failed sign-ins of %s', (_name, method) => {
   test('are throttled by address, and never lock out the right secret', async () => {
     const client = { remoteAddress: '203.0.113.9' };
