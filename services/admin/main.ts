@@ -7,6 +7,7 @@ import { openPolicyTools } from '../../shared/policy-changes/open-policy-tools.t
 import { recordRevisions } from '../../shared/policy-changes/record-revisions.ts';
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
+import { createSessionList } from '../../shared/sessions/session-list.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { watchOperatorsFile } from '../../shared/sessions/operators-file.ts';
 import { createOperators } from '../../shared/sessions/operators.ts';
@@ -24,6 +25,8 @@ await runService(logger, async (lifecycle) => {
   const { registry, clock, policy, limiter, clickhouse, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
   lifecycle.onClose('ended sessions', () => ended.close());
+  const list = createSessionList({ kafka, topics, producer, ended, clock, registry, logger });
+  lifecycle.onClose('list of sessions', () => list.close());
   const operatorsFile = await watchOperatorsFile(config.TOLLGATE_OPERATORS_FILE, { logger, registry });
   lifecycle.onClose('file of operators', () => operatorsFile.close());
   const operators = createOperators(operatorsFile, config.TOLLGATE_ADMIN_TOKEN);
@@ -62,6 +65,7 @@ await runService(logger, async (lifecycle) => {
       consoleUrl: () => consoleUrl,
       clock,
       audit: stores.audit,
+      list,
     }),
     operators,
     policyTools,

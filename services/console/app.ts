@@ -156,6 +156,7 @@ function refuseCrossSiteChanges(
 function guardSessions(app: FastifyInstance, options: ConsoleOptions): void {
   app.decorateRequest('visitor', null);
   app.decorateRequest('operator', null);
+  app.decorateRequest('operatorSessionId', '');
   guardRoutes(app, {
     listener: 'console',
     openRoutes,

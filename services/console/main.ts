@@ -6,6 +6,7 @@ import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
+import { createSessionList } from '../../shared/sessions/session-list.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { createSessions } from '../../shared/sessions/sessions.ts';
 import { watchOperatorsFile } from '../../shared/sessions/operators-file.ts';
@@ -30,6 +31,8 @@ await runService(logger, async (lifecycle) => {
   const { registry, clock, policy, limiter, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
   lifecycle.onClose('ended sessions', () => ended.close());
+  const list = createSessionList({ kafka, topics, producer, ended, clock, registry, logger });
+  lifecycle.onClose('list of sessions', () => list.close());
   const credentials = createCredentials({ policy, directory, clock, logger, registry });
   lifecycle.onClose('credentials', async () => {
     credentials.close();
@@ -58,16 +61,20 @@ await runService(logger, async (lifecycle) => {
     auditTrail: stores.auditTrail,
     deadLetters: stores.deadLetters,
     testMessages: createTestMessages(producer, topics.alerts),
-    sessions: createSessions({ tokens, operators, ended, directory, clock }),
+    sessions: createSessions({ tokens, operators, ended, list, directory, clock }),
+    sessionList: list,
+    endedSessions: ended,
     portalLinks: createPortalLinks({
       tokens,
       ended,
       consoleUrl: () => publicUrl,
       clock,
       audit: stores.audit,
+      list,
     }),
     signIns: createSignInCounter(registry),
     operators,
+    operatorsFile,
     tokenSignIn: config.TOLLGATE_TOKEN_SIGN_IN === 'on',
     singleSignOn:
       oidcSettings === null

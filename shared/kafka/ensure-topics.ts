@@ -73,6 +73,7 @@ export async function ensureTopics(
       topic(topics.alerts, Math.min(3, partitions), durable),
       topic(topics.deliveries, Math.min(3, partitions), compactedAndDeleted),
       topic(topics.sessionEnds, 1, compactedAndDeleted),
+      topic(topics.sessions, 1, compactedAndDeleted),
       topic(topics.audit, 1, durable),
       topic(topics.clock, 1, brokerTimestamps),
       topic(topics.deadLetters, Math.min(3, partitions), durable),

@@ -15,6 +15,8 @@ export interface Topics {
   readonly deliveries: string;
   /** Compacted. Values: portal links and console sessions that were ended before their expiry. */
   readonly sessionEnds: string;
+  /** Compacted. Key: id of a session or portal link. Values: `SessionEntry`, for the lists of sessions. */
+  readonly sessions: string;
   /** Key: tenant_id, or none. Values: `AuditEntry` of actions that change no tenant record. */
   readonly audit: string;
   /** Empty records whose timestamp the broker sets. Services compare their clocks with it. */
@@ -31,6 +33,7 @@ export function topicsWith(prefix: string): Topics {
     alerts: `${prefix}alerts.v1`,
     deliveries: `${prefix}deliveries.v1`,
     sessionEnds: `${prefix}session-ends.v1`,
+    sessions: `${prefix}sessions.v1`,
     audit: `${prefix}audit.v1`,
     clock: `${prefix}clock.v1`,
     deadLetters: `${prefix}dead-letters.v1`,

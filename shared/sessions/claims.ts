@@ -112,14 +112,14 @@ export function claimsOf(source: SessionSource | OperatorSource): Claims {
   }
 }
 
-function sourceOf({ via, key, link, manages_keys: managesKeys, user }: Claims): SessionSource | null {
+export function sourceOf({ via, key, link, manages_keys: managesKeys, user }: Claims): SessionSource | null {
   if (via === 'api_key' && typeof key === 'string') return { via, keySha256: key };
   if (via === 'link' && typeof link === 'string')
     return { via, linkId: link, managesKeys: managesKeys === true };
   return via === 'jwt' ? { via, userId: typeof user === 'string' ? user : null } : null;
 }
 
-function operatorSourceOf({ via, token, role }: Claims): OperatorSource | null {
+export function operatorSourceOf({ via, token, role }: Claims): OperatorSource | null {
   if (via === 'token' && typeof token === 'string') return { via, tokenSha256: token };
   if (via === 'oidc' && isRole(role)) return { via, role };
   return via === 'admin_token' ? { via } : null;

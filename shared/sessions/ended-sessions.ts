@@ -1,4 +1,4 @@
-import { idKey, ownerKey, readSessionEnd, versionOfEnd } from '../domain/topics/session-end.ts';
+import { idKey, othersKey, ownerKey, readSessionEnd, versionOfEnd } from '../domain/topics/session-end.ts';
 import type { SessionEnd } from '../domain/topics/session-end.ts';
 import type { Kafka } from '../kafka/kafkajs/kafka.ts';
 import type { Producer } from '../kafka/producer/producer.ts';
@@ -24,6 +24,8 @@ export interface EndedSessions {
   end(signed: Omit<Signed, 'startedAtMs'>): Promise<void>;
   /** Ends every current link and session of the owner. */
   endAll(owner: string): Promise<void>;
+  /** Ends every current link and session of the owner, except those with these ids. */
+  endOthers(owner: string, kept: readonly string[]): Promise<void>;
   /**
    * False until this process has read the topic to its end. Before that, `has` can return false for an ended session.
    */
@@ -64,6 +66,9 @@ export function createEndedSessions(options: EndedSessionsOptions): EndedSession
     has: ({ id, owner, startedAtMs }) => {
       const all = find(ownerKey(owner));
       if (all !== undefined && 'validFromMs' in all && startedAtMs <= all.validFromMs) return true;
+      const others = find(othersKey(owner));
+      if (others !== undefined && 'kept' in others && startedAtMs <= others.validFromMs)
+        return !others.kept.includes(id) || find(idKey(id)) !== undefined;
       return find(idKey(id)) !== undefined;
     },
     end: async ({ id, owner, expiresAtMs }) => {
@@ -72,6 +77,7 @@ export function createEndedSessions(options: EndedSessionsOptions): EndedSession
       else await write(idKey(id), { owner, untilMs: expiresAtMs });
     },
     endAll,
+    endOthers: (owner, kept) => write(othersKey(owner), { owner, validFromMs: clock.now(), kept }),
     ready: () => table.ready(),
     close: () => table.close(),
   };

@@ -5,6 +5,7 @@ import type { AuditLog } from '../kafka/audit-log.ts';
 import { formatTime } from '../domain/time/format-time.ts';
 import { tenantOwner } from './claims.ts';
 import type { EndedSessions } from './ended-sessions.ts';
+import type { SessionList } from './session-list.ts';
 import type { LinkOptions, Tokens } from './tokens.ts';
 
 export interface PortalLink {
@@ -35,6 +36,7 @@ export interface PortalLinksOptions {
   readonly consoleUrl: () => string;
   readonly clock: Clock;
   readonly audit: Pick<AuditLog, 'append'>;
+  readonly list: Pick<SessionList, 'add'>;
 }
 
 export const linkTtlMsMax = 30 * 86_400_000;
@@ -45,6 +47,7 @@ export function createPortalLinks({
   consoleUrl,
   clock,
   audit,
+  list,
 }: PortalLinksOptions): PortalLinks {
   return {
     async issue(tenantId, author, { ttlMs, ...options }) {
@@ -57,6 +60,11 @@ export function createPortalLinks({
         action: 'portal-link',
         detail,
         facts,
+      });
+      await list.add({
+        ...{ id: value.id, kind: 'link', owner: value.owner, name: authorFields(author).actor, source: {} },
+        ...{ startedAtMs: value.startedAtMs, expiresAtMs: value.expiresAtMs, usedAtMs: null },
+        ...{ network: '', agent: '' },
       });
       return {
         linkId: value.id,

@@ -23,6 +23,8 @@ import { reservationsPage } from './reservations-page.ts';
 import type { ReservationSources } from './reservations-page.ts';
 import { registerShownOnce } from './tenant/shown-once.ts';
 import type { ShownOnceOptions } from './tenant/shown-once.ts';
+import { registerOperatorSessions } from './sessions-page.ts';
+import type { OperatorSessionSources } from './sessions-page.ts';
 import { registerOperatorSignIn } from './sign-in.ts';
 import type { OperatorSignInOptions } from './sign-in.ts';
 import { forOperator } from './signed-in.ts';
@@ -41,6 +43,7 @@ export type OperatorOptions = ActionOptions &
   DeadLetterOptions &
   GrowthSources &
   OperatorDecisionSources &
+  OperatorSessionSources &
   OperatorSignInOptions &
   PipelineSources &
   PolicyActionOptions &
@@ -67,6 +70,7 @@ function registerPages(app: FastifyInstance, options: OperatorOptions): void {
   registerReplay(app, options);
   registerConfirmedActions(app, options);
   registerRequests(app, options);
+  registerOperatorSessions(app, options);
   registerPolicyPage(app, options);
   registerPolicyActions(app, options);
   app.get(

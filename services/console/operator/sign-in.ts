@@ -13,7 +13,7 @@ import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { sendPage } from '../components/layout.ts';
 import type { Notice } from '../components/layout.ts';
-import { factsOf } from '../sessions/sign-in-facts.ts';
+import { clientOf, factsOf } from '../sessions/sign-in-facts.ts';
 import { clearSession, sessionToken, setSession } from '../sessions/cookies.ts';
 import { registerSingleSignOn } from './oidc/routes.ts';
 import type { SingleSignOnRoutes } from './oidc/routes.ts';
@@ -81,8 +81,9 @@ export function registerOperatorSignIn(app: FastifyInstance, options: OperatorSi
     }
     const { name, role } = operatorOf(operators, holder, stated);
     signIns.inc({ method: 'operator', result: 'accepted' });
-    const session = await sessions.openOperator(name, holder.source);
-    const facts = factsOf(throttle.addressOf(request), request.headers['user-agent'], session.value);
+    const client = [throttle.addressOf(request), request.headers['user-agent']] as const;
+    const session = await sessions.openOperator(name, holder.source, clientOf(...client));
+    const facts = factsOf(...client, session.value);
     audit.note({ actor: name, action: 'sign-in', detail: `Operator signed in with the role ${role}`, facts });
     setSession(reply, 'tollgate_operator', session, publicUrl());
     return reply.redirect('/operator/start', 303);

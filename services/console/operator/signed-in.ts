@@ -14,6 +14,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The signed-in operator. The guard of routes with the access `operator-session` sets it. */
     operator: Operator | null;
+    /** Id of the operator's session; empty if no operator is signed in. */
+    operatorSessionId: string;
   }
 }
 
@@ -28,6 +30,7 @@ const nav: readonly NavItem[] = [
   { href: '/operator/pipeline', label: 'Pipeline' },
   { href: '/operator/dead-letters', label: 'Dead letters' },
   { href: '/operator/audit', label: 'Audit' },
+  { href: '/operator/sessions', label: 'Sessions' },
 ];
 
 /** A request for a page of an operator. */
@@ -89,7 +92,8 @@ export async function requireOperator(
   const reading = await sessions.readOperator(sessionToken(request, 'tollgate_operator'));
   if (reading.kind === 'unknown') throw sessionsUnread();
   if (reading.kind !== 'valid') return redirectBrowser(request, reply, '/operator?reason=signed-out');
-  const { name, role } = reading.value;
+  const { name, role, id } = reading.value;
+  request.operatorSessionId = id;
   request.operator = { name, role };
   if (hasRole(role, needed)) return undefined;
   const text = `This needs the role “${needed}”. You are signed in with the role “${role}”, so nothing was done.`;
@@ -138,12 +142,14 @@ const notices = new Map<unknown, string>(
     'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
     'sessions-ended': 'All portal links and sessions of this tenant have ended.',
     'policy-live': 'The policy is live. Gateways follow within seconds.',
+    'session-ended': 'Session ended. Its next request is refused.',
     replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',
   }),
 );
 
 const failures = new Map<unknown, string>(
   Object.entries({
+    'session-gone': 'This session had already ended, or is not yours.',
     'letter-gone': 'This dead letter is no longer there.',
     'letter-cut':
       'Not sent: the letter holds only the beginning of its record, or names a topic that is not Tollgate’s.',

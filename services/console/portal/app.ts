@@ -19,6 +19,8 @@ import { refusalsPage } from './refusals/refusals-page.ts';
 import type { RefusalSources } from './refusals/refusals-page.ts';
 import { registerRequests } from './requests/requests-page.ts';
 import type { RequestSources } from './requests/requests-page.ts';
+import { registerSessions } from './sessions-page.ts';
+import type { SessionSources } from './sessions-page.ts';
 import { registerSignIn } from './sign-in.ts';
 import type { SignInOptions } from './sign-in.ts';
 import { spendPage } from './spend-page.ts';
@@ -36,6 +38,7 @@ export type PortalOptions = EventSources &
   NotificationSources &
   RefusalSources &
   RequestSources &
+  SessionSources &
   SignInOptions &
   SpendSources &
   UsageSources &
@@ -54,6 +57,7 @@ function registerPages(app: FastifyInstance, options: PortalOptions): void {
   registerRequests(app, options);
   registerKeys(app, options);
   registerKey(app, options);
+  registerSessions(app, options);
   app.get(
     '/usage',
     forTenant('/usage', (visitor, visit) => usagePage(options, visitor, visit)),

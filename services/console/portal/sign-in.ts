@@ -16,7 +16,7 @@ import type { Notice } from '../components/layout.ts';
 import { clearSession, sessionToken, sessionsUnread, setSession } from '../sessions/cookies.ts';
 import { createSignInThrottle, tooManyFailures } from '../sessions/sign-in-throttle.ts';
 import type { SignInCounter, SignInThrottle } from '../sessions/sign-in-throttle.ts';
-import { factsOf, viaText } from '../sessions/sign-in-facts.ts';
+import { clientOf, factsOf, viaText } from '../sessions/sign-in-facts.ts';
 import { readCredential } from '../sessions/tenant-credential.ts';
 
 export interface SignInOptions {
@@ -137,7 +137,8 @@ async function openSession(
   endsAtMs: number,
 ): Promise<void> {
   signIns.inc({ method: source.via, result: 'accepted' });
-  const session = await sessions.openTenant(tenantId, source, endsAtMs);
+  const client = clientOf(address, request.headers['user-agent']);
+  const session = await sessions.openTenant(tenantId, source, endsAtMs, client);
   const facts = factsOf(address, request.headers['user-agent'], session.value);
   const detail = `Signed in to the portal with ${viaText(source)}`;
   audit.note({ ...tenantItself, tenant_id: tenantId, action: 'sign-in', detail, facts });

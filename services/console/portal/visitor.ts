@@ -27,6 +27,8 @@ export interface Visitor {
   /** Time zone of the tenant's days and of the times on its pages. */
   readonly zone: string;
   readonly access: PortalAccess;
+  /** The session of the request. */
+  readonly session: TenantSession;
   /** Queries to ClickHouse, which count against the tenant's share of queries. */
   readonly usage: UsageReader;
 }
@@ -46,6 +48,7 @@ const nav: readonly NavItem[] = [
   { href: '/events', label: 'Events' },
   { href: '/limits', label: 'Limits and plan' },
   { href: '/keys', label: 'API keys' },
+  { href: '/sessions', label: 'Sessions' },
   { href: '/notifications', label: 'Notifications' },
   { href: '/guide', label: 'Handling 429' },
 ];
@@ -135,9 +138,10 @@ function sendFrame(
 
 function visitorOf(
   { directory, usage, policy }: VisitorSources,
-  { tenantId, source }: TenantSession,
+  session: TenantSession,
   reply: FastifyReply,
 ): Visitor | null {
+  const { tenantId, source } = session;
   const record = directory.get(tenantId) ?? null;
   const access = accessOf(policy(), record, source);
   if (access === null) return null;
@@ -145,5 +149,5 @@ function visitorOf(
   const sent = new AbortController();
   reply.raw.once('close', () => sent.abort());
   const zone = zoneNamed(record?.time_zone) ?? 'UTC';
-  return { tenantId, record, zone, access, usage: usage.ofTenant(tenantId, sent.signal) };
+  return { tenantId, record, zone, access, session, usage: usage.ofTenant(tenantId, sent.signal) };
 }

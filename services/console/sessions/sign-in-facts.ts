@@ -2,7 +2,13 @@ import { isIPv4 } from 'node:net';
 import { apiKeyId } from '../../../shared/domain/tenant.ts';
 import type { SessionSource, Signed } from '../../../shared/sessions/claims.ts';
 import type { OperatorSource } from '../../../shared/sessions/claims.ts';
+import type { SignInClient } from '../../../shared/sessions/sessions.ts';
 import { addressPart } from '../../../shared/redis/keys.ts';
+
+/** Network and browser of a request, as the audit trail and the lists of sessions state them. */
+export function clientOf(address: string, userAgent: string | undefined): SignInClient {
+  return { network: networkOf(address), agent: agentText(userAgent ?? '') };
+}
 
 /** What the audit trail and the lists of sessions state about a sign-in. */
 export interface SignInFacts {
@@ -31,8 +37,7 @@ export function factsOf(
           expires_at: new Date(session.expiresAtMs).toISOString(),
           via: viaText(session.source),
         }),
-    network: networkOf(address),
-    agent: agentText(userAgent ?? ''),
+    ...clientOf(address, userAgent),
   };
   return { ...facts };
 }

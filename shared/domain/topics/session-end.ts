@@ -1,12 +1,12 @@
-import { hasShape, isFiniteNumber, isText } from './shape.ts';
+import { hasShape, isFiniteNumber, isText, listOf } from './shape.ts';
 import type { Shape } from './shape.ts';
 
 /**
  * Value of `tollgate.session-ends.v1`. With `untilMs`: one portal link or session was ended early; its token would
  * have expired at `untilMs`. With `validFromMs`: all links and sessions of the owner that began at or before
- * that time have ended.
+ * that time have ended; with `kept`, except those with these ids.
  */
-export type SessionEnd = EndOfOne | EndOfAll;
+export type SessionEnd = EndOfOne | EndOfAll | EndOfOthers;
 
 /** Key of a record that ends one link or session. */
 export function idKey(id: string): string {
@@ -16,6 +16,14 @@ export function idKey(id: string): string {
 /** Key of a record that ends all links and sessions of an owner. */
 export function ownerKey(owner: string): string {
   return `all ${owner}`;
+}
+
+/**
+ * Key of a record that ends all other links and sessions of an owner. The key differs from `ownerKey`, so that this record never
+ * replaces the end of all sessions, which also ended the kept ones.
+ */
+export function othersKey(owner: string): string {
+  return `others ${owner}`;
 }
 
 /**
@@ -36,15 +44,23 @@ interface EndOfAll {
   readonly validFromMs: number;
 }
 
-/** The fields of the two kinds of `SessionEnd`. */
+interface EndOfOthers extends EndOfAll {
+  readonly kept: readonly string[];
+}
+
+/** The fields of the kinds of `SessionEnd`. */
 export const endOfOneShape: Shape<EndOfOne> = { owner: isText, untilMs: isFiniteNumber };
 export const endOfAllShape: Shape<EndOfAll> = { owner: isText, validFromMs: isFiniteNumber };
+
+export const endOfOthersShape: Shape<EndOfOthers> = { ...endOfAllShape, kept: listOf(isText, 10) };
 
 /** Reads a value of the topic; undefined if it is not valid. */
 export function readSessionEnd(value: Buffer): SessionEnd | undefined {
   try {
     const end: unknown = JSON.parse(value.toString());
     if (hasShape(end, endOfOneShape)) return { owner: end.owner, untilMs: end.untilMs };
+    if (hasShape(end, endOfOthersShape))
+      return { owner: end.owner, validFromMs: end.validFromMs, kept: end.kept };
     return hasShape(end, endOfAllShape) ? { owner: end.owner, validFromMs: end.validFromMs } : undefined;
   } catch {
     return undefined;

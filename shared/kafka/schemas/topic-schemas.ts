@@ -2,7 +2,8 @@ import { cloudEventSchema, eventSchemas } from '../../domain/events/event-schema
 import { alertShape } from '../../domain/topics/alert.ts';
 import { auditEntryShape } from '../../domain/topics/audit-entry.ts';
 import { deliveryShape } from '../../domain/topics/delivery.ts';
-import { endOfAllShape, endOfOneShape } from '../../domain/topics/session-end.ts';
+import { endOfAllShape, endOfOneShape, endOfOthersShape } from '../../domain/topics/session-end.ts';
+import { sessionEntryShape } from '../../domain/topics/session-entry.ts';
 import { schemaOf } from '../../domain/topics/shape.ts';
 import type { JsonSchema } from '../../domain/topics/shape.ts';
 import { totalsShape } from '../../domain/topics/totals.ts';
@@ -92,16 +93,34 @@ export const topicDescriptions: Readonly<Record<keyof Topics, TopicDescription>>
   },
   sessionEnds: {
     summary: 'Portal links and console sessions that ended before their expiry.',
-    key: '`id` and the id, or `all` and the owner',
+    key: '`id` and the id, or `all` or `others` and the owner',
     cleanup: 'compact,delete',
     writtenBy: 'admin, console',
     readBy: 'admin, console',
     messages: [
       {
         name: 'sessionEnd',
-        title: 'End of a session, or of all sessions of an owner',
+        title: 'End of a session, or of all or all other sessions of an owner',
         contentType: json,
-        value: { oneOf: [schemaOf(endOfOneShape), schemaOf(endOfAllShape)] },
+        value: { anyOf: [schemaOf(endOfOneShape), schemaOf(endOfAllShape), schemaOf(endOfOthersShape)] },
+      },
+    ],
+  },
+  sessions: {
+    summary:
+      'Sessions of the portal and of the operator console, and portal links, for the lists of sessions.',
+    key: 'id of the session or link',
+    cleanup: 'compact,delete',
+    secrets:
+      'none that opens a session, but networks, browsers and user ids of sign-ins (personal data), and API keys as SHA-256 hashes',
+    writtenBy: 'admin, console',
+    readBy: 'admin, console',
+    messages: [
+      {
+        name: 'session',
+        title: 'Session or portal link',
+        contentType: json,
+        value: schemaOf(sessionEntryShape),
       },
     ],
   },

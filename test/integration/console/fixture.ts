@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
-import { SignJWT } from 'jose';
 import { Registry } from 'prom-client';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
 import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
@@ -32,6 +31,8 @@ import { createEndedSessions } from '../../../shared/sessions/ended-sessions.ts'
 import type { EndedSessions } from '../../../shared/sessions/ended-sessions.ts';
 import { createOperators } from '../../../shared/sessions/operators.ts';
 import { createPortalLinks } from '../../../shared/sessions/portal-links.ts';
+import { createSessionList } from '../../../shared/sessions/session-list.ts';
+import type { SessionList } from '../../../shared/sessions/session-list.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 import type { Tokens } from '../../../shared/sessions/tokens.ts';
@@ -46,6 +47,7 @@ import type { SingleSignOn } from '../../../services/console/operator/oidc/singl
 import { createSignInCounter } from '../../../services/console/sessions/sign-in-throttle.ts';
 import { callAdmin } from './call-admin.ts';
 import type { Answer } from './call-admin.ts';
+import { jwtSecret, signJwt, signLink } from './signed-tokens.ts';
 import { openTools } from './policy-tools.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import type { Namespace } from '../../support/servers.ts';
@@ -62,7 +64,6 @@ const operatorEntries = roles.map((role) => {
   const sha256 = createHash('sha256').update(operatorTokens[role]).digest('hex');
   return { name: `${role}-operator`, role, token_sha256: sha256 };
 });
-const jwtSecret = 'a-jwt-secret-of-tests-0123456789';
 const policyEnv = {
   TOLLGATE_JWT_SECRET: jwtSecret,
   TOLLGATE_SERVICE_TOKEN: 'a-service-token-of-tests-0123456789',
@@ -135,18 +136,22 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const read = createClickHouse({ url, database, requestTimeoutMs: 5_000 });
   const producer = createProducer(kafka, { registry });
   const ended = createEndedSessions({ kafka, topics, producer, clock: systemClock, registry });
+  const list = createSessionList({ kafka, topics, producer, ended, ...common });
   const testMessages: AlertEvent[] = [];
   const tokens = createTokens(portalSecret, adminToken, systemClock);
   const services = await createServices({
     policyPath: options.policyPath ?? 'policies/default.yaml',
     policyIsWritable: options.policyIsWritable ?? false,
-    ...{ policy, directory, limiter, read, clickhouse, kafka, producer, topics, tokens, ended, registry },
+    ...{ policy, directory, limiter, read, clickhouse, kafka, producer, topics },
+    ...{ tokens, ended, list, registry },
     testMessages,
     singleSignOn: options.singleSignOn ?? null,
     publicUrl: options.publicUrl ?? ((): string => 'http://console.test'),
   });
   const unread = options.recordBrokers !== undefined;
-  await eventually(() => (unread || directory.ready()) && ended.ready(), { timeoutMs: 30_000 });
+  await eventually(() => (unread || directory.ready()) && ended.ready() && list.ready(), {
+    timeoutMs: 30_000,
+  });
   if (options.redisUrl === undefined) await eventually(() => redis.status === 'ready');
   return {
     namespace,
@@ -170,7 +175,14 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
     jwt: signJwt,
     async dispose() {
       await services.close();
-      await Promise.all([directory.close(), ended.close(), producer.close(), limiter.close(), read.close()]);
+      await Promise.all([
+        directory.close(),
+        ended.close(),
+        list.close(),
+        producer.close(),
+        limiter.close(),
+        read.close(),
+      ]);
       redis.disconnect();
       if (options.namespace === undefined) await clickhouse.command(`DROP DATABASE IF EXISTS ${database}`);
       await clickhouse.close();
@@ -192,6 +204,7 @@ interface Stores {
   readonly topics: Topics;
   readonly tokens: Tokens;
   readonly ended: EndedSessions;
+  readonly list: SessionList;
   readonly registry: Registry;
   readonly testMessages: AlertEvent[];
   readonly singleSignOn: SingleSignOn | null;
@@ -206,7 +219,7 @@ interface Services {
 
 /** Creates the listeners of both services, which share stores, tenant records and ended sessions. */
 async function createServices(stores: Stores): Promise<Services> {
-  const { directory, limiter, clickhouse, kafka, producer, topics, tokens, ended, registry } = stores;
+  const { directory, limiter, clickhouse, kafka, producer, topics, tokens, ended, list, registry } = stores;
   const policy = (): Policy => stores.policy;
   const common = { clock: systemClock, registry, logger: createLogger('test', 'silent') };
   const audit = createAuditLog({ ...common, producer, topics, source: 'console' });
@@ -224,7 +237,7 @@ async function createServices(stores: Stores): Promise<Services> {
     audit,
     auditTrail: createAuditTrail({ clickhouse: stores.read, directory, reads }),
     deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
-    portalLinks: createPortalLinks({ ...common, audit, tokens, ended, consoleUrl }),
+    portalLinks: createPortalLinks({ ...common, audit, tokens, ended, consoleUrl, list }),
   };
   const adminApp = await createAdminApp({
     ...both,
@@ -248,7 +261,10 @@ async function createServices(stores: Stores): Promise<Services> {
         return Promise.resolve();
       },
     },
-    sessions: createSessions({ tokens, operators, ended, directory, clock: systemClock }),
+    sessions: createSessions({ tokens, operators, ended, list, directory, clock: systemClock }),
+    sessionList: list,
+    endedSessions: ended,
+    operatorsFile: { refused: () => null },
     signIns: createSignInCounter(registry),
     publicUrl: consoleUrl,
     tokenSignIn: true,
@@ -266,20 +282,4 @@ async function createServices(stores: Stores): Promise<Services> {
       await Promise.all([adminApp.close(), consoleApp.close()]);
     },
   };
-}
-
-async function signLink(
-  tokens: Tokens,
-  tenantId: string,
-  ttlMs: number,
-  sessionTtlMs = 3_600_000,
-): Promise<string> {
-  return (await tokens.signLink(tenantId, ttlMs, { sessionTtlMs, managesKeys: true })).token;
-}
-
-function signJwt(claims: Record<string, string>, lifetime = '10m'): Promise<string> {
-  return new SignJWT(claims)
-    .setProtectedHeader({ alg: 'HS256' })
-    .setExpirationTime(lifetime)
-    .sign(new TextEncoder().encode(jwtSecret));
 }

@@ -65,6 +65,21 @@ test('ending all sessions of an owner ends those that started before, no later o
   expect([later.has(old), later.has(other)]).toEqual([true, false]);
 });
 
+test('ending the other sessions of an owner keeps the named ones, which still end with all sessions', async () => {
+  const ends = await open();
+  const owner = uniqueName('tenant');
+  const [own, other] = [session(owner), session(owner)];
+  await ends.endOthers(owner, [own.id]);
+  const elsewhere = await open();
+  for (const one of [ends, elsewhere]) expect([one.has(own), one.has(other)]).toEqual([false, true]);
+  await ends.end(own);
+  expect(ends.has(own)).toBe(true);
+  const next = session(owner);
+  await ends.endAll(owner);
+  await ends.endOthers(owner, [next.id]);
+  expect(ends.has(next)).toBe(true);
+});
+
 test('ends of expired sessions are deleted from the topic', async () => {
   const ends = await open();
   const gone = session(uniqueName('tenant'));

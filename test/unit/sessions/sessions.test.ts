@@ -35,9 +35,11 @@ function sessionsWith({
       has: ({ id }) => ended.includes(id),
       end: () => Promise.resolve(),
       endAll: () => Promise.resolve(),
+      endOthers: () => Promise.resolve(),
       ready: () => endsReady,
       close: () => Promise.resolve(),
     },
+    list: { of: () => [], note: () => undefined },
     directory: { byApiKeyHash: () => holder, ready: () => recordsReady },
     clock,
   });

@@ -5,7 +5,7 @@ import type { Sessions } from '../../../../shared/sessions/sessions.ts';
 import { html } from '../../components/html.ts';
 import { sendPage } from '../../components/layout.ts';
 import { setSession } from '../../sessions/cookies.ts';
-import { factsOf } from '../../sessions/sign-in-facts.ts';
+import { clientOf, factsOf } from '../../sessions/sign-in-facts.ts';
 import type { SignInCounter, SignInThrottle } from '../../sessions/sign-in-throttle.ts';
 import type { PendingSignIn, SingleSignOn } from './single-sign-on.ts';
 
@@ -86,7 +86,7 @@ async function finish(
   signIns.inc({ method: 'oidc', result: 'accepted' });
   const { role } = result.operator;
   const name = operators.actorNamed(result.operator.name, 'single sign-on');
-  const session = await sessions.openOperator(name, { via: 'oidc', role });
+  const session = await sessions.openOperator(name, { via: 'oidc', role }, clientOf(...client));
   const detail = `Operator signed in with the role ${role}`;
   audit.note({ actor: name, action: 'sign-in', detail, facts: factsOf(...client, session.value) });
   setSession(reply, 'tollgate_operator', session, publicUrl());

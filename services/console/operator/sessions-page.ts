@@ -1,0 +1,120 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
+import { operatorsOwner } from '../../../shared/sessions/claims.ts';
+import type { EndedSessions } from '../../../shared/sessions/ended-sessions.ts';
+import type { OperatorsFile } from '../../../shared/sessions/operators-file.ts';
+import type { SessionList } from '../../../shared/sessions/session-list.ts';
+import type { ListedSession, Sessions, SignedInOperator } from '../../../shared/sessions/sessions.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState } from '../components/layout.ts';
+import type { PageContent } from '../components/layout.ts';
+import { table } from '../components/table.ts';
+import { clientText, endForm, fullHint, sessionColumns } from '../sessions/session-columns.ts';
+import { viaText } from '../sessions/sign-in-facts.ts';
+import { actionForOperator, forOperator, mayUse } from './signed-in.ts';
+
+export interface OperatorSessionSources {
+  readonly sessions: Pick<Sessions, 'listOperators'>;
+  readonly operatorsFile: Pick<OperatorsFile, 'refused'>;
+  readonly sessionList: Pick<SessionList, 'isFull' | 'ready'>;
+  readonly endedSessions: Pick<EndedSessions, 'end'>;
+  readonly audit: Pick<AuditLog, 'append'>;
+}
+
+type Row = ListedSession<SignedInOperator>;
+
+const here = '/operator/sessions';
+
+/** Page of the operators who are signed in. Operators end sessions of their own, admins those of all operators. */
+export function registerOperatorSessions(app: FastifyInstance, sources: OperatorSessionSources): void {
+  app.get(
+    here,
+    forOperator(here, ({ request }) => sessionsPage(sources, request)),
+  );
+  app.post(
+    `${here}/:id/end`,
+    actionForOperator('viewer', (name, request, reply) => end(sources, name, request, reply)),
+  );
+}
+
+async function end(
+  { sessions, endedSessions, audit }: OperatorSessionSources,
+  name: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { id } = request.params as { readonly id: string };
+  const session = sessions.listOperators().find((one) => one.id === id);
+  if (session === undefined || !mayEnd(request, session))
+    return reply.redirect(`${here}?done=session-gone`, 303);
+  const detail = `Session of the operator ${session.name} ended, opened with ${viaText(session.source)}`;
+  await audit.append({ actor: name, action: 'session-end', detail, facts: { session: id } });
+  await endedSessions.end(session);
+  return reply.redirect(`${here}?done=session-ended`, 303);
+}
+
+/** An operator's own sessions have the same name: names of the operators' file and of the provider never collide. */
+function mayEnd(request: FastifyRequest, { name }: Row): boolean {
+  return mayUse(request, 'admin') || request.operator?.name === name;
+}
+
+function sessionsPage(
+  { sessions, sessionList, operatorsFile }: OperatorSessionSources,
+  request: FastifyRequest,
+): PageContent {
+  const refused = operatorsFile.refused();
+  const isFull = sessionList.isFull(operatorsOwner, 'session');
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Signed-in operators</h1>
+        <p class="lead">
+          You can end your own sessions, and those of all operators with the role admin. An ended session is
+          refused at its next request.
+        </p>
+      </div>
+    </div>
+    ${refused === null ? null : refusedNotice(refused, request)}
+    <section class="card stack">
+      ${sessionTable(sessionList.ready() ? sessions.listOperators() : null, request)}
+      ${isFull ? fullHint : null}
+    </section>`;
+  return { title: 'Signed-in operators', body };
+}
+
+/** Violations name operators and paths of the server, which only admins may read. */
+function refusedNotice(refused: string, request: FastifyRequest): Html {
+  return html`<p class="notice bad" role="alert">
+    The file of operators has an error, so the operators before the last edit stay in
+    force.${mayUse(request, 'admin') ? html` <code>${refused}</code>` : null}
+  </p>`;
+}
+
+function sessionTable(rows: readonly Row[] | null, request: FastifyRequest): Html {
+  return table<Row>({
+    caption: 'Signed-in operators',
+    rows,
+    empty: emptyState('No session is listed', 'A session is listed with its next request.'),
+    columns: [
+      {
+        title: 'Operator',
+        kind: 'head',
+        cell: (session) =>
+          html`${session.name}
+            ${session.id === request.operatorSessionId ? html`<span class="badge plain">this session</span>` : null}<br /><span
+              class="soft small"
+              >${viaText(session.source)}, ${clientText(session)}</span
+            >`,
+      },
+      { title: 'Role', cell: ({ role }) => role },
+      ...sessionColumns(),
+      {
+        title: '',
+        cell: (session) =>
+          mayEnd(request, session) && session.id !== request.operatorSessionId
+            ? endForm(`${here}/${session.id}/end`, 'End', `the session of ${session.name}`)
+            : null,
+      },
+    ],
+  });
+}

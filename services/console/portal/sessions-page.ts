@@ -1,0 +1,242 @@
+import type { FastifyInstance } from 'fastify';
+import { apiKeyId, apiKeysOf } from '../../../shared/domain/tenant.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
+import { tenantOwner } from '../../../shared/sessions/claims.ts';
+import type { TenantSession } from '../../../shared/sessions/claims.ts';
+import type { EndedSessions } from '../../../shared/sessions/ended-sessions.ts';
+import type { PortalLinks } from '../../../shared/sessions/portal-links.ts';
+import type { SessionList } from '../../../shared/sessions/session-list.ts';
+import type { ListedLink, ListedSession, Sessions } from '../../../shared/sessions/sessions.ts';
+import { html } from '../components/html.ts';
+import type { Html, HtmlValue } from '../components/html.ts';
+import { emptyState } from '../components/layout.ts';
+import type { Notice, PageContent } from '../components/layout.ts';
+import { table } from '../components/table.ts';
+import type { Column } from '../components/table.ts';
+import { clientText, endForm, fullHint, sessionColumns } from '../sessions/session-columns.ts';
+import { viaText } from '../sessions/sign-in-facts.ts';
+import { forTenant } from './visitor.ts';
+import type { Visit, Visitor } from './visitor.ts';
+
+export interface SessionSources {
+  readonly sessions: Pick<Sessions, 'listTenant' | 'listLinks'>;
+  readonly sessionList: Pick<SessionList, 'isFull' | 'ready'>;
+  readonly endedSessions: Pick<EndedSessions, 'end' | 'endOthers'>;
+  readonly portalLinks: Pick<PortalLinks, 'end'>;
+  readonly audit: Pick<AuditLog, 'append'>;
+}
+
+const here = '/sessions';
+
+/** Page of the live sessions and portal links of the tenant, each of which can be ended. */
+export function registerSessions(app: FastifyInstance, sources: SessionSources): void {
+  app.get(
+    here,
+    forTenant(here, (visitor, visit) => sessionsPage(sources, visitor, visit)),
+  );
+  app.post(
+    `${here}/:id/end`,
+    forTenant(here, (visitor, visit) => endOne(sources, visitor, visit)),
+  );
+  app.post(
+    `${here}/end-others`,
+    forTenant(here, (visitor, visit) => endOthers(sources, visitor, visit)),
+  );
+  app.post(
+    `${here}/links/:id/revoke`,
+    forTenant(here, (visitor, visit) => revokeLink(sources, visitor, visit)),
+  );
+}
+
+const notices = new Map<string | undefined, Notice>(
+  Object.entries({
+    ended: { tone: 'good', text: 'Ended. The next request of that session is refused.' },
+    others: { tone: 'good', text: 'All other sessions and portal links have ended.' },
+    revoked: { tone: 'good', text: 'Revoked. The link and the sessions that it opened have ended.' },
+    gone: { tone: 'bad', text: 'This had already ended.' },
+  }),
+);
+
+async function endOne(
+  { sessions, endedSessions, audit }: SessionSources,
+  visitor: Visitor,
+  visit: Visit,
+): Promise<null> {
+  const { tenantId, access } = visitor;
+  const session = sessions.listTenant(tenantId).find(({ id }) => id === idOf(visit));
+  if (session === undefined) return redirected(visit, 'gone');
+  const detail = `Session ended that was opened with ${viaText(session.source)}`;
+  const entry = { action: 'session-end', detail, facts: { session: session.id } };
+  await audit.append({ ...access.actor, ...entry, tenant_id: tenantId });
+  await endedSessions.end(session);
+  return redirected(visit, 'ended');
+}
+
+async function endOthers(
+  { endedSessions, audit }: SessionSources,
+  { tenantId, access, session }: Visitor,
+  visit: Visit,
+): Promise<null> {
+  const entry = { action: 'sessions-end', detail: 'All other portal links and sessions ended' };
+  await audit.append({ ...access.actor, ...entry, tenant_id: tenantId, facts: { kept: session.id } });
+  await endedSessions.endOthers(session.owner, keptIds(session));
+  return redirected(visit, 'others');
+}
+
+async function revokeLink(
+  { sessions, portalLinks }: SessionSources,
+  { tenantId, access }: Visitor,
+  visit: Visit,
+): Promise<null> {
+  const link = sessions.listLinks(tenantId).find(({ id }) => id === idOf(visit));
+  if (link === undefined) return redirected(visit, 'gone');
+  await portalLinks.end(tenantId, link.id, access.actor);
+  return redirected(visit, 'revoked');
+}
+
+/** The session and the link that opened it, without which it would end. */
+function keptIds({ id, source }: TenantSession): readonly string[] {
+  return source.via === 'link' ? [id, source.linkId] : [id];
+}
+
+function idOf({ request }: Visit): string {
+  return (request.params as { readonly id: string }).id;
+}
+
+async function redirected({ reply }: Visit, done: string): Promise<null> {
+  await reply.redirect(`${here}?done=${done}`, 303);
+  return null;
+}
+
+function sessionsPage(sources: SessionSources, visitor: Visitor, { request }: Visit): PageContent {
+  const { sessions, sessionList } = sources;
+  const { tenantId, access } = visitor;
+  const ready = sessionList.ready();
+  const live = sessions.listTenant(tenantId);
+  const links = sessions.listLinks(tenantId);
+  const isFull = sessionList.isFull(tenantOwner(tenantId), 'session');
+  const kept = keptIds(visitor.session);
+  const isAlone = ready && [...live, ...links].every(({ id }) => kept.includes(id));
+  const body = html`<div class="page-head">
+      <div>
+        <h1>Sessions</h1>
+        <p class="lead">
+          Who is signed in to this portal, and the links that open it.
+          ${access.mayManage ? null : 'You can see them here; the key of this session may not end others.'}
+        </p>
+      </div>
+      ${
+        access.mayManage && !isAlone
+          ? html`<form class="plain" method="post" action="${here}/end-others">
+              <button class="danger" type="submit">End all others and all links</button>
+            </form>`
+          : null
+      }
+    </div>
+    <section class="card">
+      <h2 class="card-head">Signed in now</h2>
+      ${sessionTable(ready ? live : null, links, visitor)} ${isFull ? fullHint : null}
+    </section>
+    <section class="card">
+      <h2 class="card-head">Portal links</h2>
+      ${linkTable(ready ? links : null, visitor)}
+      <p class="soft small">
+        Your provider issues them. Each opens this portal for its holder until it ends; a revoked link ends
+        the sessions that it opened.
+      </p>
+    </section>`;
+  const { done } = request.query as { readonly done?: string };
+  return { title: 'Sessions', body, notice: notices.get(done) ?? null };
+}
+
+function sessionTable(
+  live: readonly ListedSession<TenantSession>[] | null,
+  links: readonly ListedLink[],
+  visitor: Visitor,
+): Html {
+  const { zone, session: own, access } = visitor;
+  return table({
+    caption: 'Signed in now',
+    rows: live,
+    empty: emptyState('No session is listed', 'A session is listed with its next request.'),
+    columns: [
+      {
+        title: 'Signed in with',
+        kind: 'head',
+        cell: (session) =>
+          html`${sourceText(session, links, visitor)}
+            ${session.id === own.id ? html`<span class="badge plain">this session</span>` : null}<br /><span
+              class="soft small"
+              >${clientText(session)}</span
+            >`,
+      },
+      ...sessionColumns(zone),
+      ...(access.mayManage ? [endColumn(own.id)] : []),
+    ],
+  });
+}
+
+function endColumn(ownId: string): Column<ListedSession<TenantSession>> {
+  return {
+    title: '',
+    cell: ({ id, startedAtMs }) =>
+      id === ownId ? null : endForm(`${here}/${id}/end`, 'End', `the session of ${formatTime(startedAtMs)}`),
+  };
+}
+
+/** How the session was opened, with the name of the key, or who issued the link. */
+function sourceText({ source }: TenantSession, links: readonly ListedLink[], { record }: Visitor): HtmlValue {
+  switch (source.via) {
+    case 'api_key': {
+      const keyId = apiKeyId(source.keySha256);
+      const keys = record === null ? [] : apiKeysOf(record);
+      const key = keys.find(({ sha256 }) => sha256 === source.keySha256);
+      return html`API key ${key?.name ?? 'without a name'} <code>${keyId}</code>`;
+    }
+    case 'link': {
+      const issuer = links.find(({ id }) => id === source.linkId)?.issuer ?? '';
+      return issuer === '' ? 'Portal link' : `Portal link by ${issuer}`;
+    }
+    case 'jwt':
+      return source.userId === null ? 'Access token' : `Access token of user ${source.userId}`;
+  }
+}
+
+function linkTable(
+  links: readonly ListedLink[] | null,
+  { zone, access, session: { source } }: Visitor,
+): Html {
+  const isOwn = (id: string): boolean => source.via === 'link' && source.linkId === id;
+  const columns: readonly Column<ListedLink>[] = [
+    {
+      title: 'Issued by',
+      kind: 'head',
+      cell: ({ issuer, id }) =>
+        html`${issuer === '' ? 'unknown' : issuer}
+        ${isOwn(id) ? html`<span class="badge plain">this session</span>` : null}`,
+    },
+    { title: 'Issued', kind: 'time', cell: ({ startedAtMs }) => formatTime(startedAtMs, zone) },
+    { title: 'Works until', kind: 'time', cell: ({ expiresAtMs }) => formatTime(expiresAtMs, zone) },
+    {
+      title: 'Last used',
+      kind: 'time',
+      cell: ({ usedAtMs }) => (usedAtMs === null ? 'not used' : formatTime(usedAtMs, zone)),
+    },
+  ];
+  const revoke: Column<ListedLink> = {
+    title: '',
+    cell: ({ id, issuer }) =>
+      endForm(
+        `${here}/links/${id}/revoke`,
+        isOwn(id) ? 'Revoke and sign out' : 'Revoke',
+        `the link of ${issuer}`,
+      ),
+  };
+  return table({
+    caption: 'Portal links',
+    rows: links,
+    empty: emptyState('No link is live', 'A new link is listed here until it ends.'),
+    columns: access.mayManage ? [...columns, revoke] : columns,
+  });
+}

@@ -1,0 +1,38 @@
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import { listedMax } from '../../../shared/sessions/session-list.ts';
+import type { SignInClient } from '../../../shared/sessions/sessions.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import type { Column } from '../components/table.ts';
+
+/** What the lists of sessions of tenants and of operators have in common. */
+interface SessionRow extends SignInClient {
+  readonly startedAtMs: number;
+  readonly expiresAtMs: number;
+  readonly usedAtMs: number;
+}
+
+/** The columns of both lists of sessions: since when, until when. */
+export function sessionColumns(zone?: string): readonly Column<SessionRow>[] {
+  return [
+    { title: 'Since', kind: 'time', cell: ({ startedAtMs }) => formatTime(startedAtMs, zone) },
+    { title: 'Last used', kind: 'time', cell: ({ usedAtMs }) => formatTime(usedAtMs, zone) },
+    { title: 'Ends', kind: 'time', cell: ({ expiresAtMs }) => formatTime(expiresAtMs, zone) },
+  ];
+}
+
+/** Browser and network of the sign-in. */
+export function clientText({ agent, network }: SignInClient): string {
+  return agent === '' ? 'unknown browser' : `${agent}, ${network}`;
+}
+
+/** A button that ends a session or a link. `what` names it for screen readers. */
+export function endForm(path: string, label: string, what: string): Html {
+  return html`<form class="plain" method="post" action="${path}">
+    <button class="quiet" type="submit">${label}<span class="hidden"> ${what}</span></button>
+  </form>`;
+}
+
+export const fullHint = html`<p class="soft small">
+  At most ${listedMax} sessions are listed. Others are live too, and are listed when one of these ends.
+</p>`;
