@@ -4,7 +4,6 @@ import {
   apiKeySchema,
   blockSchema,
   boostSchema,
-  historySchema,
   resetSchema,
   tenantRecordSchema,
 } from '../../shared/tenants/record/schema.ts';
@@ -173,12 +172,17 @@ export const changesAnswer = answer({
     answer({
       id: text,
       tenant_id: Type.String({ description: 'Empty: the action concerns no single tenant.' }),
-      ...historySchema.items.properties,
+      ...{ at: time, actor: text, action: text, detail: text },
       source: Type.String({ description: '`console`, `portal`, `admin-api` or `cli`; empty: unknown.' }),
       reason: text,
       before: Type.Optional(changedFields),
       after: Type.Optional(changedFields),
-      facts: Type.Optional(Type.Record(Type.String(), Type.String())),
+      facts: Type.Optional(
+        Type.Record(Type.String(), Type.String(), {
+          description:
+            'Such as `internal_note`, a note for operators, and `undo_of`, the change that was undone.',
+        }),
+      ),
     }),
   ),
   next_cursor: Type.Unsafe<string | null>({

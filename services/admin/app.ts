@@ -35,6 +35,7 @@ import { registerControls } from './tenants/controls.ts';
 import type { ControlOptions } from './tenants/controls.ts';
 import { registerInstallation } from './installation.ts';
 import type { InstallationOptions } from './installation.ts';
+import { registerChanges } from './changes/routes.ts';
 import { registerLimitRequests } from './limit-requests/routes.ts';
 import { mergePatchType } from './operations.ts';
 import { registerPolicy } from './policy/routes.ts';
@@ -121,6 +122,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     declareRoles(api);
     registerTenants(api, options);
     registerControls(api, options);
+    registerChanges(api, options);
     registerLimitRequests(api, options);
     registerRecorded(api, options);
     registerApiKeys(api, options);

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { idLengthMax } from '../../shared/domain/identity.ts';
 import { shiftPattern, spanPattern } from '../../shared/domain/time/duration.ts';
+import { internalNoteSchema, reasonSchema, timeSchema } from '../../shared/tenants/record/basic-schemas.ts';
 import {
   apiKeySchema,
   blockSchema,
@@ -9,9 +10,7 @@ import {
   closed,
   limitNameSchema,
   patchOf,
-  reasonSchema,
   settings,
-  timeSchema,
 } from '../../shared/tenants/record/schema.ts';
 import { tenantOrders, tenantStates } from '../../shared/tenants/list/select.ts';
 import type { TenantOrder, TenantState } from '../../shared/tenants/list/select.ts';
@@ -46,8 +45,8 @@ export const ListQuery = Type.Object({
 });
 
 /**
- * Body of PUT: a record in the form in which GET returns it. The fields `limit_requests`, `reset`, `history`, `version` and
- * `updated_*` are ignored.
+ * Body of PUT: a record in the form in which GET returns it. The fields `limit_requests`, `internal_note`, `reset`,
+ * `history`, `version` and `updated_*` are ignored.
  */
 export const TenantBody = closed(
   Type.Object(
@@ -55,6 +54,7 @@ export const TenantBody = closed(
       tenant_id: Type.Optional(Type.String({ description: 'Must equal the id of the path.' })),
       ...settings,
       limit_requests: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
+      internal_note: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
       reset: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
       history: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
       version: Type.Optional(Type.Unknown({ description: 'Ignored.' })),
@@ -69,8 +69,17 @@ export const TenantBody = closed(
 export const TenantPatch = Type.Unsafe<object>({ type: 'object' });
 
 export const BlockBody = Type.Object(
-  { until: Type.Optional(blockSchema.properties.until), reason: reasonSchema },
-  { additionalProperties: false, examples: [{ until: '2099-01-31T12:00:00Z', reason: 'abuse, ticket 812' }] },
+  {
+    until: Type.Optional(blockSchema.properties.until),
+    reason: reasonSchema,
+    internal_note: Type.Optional(internalNoteSchema),
+  },
+  {
+    additionalProperties: false,
+    examples: [
+      { until: '2099-01-31T12:00:00Z', reason: 'Unpaid invoice', internal_note: 'ticket 812, see billing' },
+    ],
+  },
 );
 
 export const BoostBody = Type.Object(
@@ -80,6 +89,7 @@ export const BoostBody = Type.Object(
     starts_at: Type.Optional(timeSchema),
     ends_at: timeSchema,
     reason: reasonSchema,
+    internal_note: Type.Optional(internalNoteSchema),
     actor: Type.Optional(boostSchema.properties.actor),
   },
   {

@@ -4,7 +4,7 @@ import { auditHeader, readAuditEntry } from '../../shared/domain/topics/audit-en
 import type { AuditEntry } from '../../shared/domain/topics/audit-entry.ts';
 import type { RejectedMessage } from '../../shared/kafka/consumer/handling.ts';
 import type { ConsumedMessage } from '../../shared/kafka/message.ts';
-import { entryId } from '../../shared/tenants/record/audited-change.ts';
+import { auditedPart, entryId } from '../../shared/tenants/record/audited-change.ts';
 
 /** Stores the entries of the audit topic. Returns the invalid records. */
 export async function storeAuditEntries(
@@ -31,7 +31,7 @@ export function auditRowsOf({ headers }: ConsumedMessage, record: TenantRecord |
   const history = (record?.history ?? []).map((change) => {
     const tenantId = record?.tenant_id ?? '';
     const known = { id: entryId(tenantId, change), tenant_id: tenantId, source: '', reason: '' } as const;
-    return rowOf({ ...known, ...change }, 0);
+    return rowOf({ ...known, ...auditedPart(change) }, 0);
   });
   return own === null ? history : [rowOf(own, 1), ...history];
 }

@@ -1,3 +1,4 @@
+import type { Method } from './command.ts';
 import { ApiRefusal, CliFailure } from './installation.ts';
 import type { Installation } from './installation.ts';
 
@@ -6,7 +7,7 @@ export interface AdminClient {
    * Sends a request to the admin API. Resolves with the response body; undefined if it is empty. Throws CliFailure
    * with the message of the response.
    */
-  call<Answer>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: object): Promise<Answer>;
+  call<Answer>(method: Method, path: string, body?: object): Promise<Answer>;
 }
 
 /** Timeout. An emergency reset of many tenants, or a loss audit of a long log, takes minutes. */

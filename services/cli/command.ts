@@ -8,7 +8,7 @@ export interface Flag {
   readonly values?: readonly string[];
 }
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface Invocation {
   readonly operands: readonly string[];

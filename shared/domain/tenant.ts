@@ -10,6 +10,7 @@ export interface Boost {
   readonly set_to?: number;
   readonly starts_at: string;
   readonly ends_at: string;
+  /** The tenant reads it. */
   readonly reason: string;
   /** The operator who added the boost. */
   readonly actor: string;
@@ -94,7 +95,37 @@ export interface ApiKey {
   readonly rolled_to?: string;
 }
 
-/** A change of the record by an operator or by the tenant. */
+/** The value of one field before and after a change; null: the record did not have the field. */
+interface ValueChange<Field extends string, Value> {
+  readonly field: Field;
+  readonly from: Value | null;
+  readonly to: Value | null;
+}
+
+/** A change of one element of a list or map. */
+interface ElementChange<Field extends string, Value> extends ValueChange<Field, Value> {
+  /** Id of the element, or its name in a map. */
+  readonly key: string;
+}
+
+/** A change of one field of a record, as a value that has an inverse: the same change with `from` and `to` swapped. */
+export type FieldChange =
+  | ValueChange<'plan' | 'display_name' | 'group' | 'time_zone', string>
+  | ValueChange<'billing_day', number>
+  | ValueChange<'block', NonNullable<TenantRecord['block']>>
+  | ValueChange<'internal_note', InternalNote>
+  | ElementChange<'overrides', number>
+  | ElementChange<'boosts', Boost>
+  | ElementChange<'limit_requests', LimitRequest>;
+
+/** A text about the tenant for operators. The tenant never reads it. */
+export interface InternalNote {
+  readonly text: string;
+  readonly actor: string;
+  readonly at: string;
+}
+
+/** A change of the record by an operator or by the tenant. Only operators read it. */
 export interface RecordChange {
   readonly at: string;
   readonly actor: string;
@@ -102,6 +133,12 @@ export interface RecordChange {
   readonly action: string;
   /** A sentence with the old value, the new value and the reason of the change. */
   readonly detail: string;
+  /** What the operator noted for other operators. */
+  readonly internal_note?: string;
+  /** The changed fields; absent: the change cannot be undone. */
+  readonly changes?: readonly FieldChange[];
+  /** Id of the change that this one undid. */
+  readonly undo_of?: string;
 }
 
 /** Maximum number of changes that a record keeps; older changes are only in the log. */
@@ -124,6 +161,7 @@ export interface TenantRecord {
   readonly boosts?: readonly Boost[];
   /** Requests for higher limits, newest first. */
   readonly limit_requests?: readonly LimitRequest[];
+  /** The tenant reads the reason. */
   readonly block?: { readonly until: string | null; readonly reason: string; readonly actor: string };
   /** Hashes of API keys that have no name, creation time or expiry: SHA-256 in lower-case hex. */
   readonly api_keys_sha256?: readonly string[];
@@ -136,6 +174,7 @@ export interface TenantRecord {
   readonly time_zone?: string;
   /** Day on which the tenant's monthly quotas begin, 1 to 31; absent: the first, unless a limit names another day. */
   readonly billing_day?: number;
+  readonly internal_note?: InternalNote;
   /** The last reset of the tenant's counters, and the units that each period had counted before it. */
   readonly reset?: {
     readonly at_ms: number;

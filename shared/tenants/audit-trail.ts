@@ -5,7 +5,7 @@ import type { RecordChange, TenantRecord } from '../domain/tenant.ts';
 import type { AuditEntry } from '../domain/topics/audit-entry.ts';
 import type { TenantDirectory } from '../kafka/tables/tenant-directory.ts';
 import type { StoreReads } from '../runtime/store-reads.ts';
-import { entryId } from './record/audited-change.ts';
+import { auditedPart, entryId } from './record/audited-change.ts';
 
 export interface AuditPage {
   /** Newest first. */
@@ -88,7 +88,7 @@ function recentEntries(
     .filter(({ atMs }) => atMs >= oldestMs)
     .map(({ tenantId, change }) => ({
       ...{ id: idOf(tenantId, change), tenant_id: tenantId, source: '' as const, reason: '' },
-      ...change,
+      ...auditedPart(change),
     }))
     .filter(
       (entry) =>

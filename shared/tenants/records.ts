@@ -10,9 +10,10 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Registry } from '../runtime/http/ops.ts';
 import { contractRejection, rejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
-import { changedFields, entryId } from './record/audited-change.ts';
+import { auditedPart, changedFields, entryId } from './record/audited-change.ts';
 import type { ChangedFields } from './record/audited-change.ts';
 import { violationsOfRecord } from './record/violations.ts';
+import { undoFields, withoutOldChanges } from './undo/stored-changes.ts';
 import { startAtZero } from '../runtime/zero-counters.ts';
 
 /** Result of an edit: the new record, and the entry for its history. */
@@ -23,6 +24,10 @@ export interface Edit {
   readonly detail: string;
   /** Why the change was made; absent: no reason was stated. */
   readonly reason?: string;
+  /** Note for operators, which the tenant does not read. */
+  readonly internalNote?: string;
+  /** Id of the change that this one undoes. */
+  readonly undoOf?: string;
 }
 
 export type Editor = (record: TenantRecord) => Outcome<Edit>;
@@ -63,6 +68,7 @@ const notRead = rejection(
 /** Actions of the changes that users of the API and the console make. */
 const changeActions = [
   ...['put', 'patch', 'delete', 'reset', 'block', 'unblock'],
+  ...['plan', 'settings', 'internal-note', 'undo'],
   ...['boost', 'boost-end', 'api-key', 'api-key-roll', 'api-key-delete', 'notifications'],
   ...['limit-request', 'limit-request-withdraw', 'limit-request-approve', 'limit-request-decline'],
 ];
@@ -108,13 +114,18 @@ export function createTenantRecords({
     const before = of(tenantId);
     const outcome = edit(before);
     if (!outcome.ok) return outcome;
-    const { record, action, reason = '' } = outcome.value;
+    const { record, action, reason = '', internalNote, undoOf } = outcome.value;
     const detail = outcome.value.detail.slice(0, detailLengthMax);
     const at = new Date(clock.now()).toISOString();
-    const entry: RecordChange = { at, actor, action, detail };
+    const entry: RecordChange = {
+      ...{ at, actor, action, detail },
+      ...(internalNote === undefined ? {} : { internal_note: internalNote }),
+      ...(undoOf === undefined ? {} : { undo_of: undoOf }),
+      ...undoFields(before, record, author),
+    };
     const changed: TenantRecord = {
       ...record,
-      history: [entry, ...(record.history ?? [])].slice(0, historyEntriesMax),
+      history: withoutOldChanges([entry, ...(record.history ?? [])].slice(0, historyEntriesMax)),
       updated_at: at,
       updated_by: actor,
     };
@@ -163,5 +174,5 @@ function auditEntry(
   change: RecordChange,
   more: Pick<AuditEntry, 'reason'> & ChangedFields,
 ): AuditEntry {
-  return { id: entryId(tenantId, change), tenant_id: tenantId, ...change, source, ...more };
+  return { id: entryId(tenantId, change), tenant_id: tenantId, ...auditedPart(change), source, ...more };
 }

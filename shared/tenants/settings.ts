@@ -15,7 +15,7 @@ type Json = Readonly<Record<string, unknown>>;
 const keptNames = ['boosts', 'block', 'api_keys_sha256', 'api_keys'] as const;
 /** Fields that only the server writes. A PUT ignores them, so that a client can send back the response to a GET. */
 const serverNames: ReadonlySet<string> = new Set([
-  ...['limit_requests', 'reset', 'history', 'version', 'updated_at', 'updated_by'],
+  ...['limit_requests', 'internal_note', 'reset', 'history', 'version', 'updated_at', 'updated_by'],
 ]);
 
 /**

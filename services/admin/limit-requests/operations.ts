@@ -2,7 +2,12 @@ import { Type } from 'typebox';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
 import type { Operations } from '../answer.ts';
 import { actor } from '../request-schemas.ts';
-import { answerSchema, limitRequestSchema, timeSchema } from '../../../shared/tenants/record/schema.ts';
+import {
+  answerSchema,
+  internalNoteSchema,
+  timeSchema,
+} from '../../../shared/tenants/record/basic-schemas.ts';
+import { limitRequestSchema } from '../../../shared/tenants/record/schema.ts';
 
 const RequestParams = Type.Object({
   id: Type.String({ minLength: 1, maxLength: idLengthMax }),
@@ -37,12 +42,13 @@ const ApprovalBody = Type.Object(
       }),
     ),
     answer: Type.Optional(answerSchema),
+    internal_note: Type.Optional(internalNoteSchema),
   },
   { additionalProperties: false, examples: [{ set_to: 500, answer: 'Good luck with the launch' }] },
 );
 
 const DeclineBody = Type.Object(
-  { answer: answerSchema },
+  { answer: answerSchema, internal_note: Type.Optional(internalNoteSchema) },
   { additionalProperties: false, examples: [{ answer: 'The pro plan has this limit' }] },
 );
 

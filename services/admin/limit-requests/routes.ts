@@ -6,6 +6,7 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { approveRequest } from '../../../shared/tenants/limit-requests/approve-request.ts';
 import { declineRequest } from '../../../shared/tenants/limit-requests/limit-requests.ts';
 import { listRequests, openRequestCount } from '../../../shared/tenants/limit-requests/list-requests.ts';
+import { withInternalNote } from '../../../shared/tenants/internal-note.ts';
 import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
@@ -48,7 +49,10 @@ export function registerLimitRequests(app: AdminApp, options: LimitRequestOption
       const seenPlan = records.of(id).plan === undefined ? await usage.seenPlan(id, nowMs) : null;
       const context = { policy: policy(), seenPlan, planKnown: true, nowMs };
       const outcome = await records.change(id, authorOf(request), (record) =>
-        approveRequest(record, requestId, { ...request.body, actor, role }, context),
+        withInternalNote(
+          approveRequest(record, requestId, { ...request.body, actor, role }, context),
+          request.body?.internal_note,
+        ),
       );
       return sendAnswered(reply, requestId, outcome);
     },
@@ -60,7 +64,7 @@ export function registerLimitRequests(app: AdminApp, options: LimitRequestOption
       const { id, requestId } = request.params;
       const decline = { answer: request.body.answer, actor: actorOf(request) };
       const outcome = await records.change(id, authorOf(request), (record) =>
-        declineRequest(record, requestId, decline, clock.now()),
+        withInternalNote(declineRequest(record, requestId, decline, clock.now()), request.body.internal_note),
       );
       return sendAnswered(reply, requestId, outcome);
     },

@@ -1,6 +1,7 @@
 import { boostPhase } from '../../../shared/domain/boost.ts';
 import { block, unblock } from '../../../shared/tenants/block.ts';
 import { addBoost, endBoost } from '../../../shared/tenants/boosts.ts';
+import { withInternalNote } from '../../../shared/tenants/internal-note.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import type { Resets } from '../../../shared/tenants/reset.ts';
 import { tenantStatus } from '../../../shared/tenants/status.ts';
@@ -40,9 +41,9 @@ function registerBlock(app: AdminApp, { records, clock }: ControlOptions): void 
     { config: asDocument, schema: operations.blockTenant },
     async (request, reply) => {
       const actor = actorOf(request);
-      const { until = null, reason } = request.body;
+      const { until = null, reason, internal_note: note } = request.body;
       const outcome = await records.change(request.params.id, authorOf(request), (record) =>
-        block(record, { until, reason }, actor, clock.now()),
+        withInternalNote(block(record, { until, reason }, actor, clock.now()), note),
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);
       return { tenant_id: request.params.id, block: outcome.value.block };
@@ -67,7 +68,10 @@ function registerBoosts(app: AdminApp, { records, policy, clock }: ControlOption
     async (request, reply) => {
       const actor = actorOf(request, request.body.actor);
       const outcome = await records.change(request.params.id, authorOf(request), (record) =>
-        addBoost(record, { ...request.body, actor }, policy(), clock.now()),
+        withInternalNote(
+          addBoost(record, { ...request.body, actor }, policy(), clock.now()),
+          request.body.internal_note,
+        ),
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);
       return reply.code(201).send(outcome.value.boosts?.at(-1));

@@ -1,6 +1,7 @@
 import { spanText } from '../../../shared/domain/time/duration.ts';
 import type { Command, Invocation, Report } from '../command.ts';
 import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
+import { noteFlag, noteOf } from './tenant-controls.ts';
 import { pathOf } from './tenants.ts';
 
 interface LimitRequest {
@@ -41,7 +42,7 @@ export const requestCommands: readonly Command[] = [
   },
   {
     name: 'requests approve',
-    synopsis: 'TENANT REQUEST [--set N] [--for 7d | --permanent] [--answer TEXT]',
+    synopsis: 'TENANT REQUEST [--set N] [--for 7d | --permanent] [--answer TEXT] [--note TEXT]',
     summary: 'Approve a request: as requested, or with another value or duration.',
     operands: [2, 2],
     flags: {
@@ -52,20 +53,22 @@ export const requestCommands: readonly Command[] = [
         help: 'Without an end: an override in place of a boost. Needs the role admin.',
       },
       answer: { type: 'string', help: 'Text that the tenant reads.' },
+      ...noteFlag,
     },
     example: 'requests approve acme 019aa4c2-6f00-7abc-8def-0123456789ab --set 500 --for 7d',
     run: approve,
   },
   {
     name: 'requests decline',
-    synopsis: 'TENANT REQUEST --answer TEXT',
+    synopsis: 'TENANT REQUEST --answer TEXT [--note TEXT]',
     summary: 'Decline a request. The tenant reads the answer.',
     operands: [2, 2],
-    flags: { answer: { type: 'string', help: 'Text that the tenant reads.' } },
+    flags: { answer: { type: 'string', help: 'Text that the tenant reads.' }, ...noteFlag },
     async run(invocation) {
       const answer = required(invocation, 'answer');
       const data = await invocation.call<LimitRequest>('POST', `${requestPath(invocation)}/decline`, {
         answer,
+        ...noteOf(invocation),
       });
       return { data, text: `Declined: “${data.limit}” of ${operand(invocation, 0)} stays as it is.` };
     },
@@ -111,6 +114,7 @@ async function approve(invocation: Invocation): Promise<Report> {
     ...(permanent ? { ends_at: null } : {}),
     ...(span === undefined ? {} : { ends_at: endAfter(span, invocation.nowMs) }),
     ...(answer === undefined ? {} : { answer }),
+    ...noteOf(invocation),
   });
   const end = data.ends_at === undefined ? 'without an end' : `until ${data.ends_at}`;
   const text = `Approved: “${data.limit}” of ${operand(invocation, 0)} is ${data.granted ?? data.wanted} ${end}.`;

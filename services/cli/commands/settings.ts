@@ -60,6 +60,21 @@ export const settingsCommands: readonly Command[] = [
       return { data, text: `Limits of ${id}: ${set.join(', ')}.` };
     },
   },
+  {
+    name: 'note',
+    synopsis: 'ID TEXT',
+    summary: 'Write the internal note about a tenant, which only operators read. “none” removes it.',
+    operands: [2, 2],
+    flags: createFlag,
+    example: 'note acme "moves to pro in May, ticket 812"',
+    async run(invocation) {
+      const note = operand(invocation, 1);
+      const id = await existingTenant(invocation);
+      const text = note === 'none' ? '' : note;
+      const data = await invocation.call<object>('PUT', `${pathOf(id)}/internal-note`, { text });
+      return { data, text: text === '' ? `${id} has no note.` : `Wrote the note about ${id}.` };
+    },
+  },
 ];
 
 async function set(invocation: Invocation): Promise<Report> {

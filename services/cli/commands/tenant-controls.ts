@@ -1,9 +1,14 @@
-import type { Command, Invocation, Report } from '../command.ts';
+import type { Command, Flag, Invocation, Report } from '../command.ts';
 import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
 import { UsageError, endAfter, operand, optional, required } from '../command.ts';
 import { counted } from '../../../shared/domain/text/counted.ts';
 import { createFlag, existingTenant } from './existing-tenant.ts';
 import { pathOf } from './tenants.ts';
+
+/** Flag of the commands whose reason or answer the tenant reads. */
+export const noteFlag: Readonly<Record<'note', Flag>> = {
+  note: { type: 'string', help: 'Internal note, which only operators read; kept in the history.' },
+};
 
 /** Commands that change a tenant. */
 export const tenantControls: readonly Command[] = [
@@ -23,7 +28,7 @@ export const tenantControls: readonly Command[] = [
   },
   {
     name: 'boost',
-    synopsis: 'ID --limit NAME (--multiply N | --set N) --for 7d --reason TEXT',
+    synopsis: 'ID --limit NAME (--multiply N | --set N) --for 7d --reason TEXT [--note TEXT]',
     summary: 'Raise a limit for a time. It ends by itself.',
     operands: [1, 1],
     flags: {
@@ -32,7 +37,8 @@ export const tenantControls: readonly Command[] = [
       set: { type: 'string', help: 'New value.' },
       for: { type: 'string', help: 'How long: 30m, 12h, 7d.' },
       from: { type: 'string', help: 'Start, e.g. 2026-12-24T00:00:00Z (default: now).' },
-      reason: { type: 'string', help: 'Reason; kept in the history.' },
+      reason: { type: 'string', help: 'Reason that the tenant reads; kept in the history.' },
+      ...noteFlag,
       ...createFlag,
     },
     example: 'boost acme --limit minute --multiply 2 --for 7d --reason "launch week"',
@@ -51,12 +57,13 @@ export const tenantControls: readonly Command[] = [
   },
   {
     name: 'block',
-    synopsis: 'ID [--for 1h] --reason TEXT',
+    synopsis: 'ID [--for 1h] --reason TEXT [--note TEXT]',
     summary: 'Refuse every request of a tenant, for a time or until lifted.',
     operands: [1, 1],
     flags: {
       for: { type: 'string', help: 'How long: 30m, 12h, 7d (default: until lifted).' },
       reason: { type: 'string', help: 'Reason that the tenant reads; kept in the history.' },
+      ...noteFlag,
       ...createFlag,
     },
     example: 'block acme --for 1h --reason "Unpaid invoice"',
@@ -66,10 +73,29 @@ export const tenantControls: readonly Command[] = [
       const body = {
         until,
         reason: required(invocation, 'reason'),
+        ...noteOf(invocation),
       };
       const id = await existingTenant(invocation);
       const data = await invocation.call('POST', `${pathOf(id)}/block`, body);
       return { data, text: `Blocked ${id} until ${until ?? 'lifted'}.` };
+    },
+  },
+  {
+    name: 'undo',
+    synopsis: 'ID [CHANGE]',
+    summary:
+      'Undo the latest change of a tenant, or the change of this id, if no later one replaced its values.',
+    operands: [1, 2],
+    example: 'undo acme',
+    async run(invocation) {
+      const change = operand(invocation, 1);
+      const body = change === '' ? {} : { change_id: change };
+      const data = await invocation.call<{ detail: string }>(
+        'POST',
+        `${pathOf(operand(invocation, 0))}/undo`,
+        body,
+      );
+      return { data, text: data.detail };
     },
   },
   {
@@ -84,6 +110,12 @@ export const tenantControls: readonly Command[] = [
     },
   },
 ];
+
+/** The note of the flag `--note`, as the admin API names it. */
+export function noteOf(invocation: Invocation): { readonly internal_note?: string } {
+  const note = optional(invocation, 'note');
+  return note === undefined ? {} : { internal_note: note };
+}
 
 async function resetOne(invocation: Invocation): Promise<Report> {
   const id = operand(invocation, 0);
@@ -119,6 +151,7 @@ async function boost(invocation: Invocation): Promise<Report> {
     ...(from === undefined ? {} : { starts_at: new Date(startMs).toISOString() }),
     ends_at: endAfter(required(invocation, 'for'), startMs),
     reason: required(invocation, 'reason'),
+    ...noteOf(invocation),
   };
   const id = await existingTenant(invocation);
   const data = await invocation.call<{ id: string; ends_at: string }>('POST', `${pathOf(id)}/boosts`, body);

@@ -2,11 +2,12 @@ import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { apiKeyId } from '../../domain/tenant.ts';
 import type { RecordChange, TenantRecord } from '../../domain/tenant.ts';
+import type { AuditEntry } from '../../domain/topics/audit-entry.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Fields that every change sets. They say nothing about what was changed. */
-const ofEveryChange = new Set(['history', 'version', 'updated_at', 'updated_by']);
+export const ofEveryChange: ReadonlySet<string> = new Set(['history', 'version', 'updated_at', 'updated_by']);
 
 /** The changed fields of a record with their values before and after. Secrets are replaced by a fingerprint. */
 export interface ChangedFields {
@@ -99,4 +100,20 @@ function withoutPath(url: string): string {
  */
 export function entryId(tenantId: string, { at, actor, action, detail }: RecordChange): string {
   return hash('sha256', JSON.stringify([tenantId, at, actor, action, detail])).slice(0, 32);
+}
+
+/** The part of a history entry that the audit trail has too. Values of changes are in `before` and `after` there. */
+export function auditedPart({
+  at,
+  actor,
+  action,
+  detail,
+  internal_note: note,
+  undo_of: undone,
+}: RecordChange): Pick<AuditEntry, 'at' | 'actor' | 'action' | 'detail' | 'facts'> {
+  const facts = {
+    ...(note === undefined ? {} : { internal_note: note }),
+    ...(undone === undefined ? {} : { undo_of: undone }),
+  };
+  return { at, actor, action, detail, ...(Object.keys(facts).length === 0 ? {} : { facts }) };
 }

@@ -2,29 +2,18 @@ import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
 import { idLengthMax } from '../../domain/identity.ts';
 import { webAddressLengthMax, emailLengthMax } from '../../domain/notification-target.ts';
-import { historyEntriesMax, keyPermissions } from '../../domain/tenant.ts';
+import { keyPermissions } from '../../domain/tenant.ts';
 import type { LimitNotifications } from '../../domain/tenant.ts';
 import { billingDayMax } from '../../domain/time/calendar-name.ts';
 import { versionMax } from '../../domain/topics/tenant-record.ts';
+import { actorSchema, amount, answerSchema, reasonSchema, timeSchema } from './basic-schemas.ts';
+import { historySchema, noteSchema } from './history-schema.ts';
 
 /**
  * The contract of a tenant's record. The admin API, the forms of the console, and all writers and readers of
  * `tollgate.tenants.v1` use it. `violations.ts` implements the formats.
  */
-export const timeSchema = Type.String({ format: 'date-time', maxLength: 40, description: 'RFC 3339' });
 const timeOrNull = Type.Unsafe<string | null>({ ...timeSchema, type: ['string', 'null'] });
-const actor = Type.String({ minLength: 1, maxLength: 200, description: 'Who made the change.' });
-export const reasonSchema = Type.String({
-  minLength: 1,
-  maxLength: 500,
-  description: 'Reason; kept in the history.',
-});
-export const answerSchema = Type.String({
-  minLength: 1,
-  maxLength: 500,
-  description: 'Answer that the tenant reads.',
-});
-const amount = Type.Number({ minimum: 0, maximum: 1e15 });
 const webAddress = Type.String({ format: 'uri', minLength: 1, maxLength: webAddressLengthMax });
 
 /** Pattern of the names of limits. A policy and a record both use it. */
@@ -55,13 +44,13 @@ export const boostSchema = Type.Object(
     starts_at: timeSchema,
     ends_at: timeSchema,
     reason: reasonSchema,
-    actor,
+    actor: actorSchema,
   },
   { description: 'Raises one limit from its start to its end. Has either multiply or set_to.' },
 );
 
 export const blockSchema = Type.Object(
-  { until: timeOrNull, reason: reasonSchema, actor },
+  { until: timeOrNull, reason: reasonSchema, actor: actorSchema },
   { description: 'Refuses every request. until: null holds until it is lifted.' },
 );
 
@@ -182,16 +171,6 @@ export const settings = {
   ),
 };
 
-export const historySchema = Type.Array(
-  Type.Object({
-    at: timeSchema,
-    actor,
-    action: Type.String({ minLength: 1, maxLength: 100 }),
-    detail: Type.String({ maxLength: 2_000 }),
-  }),
-  { maxItems: historyEntriesMax },
-);
-
 export const limitRequestSchema = Type.Object(
   {
     id: Type.String({ minLength: 1, maxLength: 100 }),
@@ -203,11 +182,11 @@ export const limitRequestSchema = Type.Object(
     for_seconds: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1e9, description: 'Requested duration; absent: without an end.' }),
     ),
-    reason: reasonSchema,
+    reason: { ...reasonSchema, description: 'Reason of the tenant.' },
     created_at: timeSchema,
     state: Type.Union(['open', 'approved', 'declined', 'withdrawn'].map((state) => Type.Literal(state))),
     closed_at: Type.Optional(timeSchema),
-    closed_by: Type.Optional(actor),
+    closed_by: Type.Optional(actorSchema),
     answer: Type.Optional(answerSchema),
     granted: Type.Optional(Type.Number({ ...amount, description: 'Value that an operator granted.' })),
     ends_at: Type.Optional({
@@ -223,7 +202,7 @@ export const limitRequestSchema = Type.Object(
 
 export const resetSchema = Type.Object({
   at_ms: Type.Number({ ...amount, description: 'Unix milliseconds.' }),
-  actor,
+  actor: actorSchema,
   day_units: amount,
   month_units: amount,
 });
@@ -235,6 +214,7 @@ export const tenantRecordSchema = Type.Object({
   tenant_id: tenantId,
   ...settings,
   limit_requests: Type.Optional(Type.Array(limitRequestSchema, { maxItems: limitRequestsMax })),
+  internal_note: Type.Optional(noteSchema),
   reset: Type.Optional(resetSchema),
   history: Type.Optional(historySchema),
   version: Type.Optional(
@@ -245,7 +225,7 @@ export const tenantRecordSchema = Type.Object({
     }),
   ),
   updated_at: timeSchema,
-  updated_by: actor,
+  updated_by: actorSchema,
 });
 
 /** Names of the fields that a client may set. */

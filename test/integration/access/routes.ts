@@ -40,6 +40,16 @@ export const adminSamples: Samples = {
     path: `${admin}/tenants/${tenant()}/boosts/none`,
     status: 404,
   }),
+  'PUT /admin/v1/tenants/:id/internal-note': () => ({
+    path: `${admin}/tenants/${tenant()}/internal-note`,
+    body: json({ text: 'walked' }),
+    status: 200,
+  }),
+  'POST /admin/v1/tenants/:id/undo': () => ({
+    path: `${admin}/tenants/${tenant()}/undo`,
+    body: json({}),
+    status: 404,
+  }),
   'GET /admin/v1/requests': () => ({ path: `${admin}/requests`, status: 200 }),
   'POST /admin/v1/tenants/:id/requests/:requestId/approve': () => ({
     path: `${admin}/tenants/${tenant()}/requests/none/approve`,

@@ -1,0 +1,297 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { historyEntriesMax } from '../../../shared/domain/tenant.ts';
+import type { RecordChange, TenantRecord } from '../../../shared/domain/tenant.ts';
+import { loadPolicy } from '../../../shared/policy/load.ts';
+import { block, unblock } from '../../../shared/tenants/block.ts';
+import { addBoost, endBoost } from '../../../shared/tenants/boosts.ts';
+import { addKey } from '../../../shared/tenants/api-keys.ts';
+import { setNote, withInternalNote } from '../../../shared/tenants/internal-note.ts';
+import { approveRequest } from '../../../shared/tenants/limit-requests/approve-request.ts';
+import { declineRequest, requestLimit } from '../../../shared/tenants/limit-requests/limit-requests.ts';
+import type { Outcome } from '../../../shared/tenants/outcome.ts';
+import { changedFields, entryId } from '../../../shared/tenants/record/audited-change.ts';
+import { violationsOfRecord } from '../../../shared/tenants/record/violations.ts';
+import type { Edit } from '../../../shared/tenants/records.ts';
+import { patchSettings } from '../../../shared/tenants/settings.ts';
+import { applyChanges, changesBetween, inverseOf } from '../../../shared/tenants/undo/field-changes.ts';
+import {
+  undoFields,
+  undoableChangesMax,
+  withoutOldChanges,
+} from '../../../shared/tenants/undo/stored-changes.ts';
+import { undoChange, undoState } from '../../../shared/tenants/undo/undo-change.ts';
+
+const policy = await loadPolicy('policies/default.yaml', {}, { secrets: 'optional' });
+const nowMs = Date.parse('2026-03-10T12:00:00Z');
+const hourMs = 3_600_000;
+const bare: TenantRecord = { tenant_id: 'acme', updated_at: '2026-03-10T12:00:00Z', updated_by: 'kim' };
+const inHours = (hours: number): string => new Date(nowMs + hours * hourMs).toISOString();
+const context = { policy, seenPlan: 'free', planKnown: true, nowMs };
+const asAdmin = { role: 'admin', policy, nowMs } as const;
+
+type Editor = (record: TenantRecord) => Outcome<Edit>;
+
+/** Runs an edit as `records.ts` does. */
+function edited(
+  record: TenantRecord,
+  editor: Editor,
+  source: 'console' | 'portal' = 'console',
+): TenantRecord {
+  const outcome = editor(record);
+  if (!outcome.ok) throw new Error(outcome.detail);
+  const { record: after, action, detail, internalNote, undoOf } = outcome.value;
+  const count = record.history?.length ?? 0;
+  const entry: RecordChange = {
+    ...{ at: new Date(nowMs + count).toISOString(), actor: 'robin', action, detail },
+    ...(internalNote === undefined ? {} : { internal_note: internalNote }),
+    ...(undoOf === undefined ? {} : { undo_of: undoOf }),
+    ...undoFields(record, after, { source }),
+  };
+  const history = withoutOldChanges([entry, ...(record.history ?? [])].slice(0, historyEntriesMax));
+  const changed = { ...after, history };
+  expect(violationsOfRecord(changed)).toEqual([]);
+  return changed;
+}
+
+function newestId({ tenant_id: id, history: [newest] = [] }: TenantRecord): string {
+  if (newest === undefined) throw new Error('no change');
+  return entryId(id, newest);
+}
+
+function undone(record: TenantRecord): TenantRecord {
+  return edited(record, (before) => undoChange(before, { changeId: newestId(before), ...asAdmin }));
+}
+
+function newestOf({ history: [newest] = [] }: TenantRecord): RecordChange {
+  if (newest === undefined) throw new Error('no change');
+  return newest;
+}
+
+const patch =
+  (fields: object): Editor =>
+  (record) =>
+    patchSettings(record, { ...fields }, policy);
+const minuteBoost =
+  (multiply: number, hours: number, startsIn?: number): Editor =>
+  (record) =>
+    addBoost(
+      record,
+      {
+        ...{ limit: 'minute', multiply, ends_at: inHours(hours), reason: 'launch', actor: 'robin' },
+        ...(startsIn === undefined ? {} : { starts_at: inHours(startsIn) }),
+      },
+      policy,
+      nowMs,
+    );
+const wanted = { limit: 'minute', wanted: 500, forMs: hourMs, reason: 'launch' };
+const openRequestOf = ({ limit_requests: requests = [] }: TenantRecord): string =>
+  requests.find(({ state }) => state === 'open')?.id ?? '';
+
+/** One edit of each kind that operators make. An edit that the record refuses is left out. */
+const editors: fc.Arbitrary<Editor> = fc.oneof(
+  fc.constantFrom('free', 'pro', 'enterprise', null).map((plan) => patch({ plan })),
+  fc.constantFrom('Acme', 'Initech', null).map((name) => patch({ display_name: name })),
+  fc
+    .tuple(fc.constantFrom('minute', 'day', 'chat'), fc.option(fc.integer({ min: 0, max: 999 })))
+    .map(([limit, value]) => patch({ overrides: { [limit]: value } })),
+  fc.constantFrom('Europe/Berlin', 'Asia/Tokyo', null).map((zone) => patch({ time_zone: zone })),
+  fc.option(fc.integer({ min: 1, max: 31 })).map((day) => patch({ billing_day: day })),
+  fc.constantFrom('org-a', 'org-b', null).map((group) => patch({ group })),
+  fc
+    .tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 2, max: 99 }), fc.option(fc.constant(1)))
+    .map(([multiply, hours, starts]) => minuteBoost(multiply, hours, starts ?? undefined)),
+  fc.integer({ min: 0, max: 3 }).map(
+    (at): Editor =>
+      (record) =>
+        endBoost(record, record.boosts?.[at]?.id ?? '', nowMs),
+  ),
+  fc.option(fc.integer({ min: 1, max: 99 })).map(
+    (hours): Editor =>
+      (record) =>
+        block(record, { until: hours === null ? null : inHours(hours), reason: 'abuse' }, 'robin', nowMs),
+  ),
+  fc.constant<Editor>(unblock),
+  fc.string({ maxLength: 50 }).map(
+    (text): Editor =>
+      (record) =>
+        setNote(record, text, 'robin', nowMs),
+  ),
+  fc.constant<Editor>((record) => requestLimit(record, wanted, context)),
+  fc.boolean().map(
+    (forGood): Editor =>
+      (record) =>
+        approveRequest(
+          record,
+          openRequestOf(record),
+          { actor: 'robin', role: 'admin', ...(forGood ? { ends_at: null } : {}) },
+          context,
+        ),
+  ),
+  fc.constant<Editor>((record) =>
+    declineRequest(record, openRequestOf(record), { answer: 'no', actor: 'robin' }, nowMs),
+  ),
+);
+
+/** What a record says, apart from its history. The order of boosts and requests says nothing, nor do empty lists. */
+function stateOf(record: TenantRecord): object {
+  const { boosts = [], limit_requests: requests = [], overrides = {}, ...state } = record;
+  const byId = (a: { id: string }, b: { id: string }): number => a.id.localeCompare(b.id);
+  return {
+    ...state,
+    history: null,
+    overrides,
+    boosts: boosts.toSorted(byId),
+    limit_requests: requests.toSorted(byId),
+  };
+}
+
+describe('the undo of a change', () => {
+  test('B12: after an action and its undo, the record is as it was before; after another undo, as the action left it', () => {
+    fc.assert(
+      fc.property(fc.array(editors, { minLength: 1, maxLength: 12 }), (steps) => {
+        let record = bare;
+        for (const step of steps) {
+          if (!step(record).ok) continue;
+          const after = edited(record, step);
+          const change = newestOf(after);
+          if (change.changes !== undefined && undoState(after, change, nowMs).kind === 'possible') {
+            const back = undone(after);
+            expect(stateOf(back)).toEqual(stateOf(record));
+            expect(newestOf(back)).toMatchObject({ action: 'undo', undo_of: newestId(after) });
+            expect(stateOf(undone(back))).toEqual(stateOf(after));
+          }
+          record = after;
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('the typed changes of two records lead from each to the other', () => {
+    const records = fc.array(editors, { maxLength: 8 }).map((steps) =>
+      steps.reduce((record, step) => {
+        const outcome = step(record);
+        return outcome.ok ? outcome.value.record : record;
+      }, bare),
+    );
+    fc.assert(
+      fc.property(records, records, (before, after) => {
+        const changes = changesBetween(before, after) ?? [];
+        expect(stateOf(applyChanges(before, changes))).toEqual(stateOf(after));
+        expect(stateOf(applyChanges(after, inverseOf(changes)))).toEqual(stateOf(before));
+        expect(inverseOf(inverseOf(changes))).toEqual(changes);
+      }),
+    );
+  });
+
+  test('every kind of change of an operator has an undo', () => {
+    const blocked = edited(bare, (record) => block(record, { until: null, reason: 'abuse' }, 'robin', nowMs));
+    const requested = edited(bare, (record) => requestLimit(record, wanted, context), 'portal');
+    const boosted = edited(bare, minuteBoost(2, 5));
+    const boostId = boosted.boosts?.[0]?.id ?? '';
+    const states = [
+      edited(bare, patch({ plan: 'pro' })),
+      edited(bare, patch({ overrides: { minute: 7 }, time_zone: 'Asia/Tokyo', billing_day: 3, group: 'a' })),
+      boosted,
+      edited(boosted, (record) => endBoost(record, boostId, nowMs + 1)),
+      blocked,
+      edited(blocked, unblock),
+      edited(bare, (record) => setNote(record, 'calls a lot', 'robin', nowMs)),
+      edited(requested, (record) =>
+        approveRequest(record, openRequestOf(record), { actor: 'robin', role: 'admin' }, context),
+      ),
+      edited(requested, (record) =>
+        declineRequest(record, openRequestOf(record), { answer: 'no', actor: 'robin' }, nowMs),
+      ),
+    ].map((record) => undoState(record, newestOf(record), nowMs));
+    expect(states.map((state) => (state.kind === 'possible' ? state.role : state))).toEqual([
+      ...['admin', 'admin', 'support', 'support', 'support', 'support', 'support', 'support', 'support'],
+    ]);
+  });
+});
+
+describe('an undo is refused', () => {
+  const raised = edited(bare, patch({ overrides: { minute: 500 } }));
+
+  test('if another change replaced the value, naming who changed it and how', () => {
+    const later = edited(raised, patch({ overrides: { minute: 700 } }));
+    const outcome = undoChange(later, { changeId: newestId(raised), ...asAdmin });
+    expect(outcome).toMatchObject({ ok: false, status: 409 });
+    expect(outcome.ok ? '' : outcome.detail).toMatch(/^robin changed overrides “minute” after it.*500.*700/);
+    const other = edited(raised, patch({ overrides: { day: 9 }, plan: 'pro' }));
+    expect(undoChange(other, { changeId: newestId(raised), ...asAdmin }).ok).toBe(true);
+  });
+
+  test('a second time, naming who undid it', () => {
+    const back = undone(raised);
+    const outcome = undoChange(back, { changeId: newestId(raised), ...asAdmin });
+    expect(outcome).toMatchObject({ ok: false, status: 409 });
+    expect(outcome.ok ? '' : outcome.detail).toContain('robin undid it');
+  });
+
+  test('without the role that the change needed, for an unknown change, and for what has ended by itself', () => {
+    const id = newestId(raised);
+    expect(undoChange(raised, { changeId: id, ...asAdmin, role: 'support' })).toMatchObject({ status: 403 });
+    expect(undoChange(raised, { changeId: 'none', ...asAdmin })).toMatchObject({ status: 404 });
+    const boosted = edited(bare, minuteBoost(2, 5));
+    const later = { changeId: newestId(boosted), ...asAdmin, nowMs: nowMs + 6 * hourMs };
+    const outcome = undoChange(boosted, later);
+    expect(outcome.ok ? '' : outcome.detail).toContain('ended by itself');
+  });
+
+  test('if the policy does not have the restored plan any more', () => {
+    const before = { ...bare, plan: 'gold' };
+    const changed = edited(before, patch({ plan: 'pro' }));
+    const outcome = undoChange(changed, { changeId: newestId(changed), ...asAdmin });
+    expect(outcome).toMatchObject({ ok: false, status: 422, violations: [{ field: 'plan' }] });
+  });
+
+  test('of a reset, of keys, of what the tenant did itself, and of old changes, each with its reason', () => {
+    const reset: Editor = (record) => ({
+      ok: true,
+      value: {
+        record: { ...record, reset: { at_ms: nowMs, actor: 'robin', day_units: 1, month_units: 1 } },
+        action: 'reset',
+        detail: 'Counters reset',
+      },
+    });
+    const afterReset = edited(bare, reset);
+    expect(undoState(afterReset, newestOf(afterReset), nowMs)).toMatchObject({
+      kind: 'final',
+      detail: 'A reset cannot be undone: it deletes the content of the windows, of which no copy exists.',
+    });
+    const withKey = edited(bare, (record) => addKey(record, 'a'.repeat(64), { name: 'CI' }, nowMs));
+    expect(undoState(withKey, newestOf(withKey), nowMs).kind).toBe('final');
+    const requested = edited(bare, (record) => requestLimit(record, wanted, context), 'portal');
+    expect(undoState(requested, newestOf(requested), nowMs).kind).toBe('final');
+    let record = raised;
+    for (let day = 1; day <= undoableChangesMax; day++) record = edited(record, patch({ billing_day: day }));
+    const first = record.history?.at(-1);
+    expect(first?.changes).toBeUndefined();
+    expect(record.history?.[undoableChangesMax - 1]?.changes).toBeDefined();
+  });
+});
+
+describe('a note for operators', () => {
+  const note = 'known for chargebacks';
+
+  test('is in the entry of the change, and in no field that the tenant reads', () => {
+    const record = edited(bare, (before) =>
+      withInternalNote(block(before, { until: null, reason: 'Unpaid invoice' }, 'robin', nowMs), note),
+    );
+    expect(newestOf(record).internal_note).toBe(note);
+    const history = record.history?.map((entry) => ({ ...entry, internal_note: '' }));
+    expect(JSON.stringify({ ...record, history })).not.toContain(note);
+    expect(JSON.stringify(changedFields(bare, record))).not.toContain(note);
+  });
+
+  test('that is too long is refused, with its field', () => {
+    const outcome = withInternalNote(
+      block(bare, { until: null, reason: 'abuse' }, 'robin', nowMs),
+      'x'.repeat(501),
+    );
+    expect(outcome).toMatchObject({ ok: false, status: 422, field: 'internal_note' });
+    expect(setNote(bare, 'x'.repeat(2_001), 'robin', nowMs)).toMatchObject({ ok: false, field: 'text' });
+  });
+});
