@@ -136,6 +136,8 @@ const notices = new Map<unknown, string>(
     'request-declined': 'Request declined. The tenant reads the answer.',
     blocked: 'Tenant blocked.',
     unblocked: 'Block lifted.',
+    noted: 'Note saved.',
+    undone: 'Undone. Gateways follow within seconds.',
     reset: 'Counters reset.',
     'reset-all': 'The counters of all tenants were reset.',
     deleted: 'Record deleted. Gateways follow within seconds.',

@@ -11,6 +11,7 @@ import { approveRequest } from '../../../../shared/tenants/limit-requests/approv
 import { declineRequest } from '../../../../shared/tenants/limit-requests/limit-requests.ts';
 import { listRequests } from '../../../../shared/tenants/limit-requests/list-requests.ts';
 import type { ListedRequest } from '../../../../shared/tenants/limit-requests/list-requests.ts';
+import { withInternalNote } from '../../../../shared/tenants/internal-note.ts';
 import { rejection } from '../../../../shared/tenants/outcome.ts';
 import type { ChangeRejection, Outcome } from '../../../../shared/tenants/outcome.ts';
 import type { TenantRecords } from '../../../../shared/tenants/records.ts';
@@ -26,6 +27,9 @@ import type { PageContent } from '../../components/layout.ts';
 import { grantText, requestBadge, requestLine } from '../../components/limit-request.ts';
 import { table } from '../../components/table.ts';
 import type { Column } from '../../components/table.ts';
+import { doneQuery } from '../tenant/actions.ts';
+import { doneCard } from '../tenant/change-history.ts';
+import { internalNoteField, internalNoteFrom } from '../tenant/reason-fields.ts';
 import { actionForOperator, forOperator, mayUse, sendOperatorPage } from '../signed-in.ts';
 
 export interface RequestSources {
@@ -45,7 +49,7 @@ const answeredShownMax = 100;
 export function registerRequests(app: FastifyInstance, sources: RequestSources): void {
   app.get(
     here,
-    forOperator(here, ({ request }) => requestsPage(sources, null, mayUse(request, 'support'))),
+    forOperator(here, ({ request }) => requestsPage(sources, request, null)),
   );
   const path = '/operator/tenants/:id/requests/:requestId';
   app.post(
@@ -86,7 +90,7 @@ async function approve(sources: RequestSources, wanted: Answer): Promise<Outcome
   const approval = { ...grantFrom(form, nowMs), answer: textOf(form, 'answer'), actor, role };
   const context = { policy: policy(), seenPlan, planKnown: true, nowMs };
   return await records.change(tenantId, actor, (record) =>
-    approveRequest(record, requestId, approval, context),
+    withInternalNote(approveRequest(record, requestId, approval, context), internalNoteFrom(form)),
   );
 }
 
@@ -100,7 +104,10 @@ const planUnread = rejection(
 function decline({ records, clock }: RequestSources, wanted: Answer): Promise<Outcome<TenantRecord>> {
   const { tenantId, requestId, form, actor } = wanted;
   return records.change(tenantId, actor, (record) =>
-    declineRequest(record, requestId, { answer: textOf(form, 'answer'), actor }, clock.now()),
+    withInternalNote(
+      declineRequest(record, requestId, { answer: textOf(form, 'answer'), actor }, clock.now()),
+      internalNoteFrom(form),
+    ),
   );
 }
 
@@ -131,11 +138,14 @@ async function answer(
   const form = formOf(request);
   const role = request.operator?.role ?? 'viewer';
   const outcome = await act(sources, { tenantId, requestId, form, actor: name, role });
-  if (outcome.ok) return reply.redirect(`${here}?done=${notice}`, 303);
+  if (outcome.ok) {
+    const tenant = encodeURIComponent(tenantId);
+    return reply.redirect(`${here}?${doneQuery(notice, outcome.value)}&tenant=${tenant}`, 303);
+  }
   const { title, detail, status } = outcome;
   const refusal = { values: form, detail, field: fieldOf(outcome) };
   return sendOperatorPage(reply, here, {
-    ...requestsPage(sources, { requestId, refusal }, true),
+    ...requestsPage(sources, request, { requestId, refusal }),
     status,
     notice: { tone: 'bad', text: `${title}. ${detail}` },
   });
@@ -152,7 +162,12 @@ interface Refused {
   readonly refusal: RefusedForm;
 }
 
-function requestsPage(sources: RequestSources, refused: Refused | null, mayAnswer: boolean): PageContent {
+function requestsPage(
+  sources: RequestSources,
+  request: FastifyRequest,
+  refused: Refused | null,
+): PageContent {
+  const mayAnswer = mayUse(request, 'support');
   const all = listRequests(sources.directory.all());
   const open = all.filter(({ request }) => request.state === 'open');
   const answered = all.slice(open.length, open.length + answeredShownMax);
@@ -162,6 +177,7 @@ function requestsPage(sources: RequestSources, refused: Refused | null, mayAnswe
         <p class="lead">Tenants that request a higher limit. The longest open request is first.</p>
       </div>
     </div>
+    ${doneAnswer(sources, request)}
     <section class="stack" aria-label="Open requests">
       ${
         open.length === 0
@@ -180,6 +196,14 @@ function requestsPage(sources: RequestSources, refused: Refused | null, mayAnswe
       })}
     </section>`;
   return { title: 'Requests', body };
+}
+
+/** The answer that was just saved, with its undo. */
+function doneAnswer({ directory, clock }: RequestSources, request: FastifyRequest): Html | null {
+  const { change, tenant = '' } = request.query as { change?: string; tenant?: string };
+  const record = directory.get(tenant) ?? null;
+  const role = request.operator?.role ?? 'viewer';
+  return doneCard(change, { record, role, nowMs: clock.now(), zone: 'UTC' });
 }
 
 function openRequest(
@@ -206,11 +230,12 @@ function openRequest(
       </p>
       ${field(
         {
-          ...{ form, name: 'answer', label: 'Answer', lengthMax: 500 },
-          hint: 'The tenant reads it. Needed to decline.',
+          ...{ form, name: 'answer', label: 'Answer (the tenant reads this)', lengthMax: 500 },
+          hint: 'Needed to decline.',
         },
         refusal,
       )}
+      ${internalNoteField(form, refusal)}
       <div class="actions">
         <button type="submit">Approve</button>
         <button class="danger" type="submit" formaction="${path}/requests/${request.id}/decline">

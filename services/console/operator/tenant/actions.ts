@@ -1,18 +1,23 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Role } from '../../../../shared/domain/operators/operator.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
+import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import type { PortalLinks } from '../../../../shared/sessions/portal-links.ts';
 import { removeKey } from '../../../../shared/tenants/api-keys.ts';
 import { block, unblock } from '../../../../shared/tenants/block.ts';
 import { addBoost, endBoost } from '../../../../shared/tenants/boosts.ts';
+import { setNote, withInternalNote } from '../../../../shared/tenants/internal-note.ts';
 import { rejection, success } from '../../../../shared/tenants/outcome.ts';
 import type { ChangeRejection, Outcome } from '../../../../shared/tenants/outcome.ts';
-import type { TenantRecords } from '../../../../shared/tenants/records.ts';
+import { entryId } from '../../../../shared/tenants/record/audited-change.ts';
+import type { Edit, TenantRecords } from '../../../../shared/tenants/records.ts';
 import type { Resets } from '../../../../shared/tenants/reset.ts';
+import { undoChange } from '../../../../shared/tenants/undo/undo-change.ts';
 import { createParts } from '../../browser/parts.ts';
 import { formOf } from '../../components/form-body.ts';
-import { blockFrom, boostFrom, planFrom } from './read-forms.ts';
+import { blockFrom, boostFrom, planFrom, settingsFrom } from './read-forms.ts';
+import { internalNoteFrom } from './reason-fields.ts';
 import type { PageContent } from '../../components/layout.ts';
 import { actionForOperator, sendOperatorPage } from '../signed-in.ts';
 import { tenantPage } from './tenant-page.ts';
@@ -30,41 +35,56 @@ interface Action {
   readonly id: string;
   /** Name of the operator. */
   readonly name: string;
+  readonly role: Role;
   readonly form: URLSearchParams;
   readonly params: Readonly<Record<string, string>>;
 }
+
+/** Runs an action. Returns the changed record; null if the action changes no record. */
+type Act = (action: Action) => Promise<Outcome<TenantRecord | null>>;
 
 const base = '/operator/tenants/:id';
 
 /** Actions of the forms on a tenant's page. They use the same functions as the admin API. */
 export function registerActions(app: FastifyInstance, options: ActionOptions): void {
   const { records, resets, portalLinks, policy, clock } = options;
-  const on = (
-    path: string,
-    role: Role,
-    notice: string,
-    act: (action: Action) => Promise<Outcome<unknown>>,
-  ): void => {
+  const on = (path: string, role: Role, notice: string, act: Act): void => {
     app.post(
       `${base}${path}`,
       actionForOperator(role, (name, request, reply) => run(options, name, request, reply, notice, act)),
     );
   };
-  on('/plan', 'admin', 'saved', ({ id, name, form }) =>
-    records.change(id, name, (record) => planFrom(form, record, policy())),
+  /** An edit of the record, with the internal note of the form. */
+  const edit = (
+    path: string,
+    role: Role,
+    notice: string,
+    editor: (record: TenantRecord, action: Action) => Outcome<Edit>,
+  ): void => {
+    on(path, role, notice, (action) =>
+      records.change(action.id, action.name, (record) =>
+        withInternalNote(editor(record, action), internalNoteFrom(action.form)),
+      ),
+    );
+  };
+  edit('/plan', 'admin', 'saved', (record, { form }) => planFrom(form, record, policy()));
+  edit('/settings', 'admin', 'saved', (record, { form }) => settingsFrom(form, record, policy()));
+  edit('/note', 'support', 'noted', (record, { form, name }) =>
+    setNote(record, (form.get('text') ?? '').replaceAll('\r\n', '\n').trim(), name, clock.now()),
   );
-  on('/boosts', 'support', 'boosted', ({ id, name, form }) =>
-    records.change(id, name, (record) =>
-      addBoost(record, boostFrom(form, name, clock.now()), policy(), clock.now()),
-    ),
+  edit('/undo', 'support', 'undone', (record, { form, role }) =>
+    undoChange(record, { changeId: form.get('change') ?? '', role, policy: policy(), nowMs: clock.now() }),
   );
-  on('/boosts/:boostId/end', 'support', 'boost-ended', ({ id, name, params }) =>
-    records.change(id, name, (record) => endBoost(record, params['boostId'] ?? '', clock.now())),
+  edit('/boosts', 'support', 'boosted', (record, { form, name }) =>
+    addBoost(record, boostFrom(form, name, clock.now()), policy(), clock.now()),
   );
-  on('/block', 'support', 'blocked', ({ id, name, form }) =>
-    records.change(id, name, (record) => block(record, blockFrom(form, clock.now()), name, clock.now())),
+  edit('/boosts/:boostId/end', 'support', 'boost-ended', (record, { params }) =>
+    endBoost(record, params['boostId'] ?? '', clock.now()),
   );
-  on('/unblock', 'support', 'unblocked', ({ id, name }) => records.change(id, name, unblock));
+  edit('/block', 'support', 'blocked', (record, { form, name }) =>
+    block(record, blockFrom(form, clock.now()), name, clock.now()),
+  );
+  edit('/unblock', 'support', 'unblocked', unblock);
   on('/reset', 'support', 'reset', ({ id, name, form }) =>
     (form.get('confirm') ?? '').trim() === id
       ? resets.tenant(id, name, form.get('reason') ?? '')
@@ -74,8 +94,8 @@ export function registerActions(app: FastifyInstance, options: ActionOptions): v
     await portalLinks.endAllOf(id, name);
     return success(null);
   });
-  on('/api-keys/:hash/delete', 'admin', 'key-deleted', ({ id, name, params }) =>
-    records.change(id, name, (record) => removeKey(record, params['hash'] ?? '')),
+  edit('/api-keys/:hash/delete', 'admin', 'key-deleted', (record, { params }) =>
+    removeKey(record, params['hash'] ?? ''),
   );
 }
 
@@ -85,14 +105,22 @@ async function run(
   request: FastifyRequest,
   reply: FastifyReply,
   notice: string,
-  act: (action: Action) => Promise<Outcome<unknown>>,
+  act: Act,
 ): Promise<FastifyReply> {
   const params = request.params as Record<string, string>;
   const id = params['id'] ?? '';
-  const outcome = await act({ id, name, form: formOf(request), params });
+  const role = request.operator?.role ?? 'viewer';
+  const outcome = await act({ id, name, role, form: formOf(request), params });
   const back = `/operator/tenants/${encodeURIComponent(id)}`;
-  if (outcome.ok) return reply.redirect(`${back}?done=${notice}`, 303);
+  if (outcome.ok) return reply.redirect(`${back}?${doneQuery(notice, outcome.value)}`, 303);
   return sendOperatorPage(reply, '/operator/tenants', await refusedPage(options, request, back, outcome));
+}
+
+/** Query of the page after an action: its notice, and the change of the record that it made. */
+export function doneQuery(notice: string, record: TenantRecord | null): string {
+  const [change] = record?.history ?? [];
+  const made = record === null || change === undefined ? {} : { change: entryId(record.tenant_id, change) };
+  return new URLSearchParams({ done: notice, ...made }).toString();
 }
 
 /** The page of the tenant with the form as it was submitted, and the reason of the refusal. */
@@ -114,6 +142,7 @@ export async function refusedPage(
 const formFields: Readonly<Record<string, string>> = {
   multiply: 'value',
   set_to: 'value',
+  starts_at: 'starts',
   ends_at: 'for',
   expires_at: 'for',
   until: 'for',

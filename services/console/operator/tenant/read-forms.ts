@@ -41,14 +41,31 @@ export function planFrom(form: URLSearchParams, record: TenantRecord, policy: Po
   return outcome.ok ? success({ ...outcome.value, action: 'plan' }) : { ...outcome, title: 'Not saved' };
 }
 
+/** The record with the time zone, the billing day and the group from the form. */
+export function settingsFrom(form: URLSearchParams, record: TenantRecord, policy: Policy): Outcome<Edit> {
+  const text = (name: string): string | null => textOrNull((form.get(name) ?? '').trim());
+  const day = text('billing_day');
+  const patch = {
+    time_zone: text('time_zone'),
+    // Text that is no number is kept, so that the contract of the record refuses it.
+    billing_day: day === null || Number.isNaN(Number(day)) ? day : Number(day),
+    group: text('group'),
+  };
+  const outcome = patchSettings(record, patch, policy);
+  return outcome.ok ? success({ ...outcome.value, action: 'settings' }) : { ...outcome, title: 'Not saved' };
+}
+
 export function boostFrom(form: URLSearchParams, actor: string, nowMs: number): BoostRequest {
   const text = (form.get('value') ?? '').trim();
   // `Number` would convert an empty field to 0, and a limit of 0 refuses all requests.
   const value = text === '' ? Number.NaN : Number(text);
+  const startText = (form.get('starts') ?? '').trim();
+  const startMs = startText === '' ? nowMs : Date.parse(`${startText}Z`);
   return {
     limit: form.get('limit') ?? '',
     ...(form.get('how') === 'set_to' ? { set_to: value } : { multiply: value }),
-    ends_at: endOf(form, nowMs) ?? '',
+    ...(startText === '' ? {} : { starts_at: isoOrText(startMs, startText) }),
+    ends_at: endOf(form, Number.isNaN(startMs) ? nowMs : startMs) ?? '',
     reason: (form.get('reason') ?? '').trim(),
     actor,
   };
@@ -68,15 +85,20 @@ export function keyFrom(form: URLSearchParams, nowMs: number): KeyRequest {
 }
 
 /**
- * End of the period that the form states as a duration (`7d`: seven days from now). An empty field means no end and
+ * End of the period that the form states as a duration (`7d`: seven days after the start). An empty field means no end and
  * returns null. Any other text is returned unchanged, so that the check of the time rejects it instead of treating it
  * as empty.
  */
-function endOf(form: URLSearchParams, nowMs: number): string | null {
+function endOf(form: URLSearchParams, startMs: number): string | null {
   const text = (form.get('for') ?? '').trim();
   if (text === '') return null;
   const durationMs = spanMs(text);
-  return durationMs === null ? text : new Date(nowMs + durationMs).toISOString();
+  return durationMs === null ? text : new Date(startMs + durationMs).toISOString();
+}
+
+/** Text that is no time is kept, so that the check of the time refuses it. */
+function isoOrText(timeMs: number, text: string): string {
+  return Number.isNaN(timeMs) ? text : new Date(timeMs).toISOString();
 }
 
 function textOrNull(text: string): string | null {

@@ -3,7 +3,6 @@ import type { Sessions } from '../../../../shared/sessions/sessions.ts';
 import type { LiveStreams } from '../../browser/live-streams.ts';
 import type { Parts } from '../../browser/parts.ts';
 import { count, counted } from '../../../../shared/domain/text/counted.ts';
-import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import type { Money } from '../../../../shared/domain/money.ts';
 import { zoneNamed } from '../../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
@@ -21,14 +20,11 @@ import { limitCards } from '../../now/limit-cards.ts';
 import type { NowReadings, NowSources } from '../../now/readings.ts';
 import { sessionToken } from '../../sessions/cookies.ts';
 import { guardedOperator, mayUse } from '../signed-in.ts';
-import {
-  blockSection,
-  boostSection,
-  keySection,
-  planSection,
-  portalSection,
-  resetSection,
-} from './tenant-forms.ts';
+import { blockSection } from './block-section.ts';
+import { boostSection } from './boost-section.ts';
+import { changeHistory, doneCard } from './change-history.ts';
+import { keySection } from './key-section.ts';
+import { noteSection, planSection, portalSection, resetSection, settingsSection } from './tenant-forms.ts';
 import type { TenantForms } from './tenant-forms.ts';
 
 const refusalsMax = 10;
@@ -55,14 +51,15 @@ export async function tenantPage(
     sources.now.read(id),
     parts.render('day', 'The last 24 hours', () => dayPart(sources, id, zone), { refreshMs: chartRefreshMs }),
     parts.render('refusals', 'The latest refusals', async () =>
-      refusalList(await reads.orNull(usage.refusals(id, nowMs - 86_400_000, refusalsMax))),
+      refusalList(await reads.orNull(usage.refusals(id, nowMs - 86_400_000, refusalsMax)), zone),
     ),
   ]);
   const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
   const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
   const role = request.operator?.role ?? 'viewer';
-  const forms = { id, path, record, policy: policy(), nowMs, limitNamesOfPlan, refused, role };
+  const forms = { id, path, record, policy: policy(), nowMs, zone, limitNamesOfPlan, refused, role };
+  const { change: changeId } = request.query as { change?: string };
   const body = html`<div class="page-head">
       <div>
         <p class="small"><a href="/operator/tenants">Tenants</a></p>
@@ -74,9 +71,10 @@ export async function tenantPage(
       </div>
       <p>
         <span class="badge">${title(now.plan)} plan</span>
-        ${now.block === null ? null : html`<span class="badge bad">blocked ${now.block.until === null ? '' : `until ${formatTime(now.block.until)}`}</span>`}
+        ${now.block === null ? null : html`<span class="badge bad">blocked ${now.block.until === null ? '' : `until ${formatTime(now.block.until, zone)}`}</span>`}
       </p>
     </div>
+    ${doneCard(changeId, forms)}
     <div data-live>
       <p class="notice bad" data-live-stopped hidden role="status">
         Live figures have stopped. Trying again…
@@ -95,11 +93,11 @@ export async function tenantPage(
           <h2 class="card-head">Latest refusals</h2>
           ${refusals}
         </section>
-        ${changeList(record)}
+        ${changeHistory(id, forms)}
       </div>
       <div class="stack">
-        ${planSection(forms)} ${blockSection(forms)} ${resetSection(forms)} ${keySection(forms)}
-        ${portalSection(forms)}
+        ${noteSection(forms)} ${planSection(forms)} ${settingsSection(forms)} ${blockSection(forms)}
+        ${resetSection(forms)} ${keySection(forms)} ${portalSection(forms)}
         ${
           record !== null && mayUse(request, 'admin')
             ? html`<p><a href="${path}/delete">Delete the record…</a></p>`
@@ -146,7 +144,7 @@ function requestedId({ params, query }: FastifyRequest): string {
   return id === 'open' ? ((query as { id?: string }).id ?? '').trim() : id;
 }
 
-function refusalList(refusals: readonly UsageEventRow[] | null): Html {
+function refusalList(refusals: readonly UsageEventRow[] | null, zone: string): Html {
   if (refusals === null) return failedState('The list of refusals');
   if (refusals.length === 0)
     return emptyState('Nothing was refused', 'In the last 24 hours every request had room.');
@@ -156,7 +154,7 @@ function refusalList(refusals: readonly UsageEventRow[] | null): Html {
         html`<li>
           ${pathCode(`${event.method} ${event.path}`)} ${event.limited_by.join(', ')}
           <span class="soft small"
-            >${formatTime(event.time)} ·
+            >${formatTime(event.time, zone)} ·
             <a class="mono" href="/operator/decisions/${event.event_id}">${event.event_id}</a></span
           >
         </li>`,
@@ -173,25 +171,4 @@ function todayLine(
     Today: ${counted(today.requests, 'request')}, ${count(today.limited)} refused, cost
     ${money(today.cost, currency)}
   </p>`;
-}
-
-function changeList(record: TenantRecord | null): Html {
-  const changes = (record?.history ?? []).toSorted((a, b) => b.at.localeCompare(a.at));
-  return html`<section class="card">
-    <h2 class="card-head">History of changes</h2>
-    ${
-      changes.length === 0
-        ? emptyState('No changes yet', 'Every change shows here with who made it and why.')
-        : html`<ul class="list">
-            ${changes.map(
-              (change) =>
-                html`<li>
-                  ${change.detail}<br /><span class="soft small"
-                    >${change.actor}, ${formatTime(change.at)}</span
-                  >
-                </li>`,
-            )}
-          </ul>`
-    }
-  </section>`;
 }
