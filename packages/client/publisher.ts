@@ -232,7 +232,7 @@ export class UsagePublisher {
 
   #lose(count: number, reason: LossReason): void {
     this.#lost += count;
-    const { onLost = (lost, why) => void process.stderr.write(`tollgate: ${lost} events lost: ${why}\n`) } =
+    const { onLost = (lost, why) => void process.stderr.write(`tollgate: events lost: ${lost} (${why})\n`) } =
       this.#options;
     onLost(count, reason);
   }

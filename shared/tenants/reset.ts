@@ -16,6 +16,7 @@ import { rejection, success } from './outcome.ts';
 import type { ChangeRejection, Outcome } from './outcome.ts';
 import type { TenantRecords } from './records.ts';
 import type { UsageReader } from './usage-reader.ts';
+import { counted } from '../domain/text/counted.ts';
 
 export interface ResetOptions {
   readonly records: TenantRecords;
@@ -140,7 +141,7 @@ export function createResets({
 
   function incompleteReset(cause: ChangeRejection, written: number, of: number): ChangeRejection {
     logger.warn({ audit: true, action: 'reset-all', written, of }, 'emergency reset refused');
-    const progress = `${written} of ${of} tenants had been recorded as reset; no counter was reset. Repeat it then.`;
+    const progress = `${written} of ${counted(of, 'tenant')} had been recorded as reset; no counter was reset. Repeat it then.`;
     return { ...cause, title: 'Not reset', detail: `${cause.detail} ${progress}` };
   }
 }

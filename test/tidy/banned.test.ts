@@ -46,6 +46,17 @@ const bans: readonly Ban[] = [
       (ts.isNewExpression(node) && node.expression.getText() === 'Date' && !node.arguments?.length),
   },
   {
+    what: 'a plural after any number',
+    instead: "write counted(number, 'request'): 1 request, 2 requests",
+    within: /^(services|shared|packages)\//,
+    matches: (node) =>
+      ts.isTemplateSpan(node) &&
+      /^ (requests|tenants|events|decisions|keys|rows|users|targets|records|calls)\b/.test(
+        node.literal.text,
+      ) &&
+      !/Max\b/.test(node.expression.getText()),
+  },
+  {
     what: 'Math.random',
     instead:
       'ids: uuid v7 or node:crypto; jitter: a random source passed in; tests: fast-check with its seed',

@@ -4,6 +4,7 @@ import { busyShare, kafkaDays, kafkaReplicas, sizeOf, spareProcesses } from '../
 import type { Demand, Size } from '../capacity/size.ts';
 import type { Command, Invocation } from '../command.ts';
 import { UsageError, optional, required, table } from '../command.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 
 /** Computes how many of what an installation needs. It connects to nothing. */
 export const sizeCommand: Command = {
@@ -98,7 +99,7 @@ function textOf(demand: Demand, size: Size): string {
   const rate = (perSecond: number): string => `${Math.ceil(perSecond).toLocaleString('en')}/s`;
   return [
     `For ${rate(demand.peakPerSecond)} at the busiest time, ${rate(demand.meanPerSecond)} in the mean, ` +
-      `${demand.tenants.toLocaleString('en')} tenants, events kept for ${Number(demand.retentionDays.toFixed(2))} days:`,
+      `${counted(demand.tenants, 'tenant')}, events kept for ${counted(Number(demand.retentionDays.toFixed(2)), 'day')}:`,
     '',
     table(['part', 'needed', 'from'], rows),
     '',

@@ -1,8 +1,9 @@
 import type { FastifyReply } from 'fastify';
+import { counted } from '../../../shared/domain/text/counted.ts';
 
 /** Last row of a file that does not have all rows. `next` is the address of the file with the remaining rows. */
 export function cutRow(rows: number, next: string): string {
-  return `"This file was cut after ${rows} rows. The remaining rows: ${next}"\r\n`;
+  return `"This file was cut after ${counted(rows, 'row')}. The remaining rows: ${next}"\r\n`;
 }
 
 /** Sends a CSV file that the browser stores under this name. */

@@ -6,6 +6,7 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { AddressLimit, addressRejection, waitSeconds } from './address-limit.ts';
 import type { ExhaustedAddress } from './address-limit.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 
 export interface InvalidRequestLimitOptions {
   readonly policy: () => Policy;
@@ -46,7 +47,7 @@ function chargedAddress({ ip, tenantId, userId }: Identity): string {
 }
 
 function rejectionOf({ state }: ExhaustedAddress, waitMs: number): AddressRejection {
-  const allowed = `${state.limit} requests that cannot be served per ${durationInWords(state.windowMs)} allowed for this address`;
+  const allowed = `${counted(state.limit, 'request')} that cannot be served per ${durationInWords(state.windowMs)} allowed for this address`;
   const detail = `${allowed}; correct them, or try again in ${waitSeconds(waitMs)} s`;
   return addressRejection(state, waitMs, detail);
 }

@@ -2,6 +2,7 @@ import { TollgateError, messageOf } from '../../runtime/errors.ts';
 import { createAdminQueue } from '../kafkajs/admin-queue.ts';
 import type { KafkaAdmin } from '../kafkajs/admin-queue.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
+import { counted } from '../../domain/text/counted.ts';
 
 export interface Lag {
   /**
@@ -100,7 +101,7 @@ export function watchProgress(kafka: Kafka, options: WatchdogOptions): Watchdog 
     }
     if (performance.now() - progressAt < stalledAfterMs) return;
     clearInterval(timer);
-    const waiting = `${lag.messages} records wait for group ${groupId}`;
+    const waiting = `${counted(lag.messages, 'record')} not read by group ${groupId}`;
     options.onStalled(
       new TollgateError('KAFKA_STALLED', `${waiting}, and nothing moved for ${stalledAfterMs} ms`),
     );

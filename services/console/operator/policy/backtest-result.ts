@@ -1,7 +1,7 @@
 import type { BacktestState } from '../../../../shared/backtest/backtests.ts';
 import type { BacktestResult, GroupEffect, LimitEffect } from '../../../../shared/backtest/result.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
-import { count } from '../../../../shared/domain/text/counted.ts';
+import { count, counted } from '../../../../shared/domain/text/counted.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
@@ -19,7 +19,7 @@ export function backtestState(state: BacktestState, mayCancel: boolean): Html {
   switch (state.state) {
     case 'running':
       return html`${head}
-        <p role="status">${count(state.events)} of ${count(state.total)} events read…</p>
+        <p role="status">${count(state.events)} of ${counted(state.total, 'event')} read…</p>
         <progress
           max="${Math.max(1, state.total)}"
           value="${state.events}"
@@ -47,12 +47,12 @@ function resultOf(result: BacktestResult): Html {
   const currency = money.currency ?? '';
   return html`<ul class="list">
       <li>
-        <strong>${count(refused)}</strong> of ${count(result.requests)} requests passed and would be refused
-        (${count(tenants.with_newly_refused)} of ${count(tenants.total)} tenants).
+        <strong>${count(refused)}</strong> of ${counted(result.requests, 'request')} passed and would be
+        refused (${count(tenants.with_newly_refused)} of ${counted(tenants.total, 'tenant')}).
       </li>
       <li>
-        <strong>${count(allowed)}</strong> requests were refused and would pass
-        (${count(tenants.with_newly_allowed)} tenants).
+        <strong>${count(allowed)}</strong> of them were refused and would pass
+        (${counted(tenants.with_newly_allowed, 'tenant')}).
       </li>
       <li>
         Cost of the requests that pass: ${currency} ${money.cost} → ${currency} ${money.cost_proposed}.
@@ -74,7 +74,7 @@ function resultOf(result: BacktestResult): Html {
       <ul>
         ${result.assumptions.map(
           ({ detail, requests }) =>
-            html`<li>${detail}${requests === undefined ? null : ` (${count(requests)} requests)`}</li>`,
+            html`<li>${detail}${requests === undefined ? null : ` (${counted(requests, 'request')})`}</li>`,
         )}
       </ul>
     </details>`;
@@ -84,7 +84,7 @@ function agreementText({ compared, agreed, share }: BacktestResult['agreement'])
   if (share === null)
     return 'The range has no decision of the policy in force, so it is unknown how exact the replay is.';
   const percent = agreed === compared ? '100' : (Math.floor(share * 10_000) / 100).toFixed(2);
-  return `The replay of the policy in force agrees with the record in ${percent} % of ${count(compared)} decisions.`;
+  return `The replay of the policy in force agrees with the record in ${percent} % of ${counted(compared, 'decision')}.`;
 }
 
 const noRefusal = emptyState('No refusal', 'No limit refused a request, or would refuse one.');

@@ -58,7 +58,7 @@ export function exampleRefusal({ tenantId, limits, links, latest }: RefusalToExp
       type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
       title: 'Too many requests',
       status: 429,
-      detail: `${limit.limit} requests per ${durationInWords(limit.windowMs)} allowed; try again in ${waitSeconds} s`,
+      detail: `${limit.limit} ${limit.limit === 1 ? 'request' : 'requests'} per ${durationInWords(limit.windowMs)} allowed; try again in ${waitSeconds} s`,
       error: `Rate limit exceeded: ${size}`,
       'violated-policies': [limit.name],
       limit: limit.limit,
