@@ -48,7 +48,7 @@ export async function decodeBatch(batch: BatchBytes): Promise<DecodedBatch> {
     lastOffset = isIntact ? baseOffset + Math.max(0, context.lastOffsetDelta) : likelyLast(batch, context);
     if (!isIntact) throw new MalformedRecords('its checksum is wrong');
     if (!(context.count >= 0 && context.count <= batchRecordsMax)) {
-      throw new MalformedRecords(`its header states a number of records of ${context.count}`);
+      throw new MalformedRecords(`the number of records in its header is ${context.count}`);
     }
     const plain = await decompress(attributes, bytes.subarray(head.at), plainBytesMax);
     plainBytes = plain.length;

@@ -45,12 +45,12 @@ describe('between two valid batches', () => {
     [
       'more records than memory is for',
       batchOf({ ...good, count: batchRecordsMax + 1, lastOffsetDelta: 2 }),
-      `2-4 its header states ${batchRecordsMax + 1} records`,
+      `2-4 the number of records in its header is ${batchRecordsMax + 1}`,
     ],
     [
       'a negative number of records',
       batchOf({ ...good, count: -1, lastOffsetDelta: 2 }),
-      '2-4 its header states -1 records',
+      '2-4 the number of records in its header is -1',
     ],
     [
       'a decompression bomb',
