@@ -40,7 +40,7 @@ const verdicts = fc.record({
     service: fc.option(fc.constant('billing')),
     apiKey: fc.option(fc.constant({ id: '0123456789ab', scope: null }), { nil: undefined }),
   }),
-  plan: fc.record({ name: fc.constant('free') }),
+  plan: fc.record({ name: fc.constantFrom('free', 'pro') }),
   route: fc.option(fc.record({ match: fc.string({ maxLength: 512 }), unitPrice: prices })),
   units: amount,
   method: fc.oneof(
@@ -50,7 +50,7 @@ const verdicts = fc.record({
   path: halves.map((parts) => parts.join('')),
   atMs: fc.constant(nowMs),
   redisTimeMs: fc.constantFrom(0, nowMs, nowMs + 0.25, nowMs - 1, nowMs + 2 ** 33),
-  policy: fc.constant({ revision: '0123456789ab' }),
+  policy: fc.record({ revision: fc.constantFrom('0123456789ab', 'ba9876543210') }),
   reservation: fc.constant(null),
 });
 
@@ -167,6 +167,34 @@ test.each(optionalFields)('the text of an event has its optional field %s', (nam
   const written = { ...(event as RequestEvent), data: data as unknown as RequestData };
   expect(JSON.parse(requestEventText(written, ''))).toEqual(JSON.parse(JSON.stringify(written)));
 });
+
+const frequentData = Object.fromEntries(
+  Object.entries(everyField).slice(0, Object.keys(everyField).indexOf('sample_weight')),
+);
+const plainEvent = {
+  specversion: '1.0',
+  id: 'id',
+  source: 'tollgate/node-1',
+  type: 'tollgate.request.v1',
+  time: '2026-11-21T12:00:00.000Z',
+  subject: 'acme',
+  datacontenttype: 'application/json',
+};
+const textFields = Object.keys(frequentData).filter((name) => typeof frequentData[name] === 'string');
+
+test.each([...textFields, 'id', 'source', 'time', 'subject'])(
+  'an event that differs from the one before in its field %s has its own text',
+  (name) => {
+    const before = { ...plainEvent, data: frequentData };
+    const changed =
+      name in frequentData
+        ? { ...before, data: { ...frequentData, [name]: 'changed' } }
+        : { ...before, [name]: 'changed' };
+    for (const one of [before, changed, before]) {
+      expect(requestEventText(one as unknown as RequestEvent, '')).toBe(JSON.stringify(one));
+    }
+  },
+);
 
 test('the event of returned units is one that the aggregator stores', () => {
   fc.assert(

@@ -82,6 +82,7 @@ export function createEventEncoder(
   return (event, sequence, textOf = jsonText) => textOf(event, `${head}${sequence},`);
 }
 
-function jsonText(event: object, first: string): string {
+/** The text that `JSON.stringify` returns, with the attributes `first` at its beginning. */
+export function jsonText(event: object, first: string): string {
   return `{${first}${JSON.stringify(event).slice(1)}`;
 }
