@@ -20,3 +20,13 @@ test('ids never repeat and sort in the order of their generation, with a clock t
     { numRuns: 20, seed: 7 },
   );
 });
+
+test('every random digit of an id takes all of its values', () => {
+  const next = createDecisionIds({ now: () => 1_800_000_000_000 });
+  const ids = Array.from({ length: 4_000 }, next);
+  const randomFrom = 'xxxxxxxx-xxxx-7xxx-'.length;
+  for (let at = randomFrom; at < 36; at += 1) {
+    const values = new Set(ids.map((id) => id[at]));
+    expect(values.size, `digit ${at}`).toBe(at === randomFrom ? 4 : at === 23 ? 1 : 16);
+  }
+});
