@@ -3,6 +3,12 @@ import { lastIn } from './segments/segments.ts';
 import type { Segments } from './segments/segments.ts';
 
 /**
+ * Shortest time between two writes of the cursor. If the process crashes in between, the events that Kafka acknowledged meanwhile
+ * are sent again.
+ */
+const cursorIntervalMs = 100;
+
+/**
  * Removes the segments that are no longer needed: those whose events Kafka has, and the oldest ones above the bound of
  * the spool. Also writes the cursor.
  */
@@ -11,6 +17,7 @@ export class Retention {
   readonly #segments: () => Segments | null;
   #unacknowledged = 0;
   #cursorDue = false;
+  #cursorWrittenAt = -Infinity;
 
   constructor(disk: Disk, segments: () => Segments | null) {
     this.#disk = disk;
@@ -47,13 +54,15 @@ export class Retention {
   }
 
   get isDue(): boolean {
-    return this.#cursorDue || this.#segments()?.hasRemovable === true;
+    const isCursorDue = this.#cursorDue && performance.now() - this.#cursorWrittenAt >= cursorIntervalMs;
+    return isCursorDue || this.#segments()?.hasRemovable === true;
   }
 
   /** Writes the cursor and removes the files that are no longer needed. */
   async apply(): Promise<void> {
     const isDue = this.#cursorDue;
     this.#cursorDue = false;
+    if (isDue) this.#cursorWrittenAt = performance.now();
     if (isDue) await this.#disk.writeCursor(this.#unacknowledged);
     await this.#segments()?.removeFiles();
   }

@@ -165,6 +165,7 @@ export function createStore(options: StoreOptions): Store {
 
   function endWrite(piece: Piece, segment: Segment): void {
     if (segment.bytes === 0) segment.begins = piece.first;
+    options.segments()?.written.add(segment, segment.bytes, piece);
     segment.bytes += piece.to - piece.from;
     segment.last = storedThrough = piece.last;
     pending.markStored(piece);
@@ -295,6 +296,5 @@ export function createStore(options: StoreOptions): Store {
 }
 
 const resolved = Promise.resolve();
-
 /** If a write of a mark or of the cursor fails, events are sent again or numbers are skipped, but no event is lost. */
 const ignore = (): void => undefined;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -52,6 +52,19 @@ test('all appends of an event-loop iteration share one write', async () => {
   for (let index = 0; index < 100; index += 1) spool.append(eventOf('acme', 'x'));
   await Promise.all(Array.from({ length: 100 }, () => spool.flushed()));
   expect(await registry.metrics()).toContain('tollgate_spool_write_seconds_count 1\n');
+  await spool.close();
+});
+
+test('an event that was just written is sent from memory, even if its file is corrupt', async () => {
+  const { spool } = await openIn(directory);
+  spool.append(eventOf('acme', 'first'));
+  await spool.flushed();
+  expect((await readAll(spool)).map(({ payload }) => payload)).toEqual(['first']);
+  spool.append(eventOf('acme', 'second'));
+  await spool.flushed();
+  for (const path of segmentPaths(directory))
+    writeFileSync(path, Buffer.alloc(statSync(path).size), { flag: 'r+' });
+  expect((await readAll(spool)).map(({ payload }) => payload)).toEqual(['second']);
   await spool.close();
 });
 

@@ -105,11 +105,13 @@ export function createSpoolReader(options: SpoolReaderOptions): SpoolReader {
    * bytes were read.
    */
   async function readSegment(current: Segment, recordsMax: number, bytesMax: number): Promise<SpoolRecord[]> {
-    let chunk = await bytesAt(current, Math.max(bytesMax, headerBytes));
+    const length = Math.min(Math.max(bytesMax, headerBytes), current.bytes - at);
+    const inMemory = segments.written.read(current, at, length);
+    let chunk = inMemory ?? (await bytesAt(current, length));
     const records: SpoolRecord[] = [];
     let position = 0;
     while (position < chunk.length && records.length < recordsMax) {
-      const outcome = readRecord(chunk, position);
+      const outcome = readRecord(chunk, position, chunk === inMemory);
       if (outcome.kind === 'record') {
         const { sequence } = outcome.record;
         reportLost(current, sequence - 1);

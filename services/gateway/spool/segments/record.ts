@@ -86,15 +86,19 @@ export type ReadOutcome =
 
 const damaged: ReadOutcome = { kind: 'damaged' };
 
-/** Reads the record at `at`. Its value points into `buffer`. */
-export function readRecord(buffer: Buffer, at: number): ReadOutcome {
+/**
+ * Reads the record at `at`. Its value points into `buffer`. `isChecked`: the checksum was verified, or the bytes were never on a
+ * disk.
+ */
+export function readRecord(buffer: Buffer, at: number, isChecked = false): ReadOutcome {
   if (buffer.length - at < headerBytes) return readShort(buffer, at);
   if (buffer.readUInt32LE(at) !== markerNumber) return damaged;
   const bodyBytes = buffer.readUInt32LE(at + lengthAt);
   if (bodyBytes < keyLengthBytes || bodyBytes > bodyBytesMax) return damaged;
   const end = at + headerBytes + bodyBytes;
   if (end > buffer.length) return { kind: 'more', bytes: headerBytes + bodyBytes };
-  if (crc32(buffer.subarray(at + sequenceAt, end)) !== buffer.readUInt32LE(at + crcAt)) return damaged;
+  if (!isChecked && crc32(buffer.subarray(at + sequenceAt, end)) !== buffer.readUInt32LE(at + crcAt))
+    return damaged;
   const keyAt = at + headerBytes + keyLengthBytes;
   const valueAt = keyAt + buffer.readUInt16LE(at + headerBytes);
   if (valueAt > end) return damaged;

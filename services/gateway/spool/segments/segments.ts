@@ -1,6 +1,7 @@
 import { readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { headerBytes, nextRecordAfter, readRecord } from './record.ts';
+import { WrittenBytes } from './written-bytes.ts';
 
 export interface Segment {
   /** A number that is at most the first sequence number of the segment; it is also the name of its file. */
@@ -31,6 +32,8 @@ export const damagedFolder = 'damaged';
 /** The segments of a spool, oldest first. The last one may be the active segment. */
 export class Segments {
   readonly list: Segment[] = [];
+  /** The newest bytes of the active segment. */
+  readonly written = new WrittenBytes();
   /** Paths of files that are no longer needed. */
   readonly #removable: string[] = [];
   readonly #directory: string;
