@@ -69,8 +69,8 @@ function sessionsPage(
       <div>
         <h1>Signed-in operators</h1>
         <p class="lead">
-          You can end your own sessions, and those of all operators with the role admin. An ended session is
-          refused at its next request.
+          ${mayUse(request, 'admin') ? 'You can end the session of any operator.' : 'You can end your own sessions, and an admin can end all of them.'}
+          The next request of an ended session is refused.
         </p>
       </div>
     </div>

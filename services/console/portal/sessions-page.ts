@@ -129,7 +129,7 @@ function sessionsPage(sources: SessionSources, visitor: Visitor, { request }: Vi
       ${
         access.mayManage && !isAlone
           ? html`<form class="plain" method="post" action="${here}/end-others">
-              <button class="danger" type="submit">End all others and all links</button>
+              <button class="danger" type="submit">End all other sessions and links</button>
             </form>`
           : null
       }
