@@ -18,6 +18,9 @@ export interface StoredEvent {
   readonly cost?: number | string;
   readonly latencyMs?: number;
   readonly model?: string;
+  /** Id of the API key. */
+  readonly apiKey?: string;
+  readonly policyRevision?: string;
   /** Amounts by quantity, in its own unit. */
   readonly quantities?: Readonly<Record<string, number | string>>;
   readonly reservation?: 'open' | 'settled' | 'cancelled';
@@ -72,6 +75,8 @@ function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
     cost_exact: String(event.cost ?? 0),
     latency_ms: event.latencyMs ?? 5,
     model: event.model ?? '',
+    api_key: event.apiKey ?? '',
+    policy_revision: event.policyRevision ?? '',
     quantities: event.quantities ?? {},
     reservation: event.reservation ?? '',
     reserved: event.reserved ?? {},

@@ -21,6 +21,12 @@ const event = answer(
   {
     ...{ event_id: text, time, tenant_id: text, user_id: text, plan: text, type: text },
     ...{ entrypoint: text, node: text, method: text, route: text, path: text, client_ip: text },
+    api_key: Type.String({
+      description: 'First 12 hexadecimal digits of the SHA-256 of the key; empty: none.',
+    }),
+    policy_revision: Type.String({
+      description: 'Revision of the policy that decided; empty: not recorded.',
+    }),
     ...{ service: text, status: Type.Integer(), decision: text, limited_by: Type.Array(text) },
     ...{ units: numberOrNull, cost: Type.Number(), latency_ms: Type.Number(), degraded: Type.Boolean() },
   },

@@ -126,6 +126,7 @@ function jsonEvent(event: UsageEventRow): object {
     ...{ event_id: event.event_id, time: event.time, tenant_id: event.tenant_id, user_id: event.user_id },
     ...{ plan: event.plan, type: event.type, entrypoint: event.entrypoint, node: event.node },
     ...{ method: event.method, route: event.route, path: event.path, client_ip: event.client_ip },
+    ...{ api_key: event.api_key, policy_revision: event.policy_revision },
     ...{ service: event.service, status: event.status, decision: event.decision },
     ...{ limited_by: event.limited_by, units: event.units, cost: event.cost },
     ...{ latency_ms: event.latency_ms, degraded: event.degraded },

@@ -2,6 +2,7 @@ import { apiKeyId, scopeText } from '../../../shared/domain/tenant.ts';
 import type { ApiKey, KeyScope } from '../../../shared/domain/tenant.ts';
 import type { Command, Invocation, Report } from '../command.ts';
 import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
+import { existingTenant } from './existing-tenant.ts';
 import { pathOf } from './tenants.ts';
 
 /** API keys of a tenant. A key is named by the first digits of its hash. */
@@ -22,6 +23,7 @@ export const keysCommand: Command = {
       help: 'create: the only requests it may send, e.g. "GET /v1/**,POST /v1/chat" (default: all).',
     },
     overlap: { type: 'string', help: 'roll: how long the old key stays valid; 0s ends it at once.' },
+    create: { type: 'boolean', help: 'create: also for an id without a record and without usage.' },
   },
   example: 'keys acme create --for 90d --name CI --permissions requests --routes "GET /v1/**"',
   run: (invocation) => {
@@ -76,9 +78,11 @@ async function createKey(invocation: Invocation): Promise<Report> {
   const span = optional(invocation, 'for');
   const name = optional(invocation, 'name');
   const scope = scopeOf(invocation);
+  const expiresAt = span === undefined ? undefined : endAfter(span, invocation.nowMs);
+  await existingTenant(invocation);
   const data = await invocation.call<NewKeyAnswer>('POST', keysPath(invocation), {
     ...(name === undefined ? {} : { name }),
-    ...(span === undefined ? {} : { expires_at: endAfter(span, invocation.nowMs) }),
+    ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
     ...(scope === null ? {} : { scope }),
   });
   return { data, text: newKeyText(data) };

@@ -48,6 +48,8 @@ export function decisionView(
         <dd>${event.user_id || 'none named'}</dd>
         <dt>Address</dt>
         <dd>${event.client_ip || 'unknown'}</dd>
+        <dt>API key</dt>
+        <dd>${event.api_key === '' ? 'none' : html`<code>${event.api_key}</code>`}</dd>
         <dt>Plan then</dt>
         <dd>${event.plan}</dd>
         <dt>Policy revision</dt>

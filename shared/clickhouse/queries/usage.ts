@@ -123,6 +123,8 @@ export interface UsageEventRow {
   readonly client_ip: string;
   readonly service: string;
   readonly entrypoint: string;
+  /** Id of the API key of the request; empty for requests without one. */
+  readonly api_key: string;
   /** Revision of the policy that decided; empty if the event does not state it. */
   readonly policy_revision: string;
   readonly ingested_at: string;

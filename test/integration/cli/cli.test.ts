@@ -99,10 +99,17 @@ describe('tollgate', () => {
     await fixture.spend(id, 50);
     expect((await tollgate(['block', id, '--create', '--for', '1h', '--reason', 'abuse'])).code).toBe(0);
     expect((await tollgate(['status', id])).out).toContain('blocked by operator');
+    expect((await tollgate(['undo', id])).out).toContain('Undid what');
+    expect((await tollgate(['undo', id])).code).toBe(0);
     expect((await tollgate(['unblock', id])).code).toBe(0);
+    await tollgate(['note', id, 'moves to pro in May']);
+    expect((await tollgate(['tenant', id])).out).toContain('moves to pro in May');
     expect((await tollgate(['reset', id, '--reason', 'ticket'])).code).toBe(0);
     expect((await tollgate(['status', id])).out).toContain('0 requests this minute');
     expect((await tollgate(['portal-link', id])).out).toContain('/sign-in?token=');
+    const unknown = uniqueName('mistyped');
+    expect((await tollgate(['keys', unknown, 'create'])).err).toContain('Add --create');
+    expect((await tollgate(['keys', unknown, 'create', '--create'])).out).toMatch(/^tgk_/);
     expect((await tollgate(['keys', id, 'create'])).out).toMatch(/^tgk_/);
     const scope = ['--permissions', 'requests,usage', '--routes', 'GET /v1/**'];
     const made = (await tollgate(['keys', id, 'create', '--for', '90d', '--name', 'CI', ...scope])).out;

@@ -94,7 +94,7 @@ test('usage, top, explain and events tail print what was recorded', async () => 
     { timeMs: nowMs - 3_000, tenant: id, cost: 0.5 },
     {
       ...{ timeMs: nowMs - 2_000, tenant: id, user: 'ada', decision: 'limited', limitedBy: ['chat'] },
-      route: 'POST /agent/chat',
+      ...{ route: 'POST /agent/chat', apiKey: '0123456789ab', policyRevision: 'rev-1' },
     },
   ]);
   expect((await tollgate(['usage', id])).out).toMatch(/Today: 3 requests, 1 refused, 2 units, cost 1\n/);
@@ -113,6 +113,7 @@ test('usage, top, explain and events tail print what was recorded', async () => 
     'The limit “chat” allows 10 requests in any minute for each user on POST /agent/chat',
   );
   expect(explained.out).toMatch(/“chat”: 2 of 10 units were used in the minute before it/);
+  expect(explained.out).toContain('API key 0123456789ab, policy rev-1');
   expect(await tollgate(['explain', 'none'])).toMatchObject({ code: 1 });
 });
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, uniqueName } from '../../support/servers.ts';
+import { storeUsage } from '../../support/stored-usage.ts';
 import { createFixture, operatorTokens } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
 import { get, post, visit } from './browser.ts';
@@ -157,6 +158,37 @@ describe('an action on the page of a tenant', () => {
       expect(page.text).toMatch(new RegExp(`name="${field}"[^>]*aria-invalid="true"`));
     }
   });
+});
+
+test('C3, C7: the page has requests this minute and today, the end of a block, the time of each reset, and who uses it', async () => {
+  const id = await newTenant('status', { plan: 'free', time_zone: 'Asia/Tokyo' });
+  await fixture.spend(id, 7);
+  const nowMs = Date.now();
+  await storeUsage(fixture.clickhouse, [
+    { timeMs: nowMs - 3_000, tenant: id, user: 'ada', cost: 0.5 },
+    { timeMs: nowMs - 2_000, tenant: id, user: 'ada', cost: 0.25 },
+    {
+      ...{ timeMs: nowMs - 1_000, tenant: id, user: 'grace', decision: 'limited', limitedBy: ['chat'] },
+      ...{ route: 'POST /agent/chat', apiKey: '0123456789ab', policyRevision: 'rev-1' },
+    },
+  ]);
+  const slot = (text: string, name: string): string =>
+    textOf(
+      new RegExp(`data-slot="${name}">[^]*?</dd>`).exec(text)?.[0].slice(`data-slot="${name}">`.length) ?? '',
+    );
+  const before = (await get(fixture, `/operator/tenants/${id}`, admin)).text;
+  expect(slot(before, 'minute')).toBe('7');
+  expect(slot(before, 'today')).toBe('7 (Asia/Tokyo)');
+  expect(slot(before, 'blocked')).toBe('no');
+  expect(textOf(before)).toMatch(/Limits full again Minute: .*GMT\+9 Day: .*00:00:00 GMT\+9/);
+  expect(textOf(before)).toMatch(/Users User Requests Refused Cost ada 2 0 USD 0\.750 grace 1 1 USD 0/);
+  await act(id, 'block', { for: '1h', reason: 'abuse' });
+  const { text } = await get(fixture, `/operator/tenants/${id}`, admin);
+  expect(slot(text, 'blocked')).toMatch(/^by an operator, until .*GMT\+9$/);
+  const decision = /href="(\/operator\/decisions\/[^"]+)"/.exec(text)?.[1] ?? '';
+  const explained = textOf((await get(fixture, decision, admin)).text);
+  expect(explained).toContain('API key 0123456789ab');
+  expect(explained).toContain('Policy revision rev-1');
 });
 
 describe('the internal note of an action', () => {

@@ -8,6 +8,8 @@ interface RecordedEvent {
   readonly time: string;
   readonly tenant_id: string;
   readonly user_id: string;
+  readonly api_key: string;
+  readonly policy_revision: string;
   readonly plan: string;
   readonly method: string;
   readonly path: string;
@@ -66,6 +68,7 @@ function explanation({ event, reason, advice, latest_pass_at: passAt, counters }
   const lines = [
     `${event.time}  ${event.method} ${event.path}  ${event.status} ${event.decision}`,
     `Tenant ${event.tenant_id}, plan ${event.plan}, user ${event.user_id || 'none'}`,
+    `API key ${event.api_key || 'none'}, policy ${event.policy_revision || 'not recorded'}`,
     '',
     reason ?? 'The request passed its limits.',
     ...counters.map(({ name, used, limit, window, passes_at: passes }) =>

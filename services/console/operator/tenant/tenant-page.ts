@@ -3,6 +3,7 @@ import type { Sessions } from '../../../../shared/sessions/sessions.ts';
 import type { LiveStreams } from '../../browser/live-streams.ts';
 import type { Parts } from '../../browser/parts.ts';
 import { count, counted } from '../../../../shared/domain/text/counted.ts';
+import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import type { Money } from '../../../../shared/domain/money.ts';
 import { zoneNamed } from '../../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
@@ -24,6 +25,8 @@ import { blockSection } from './block-section.ts';
 import { boostSection } from './boost-section.ts';
 import { changeHistory, doneCard } from './change-history.ts';
 import { keySection } from './key-section.ts';
+import { statusPart } from './status-section.ts';
+import { usagePart } from './usage-section.ts';
 import { noteSection, planSection, portalSection, resetSection, settingsSection } from './tenant-forms.ts';
 import type { TenantForms } from './tenant-forms.ts';
 
@@ -47,9 +50,15 @@ export async function tenantPage(
   const nowMs = clock.now();
   const record = directory.get(id) ?? null;
   const zone = zoneNamed(record?.time_zone) ?? 'UTC';
-  const [now, day, refusals] = await Promise.all([
+  const [now, status, day, used, refusals] = await Promise.all([
     sources.now.read(id),
+    parts.render('status', 'The status', () => statusPart(sources, id, { record, zone }), {
+      refreshMs: chartRefreshMs,
+    }),
     parts.render('day', 'The last 24 hours', () => dayPart(sources, id, zone), { refreshMs: chartRefreshMs }),
+    parts.render('used', 'Routes and users', () =>
+      usagePart(sources, id, { zone, currency: policy().currency, nowMs }),
+    ),
     parts.render('refusals', 'The latest refusals', async () =>
       refusalList(await reads.orNull(usage.refusals(id, nowMs - 86_400_000, refusalsMax)), zone),
     ),
@@ -84,6 +93,7 @@ export async function tenantPage(
     <div class="columns">
       <div class="stack">
         <section class="card">${day}</section>
+        <section class="card stack">${used}</section>
         ${boostSection(forms)}
         <section class="card">
           <h2 class="card-head">Limits as they hold now</h2>
@@ -96,8 +106,9 @@ export async function tenantPage(
         ${changeHistory(id, forms)}
       </div>
       <div class="stack">
-        ${noteSection(forms)} ${planSection(forms)} ${settingsSection(forms)} ${blockSection(forms)}
-        ${resetSection(forms)} ${keySection(forms)} ${portalSection(forms)}
+        <section class="card">${status}</section>
+        ${openRequests(record)} ${noteSection(forms)} ${planSection(forms)} ${settingsSection(forms)}
+        ${blockSection(forms)} ${resetSection(forms)} ${keySection(forms)} ${portalSection(forms)}
         ${
           record !== null && mayUse(request, 'admin')
             ? html`<p><a href="${path}/delete">Delete the record…</a></p>`
@@ -160,6 +171,16 @@ function refusalList(refusals: readonly UsageEventRow[] | null, zone: string): H
         </li>`,
     )}
   </ul>`;
+}
+
+/** Link to the open requests of the tenant for higher limits. */
+function openRequests(record: TenantRecord | null): Html | null {
+  const open = (record?.limit_requests ?? []).filter(({ state }) => state === 'open');
+  return open.length === 0
+    ? null
+    : html`<p class="notice warn">
+        <a href="/operator/requests">${counted(open.length, 'request')} for a higher limit to answer</a>
+      </p>`;
 }
 
 function todayLine(
