@@ -10,6 +10,7 @@ import { storeBlock } from './events/store-block.ts';
 import type { StoreBlockOptions, StoredEvents } from './events/store-block.ts';
 import { mergeTouched, touchedCells } from './events/touched-cells.ts';
 import type { Touched } from './events/touched-cells.ts';
+import { placeKey } from './place.ts';
 import type { Progress } from './progress/progress.ts';
 
 export interface AggregatorOptions extends StoreBlockOptions {
@@ -151,10 +152,10 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
     rejections: readonly RecordRejection[],
   ): Promise<void> {
     if (rejections.length === 0) return;
-    const byPlace = new Map(messages.map((message) => [placeOf(message), message]));
+    const byPlace = new Map(messages.map((message) => [placeKey(message), message]));
     await writeDeadLetters(
       rejections.flatMap(({ reason, ...place }) => {
-        const message = byPlace.get(placeOf(place));
+        const message = byPlace.get(placeKey(place));
         return message === undefined ? [] : [{ message, reason }];
       }),
     );
@@ -173,8 +174,4 @@ async function inSteps(
 
 function mergedOf(blocks: readonly StoredBlock[]): Touched {
   return mergeTouched(blocks.map(({ touched }) => touched));
-}
-
-function placeOf({ partition, offset }: { readonly partition: number; readonly offset: number }): string {
-  return `${partition}:${offset}`;
 }

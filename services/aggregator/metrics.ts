@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
+import { createTally } from '../../shared/runtime/tally.ts';
 import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 
 export type Step = 'decode' | 'resolve' | 'insert' | 'dead_letters' | 'derive' | 'announce';
@@ -52,11 +53,11 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
     }),
     { step: ['decode', 'resolve', 'insert', 'dead_letters', 'derive', 'announce'] },
   );
-  const freshness = new Histogram({
+  const freshness = createTally({
     name: 'tollgate_aggregator_freshness_seconds',
     help: 'Age of an event when it is first visible in the totals, from its own time.',
     buckets: [0.1, 0.25, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 3_600],
-    registers,
+    registry,
   });
   const dead = new Counter({
     name: 'tollgate_aggregator_dead_letters_total',

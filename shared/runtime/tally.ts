@@ -1,6 +1,6 @@
 import type { Metric, MetricValueWithName, Registry } from 'prom-client';
 
-/** A histogram with at most one label, for values that are observed in every request. */
+/** A histogram with at most one label, for values that are observed in every request or event. */
 export interface Tally {
   /** @param part index of the label's value in `split.values`. */
   observe(value: number, part?: number): void;

@@ -1,6 +1,7 @@
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import type { Correction } from '../events/decode.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
+import { placeKey } from '../place.ts';
 import { identitiesOf, nameOf } from './identities.ts';
 
 /** A correction whose event was not found yet, and its record. */
@@ -90,7 +91,7 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
   return {
     epoch: () => epoch,
     add(waiting, addedIn) {
-      const key = placeOf(waiting);
+      const key = placeKey(waiting.message);
       if (addedIn !== epoch || entries.has(key)) return true;
       const { tenantId } = waiting.correction;
       const ofTenant = perTenant.get(tenantId) ?? 0;
@@ -121,13 +122,13 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
     },
     settle(done, block) {
       for (const waiting of done) {
-        const entry = entries.get(placeOf(waiting));
+        const entry = entries.get(placeKey(waiting.message));
         if (entry !== undefined) entry.settledWith = block;
       }
     },
     expire(dead, block) {
       for (const waiting of dead) {
-        const entry = entries.get(placeOf(waiting));
+        const entry = entries.get(placeKey(waiting.message));
         if (entry !== undefined) Object.assign(entry, { settledWith: block, isDead: true });
       }
     },
@@ -164,7 +165,7 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
   };
 
   function remove(entry: Entry): void {
-    entries.delete(placeOf(entry));
+    entries.delete(placeKey(entry.message));
     const { tenantId } = entry.correction;
     const ofTenant = (perTenant.get(tenantId) ?? 0) - 1;
     if (ofTenant > 0) perTenant.set(tenantId, ofTenant);
@@ -200,8 +201,4 @@ function names({ correction }: WaitingCorrection, event: StoredEvent): boolean {
     (identity) =>
       nameOf(identity) === nameOf(event) && event.timeMs >= identity.fromMs && event.timeMs <= identity.toMs,
   );
-}
-
-function placeOf({ message: { partition, offset } }: WaitingCorrection): string {
-  return `${partition}:${offset}`;
 }

@@ -3,6 +3,7 @@ import type { CorrectionOutcome } from '../corrections/correct.ts';
 import { correctableEvents } from '../corrections/correctable-events.ts';
 import type { WaitingCorrection, WaitingCorrections } from '../corrections/waiting-corrections.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import { placeKey } from '../place.ts';
 import type { Correction, Decoded, StoredCorrection } from './decode.ts';
 import type { EventStore, FirstPlace } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -90,7 +91,7 @@ export async function resolve(
       else if (!waiting.corrections.add({ correction, message: record }, waiting.epoch)) {
         reject(correction, `${outcome.reason}, and too many other corrections wait for their events`);
       }
-    } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeOf(record)) {
+    } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeKey(record)) {
       add(decoded.event);
       applyWaiting(decoded.event, record.timestampMs);
     } else {
@@ -143,19 +144,15 @@ async function storeFirstPlaces(
   if (candidates.length === 0) return new Map();
   const keys = [...new Set(candidates.map(({ key }) => key))];
   const places = new Map<string, string>();
-  for (const first of await store.firstPlaces(keys)) places.set(first.key, placeOf(first));
+  for (const first of await store.firstPlaces(keys)) places.set(first.key, placeKey(first));
   const added: FirstPlace[] = [];
   for (const candidate of candidates) {
     if (places.has(candidate.key)) continue;
-    places.set(candidate.key, placeOf(candidate));
+    places.set(candidate.key, placeKey(candidate));
     added.push(candidate);
   }
   if (added.length > 0) await store.storeFirstPlaces(added);
   return places;
-}
-
-function placeOf({ partition, offset }: { partition: number; offset: number }): string {
-  return `${partition}:${offset}`;
 }
 
 /** An event and its corrections in one block become one row, with the highest revision. */
