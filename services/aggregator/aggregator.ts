@@ -22,8 +22,8 @@ export interface AggregatorOptions extends StoreBlockOptions {
   readonly tracing?: Tracing | null;
   /** Shortest time between two announcements. */
   readonly announceIntervalMs?: number;
-  /** While events wait for the first stage, totals are derived from blocks with this many records together. */
-  readonly deriveRecordsMin?: number;
+  /** While a full block waits for the first stage, totals of this many blocks are derived together. */
+  readonly deriveBlocksMin?: number;
 }
 
 /** A block whose events are stored. Its totals are not derived or not announced. */
@@ -70,7 +70,7 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
   return {
     begin: ({ messages, isPart }) => traced(messages, (steps) => storeEvents(messages, isPart, steps)),
     later: [
-      { run: derive, gatherRecords: options.deriveRecordsMin ?? 0 },
+      { run: derive, gatherBatches: options.deriveBlocksMin ?? 0 },
       { run: announce, intervalMs: options.announceIntervalMs ?? 0 },
     ],
     held: {

@@ -1,4 +1,3 @@
-import { pause } from '../backoff.ts';
 import type { UnreadableEntry } from '../kafkajs/decoding/log-entry.ts';
 import { partitionKey } from '../kafkajs/session/fetched.ts';
 import type { Fetched, TopicPartitionOffset } from '../kafkajs/session/fetched.ts';
@@ -31,10 +30,13 @@ export interface ConsumerBuffer {
   /**
    * Returns the next block once it is full or due. After a pause, a block is due a moment after its first record. Then
    * blocks follow each other at intervals of `lingerMs`, or at shorter intervals if many records arrive. No record waits
-   * longer than `lingerMs`. Returns an empty block if none is due for `waitMsMax`. Returns null once the signal is
-   * aborted.
+   * longer than `lingerMs`, unless `isBusy` returns true: while a later stage could not begin with the block, only a full
+   * block is returned, so that the later stage gets more records in one call. Returns an empty block if none is due for
+   * `waitMsMax`. Returns null once the signal is aborted.
    */
-  next(waitMsMax?: number): Promise<ConsumerBlock | null>;
+  next(waitMsMax?: number, isBusy?: () => boolean): Promise<ConsumerBlock | null>;
+  /** Notes that the result of `isBusy` may have changed. */
+  recheck(): void;
   /** Removes a block that is committed or abandoned. */
   finish(block: ConsumerBlock): void;
   /** Drops all records, because their partitions were revoked or because the records will be fetched again. */
@@ -75,8 +77,11 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
   const open = new Set<ConsumerBlock>();
   /** Time at which the last block was returned. */
   let cutAt = -Infinity;
-  const changed = createChangeSignal();
-  signal.addEventListener('abort', () => changed.notify());
+  const [changed, roomChanged] = [createChangeSignal(), createChangeSignal()];
+  signal.addEventListener('abort', () => {
+    changed.notify();
+    roomChanged.notify();
+  });
 
   return {
     add(fetched) {
@@ -91,26 +96,28 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
     async waitForRoom(heartbeat) {
       const current = generation;
       while (isFull() && current === generation && !signal.aborted) {
-        await pause(heartbeatIntervalMs, signal);
+        await roomChanged.wait(heartbeatIntervalMs);
         await heartbeat();
       }
     },
-    async next(waitMsMax = Infinity) {
+    async next(waitMsMax = Infinity, isBusy = () => false) {
       const latest = performance.now() + waitMsMax;
       for (;;) {
         if (signal.aborted) return null;
-        const dueMs = untilDueMs();
+        const dueMs = isBusy() && !isFull() ? Infinity : untilDueMs();
         const waitMs = Math.min(dueMs, latest - performance.now());
         if (waitMs <= 0 && dueMs > 0) return { messages: [], unreadable: [], offsets: [], generation };
         if (waitMs <= 0) {
           const block = cutBlock();
           cutAt = performance.now();
+          roomChanged.notify();
           open.add(block);
           return block;
         }
         await changed.wait(waitMs);
       }
     },
+    recheck: () => changed.notify(),
     finish(block) {
       open.delete(block);
     },
@@ -120,6 +127,7 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
       queue = [];
       records = bytes = 0;
       changed.notify();
+      roomChanged.notify();
     },
     isCurrent: (block) => block.generation === generation,
     isFull,

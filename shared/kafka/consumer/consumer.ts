@@ -69,8 +69,11 @@ export interface Consumer {
 }
 
 const commitAttemptsMax = 5;
-/** Largest number of blocks that may wait for later stages or for their commit, to limit the memory. */
-const begunBlocksMax = 3;
+/**
+ * Largest number of blocks that may wait for later stages or for their commit, to limit the memory. It is larger than
+ * the number of blocks that a stage gathers, so that storing continues while it handles them.
+ */
+const begunBlocksMax = 6;
 const closeTimeoutMs = 8_000;
 
 /**
@@ -181,6 +184,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
       later: stages.later,
       handleAgain: (block) => again.handle(block),
       isBehind: () => buffer.isFull(),
+      onIdle: () => buffer.recheck(),
       isCurrent: common.isCurrent,
       onFailure: (error, records) => noteFailure(common, error, records),
       onAbandoned: abandon,
@@ -189,7 +193,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
     });
     for (;;) {
       await later.untilAtMost(begunBlocksMax - 1);
-      const block = await buffer.next(held?.untilDueMs() ?? Infinity);
+      const block = await buffer.next(held?.untilDueMs() ?? Infinity, () => later.isBusy());
       if (block === null) break;
       if (buffer.isCurrent(block)) readToEnd.noteBegun(block);
       if (block.offsets.length === 0 && (held?.untilDueMs() ?? 0) > 0) continue;

@@ -42,14 +42,14 @@ export interface LaterStage<Work> {
   /** Shortest time between the starts of two calls. */
   readonly intervalMs?: number;
   /**
-   * While a full batch waits for the first stage, a call waits until the batches have this many records together, at
-   * most for `gatherMsMax`. So a consumer that is behind makes fewer calls.
+   * While a full batch waits for the first stage, a call waits until it has this many batches, at most for
+   * `gatherMsMax`. So a consumer that is behind makes fewer calls.
    */
-  readonly gatherRecords?: number;
+  readonly gatherBatches?: number;
 }
 
 /** The longest time for which a stage gathers batches while the consumer is behind. */
-export const gatherMsMax = 1_000;
+export const gatherMsMax = 2_500;
 
 /** A block that has passed the first stage. */
 export interface BegunBlock<Work> {
@@ -63,6 +63,8 @@ export interface StagesOptions<Work> {
   readonly handleAgain: Handling['handle'];
   /** True while a full batch waits for the first stage. */
   readonly isBehind: () => boolean;
+  /** Called when `isBusy` has become false. */
+  readonly onIdle: () => void;
   readonly isCurrent: (block: ConsumerBlock) => boolean;
   readonly onFailure: (error: unknown, records: number) => Failure;
   readonly onAbandoned: (block: ConsumerBlock) => void;
@@ -74,6 +76,8 @@ export interface StagesOptions<Work> {
 export interface Stages<Work> {
   /** Hands a block over to the later stages. */
   add(begun: BegunBlock<Work>): void;
+  /** True while the first of the later stages has a block that it has not completed. */
+  isBusy(): boolean;
   /** Resolves when the later stages have at most `blocks` blocks that are not committed. */
   untilAtMost(blocks: number): Promise<void>;
   /** Resolves when every block that was handed over is committed or abandoned. */
@@ -88,6 +92,8 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
   const { later, isCurrent, onFailure, closing } = options;
   const queues = [...later, null].map(() => createHandOver<BegunBlock<Work>>());
   let open = 0;
+  /** Blocks that wait for the first of the later stages, or that it handles. */
+  let entered = 0;
   const openChanged = createChangeSignal();
   closing.addEventListener('abort', () => openChanged.notify());
   const running = Promise.all([
@@ -98,8 +104,10 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
   return {
     add(begun) {
       open += 1;
+      entered += 1;
       queueOf(0).push(begun);
     },
+    isBusy: () => entered > 0,
     async untilAtMost(blocks) {
       while (open > blocks && !closing.aborted) await openChanged.wait();
     },
@@ -133,18 +141,20 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
       if (begun === null) break;
       startedAt = performance.now();
       for (const one of await complete(stage, begun)) to.push(one);
+      if (stage === later[0]) left(begun.length);
     }
     to.end();
   }
 
   /** Returns the time for which the stage still waits for further blocks. */
   function gatheringMs(
-    { gatherRecords = 0 }: LaterStage<Work>,
+    { gatherBatches = 0 }: LaterStage<Work>,
     waiting: readonly BegunBlock<Work>[],
     sinceMs: number,
   ): number {
-    const records = waiting.reduce((sum, { block }) => sum + block.messages.length, 0);
-    return records >= gatherRecords || !options.isBehind() ? 0 : sinceMs + gatherMsMax - performance.now();
+    return waiting.length >= gatherBatches || !options.isBehind()
+      ? 0
+      : sinceMs + gatherMsMax - performance.now();
   }
 
   /** Returns the blocks that have passed the stage. The others are abandoned: their partitions have moved. */
@@ -172,7 +182,11 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
     }
   }
 
-  /** Handles each block again with all stages, so that the record that causes the failure is isolated. */
+  /**
+   * Handles each block again with all stages, so that the record that causes the failure is isolated. The first stage
+   * handles a later block meanwhile. This is safe because the first stage has completed this block before: as after a
+   * crash, it repeats writes that exist already, also if a later block has written since.
+   */
   async function handleEach(begun: readonly BegunBlock<Work>[]): Promise<readonly BegunBlock<Work>[]> {
     const handled: BegunBlock<Work>[] = [];
     for (const { block } of begun) {
@@ -201,6 +215,11 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
     for (const { block } of begun) options.onAbandoned(block);
     closed(begun.length);
     return [];
+  }
+
+  function left(blocks: number): void {
+    entered -= blocks;
+    if (entered === 0) options.onIdle();
   }
 
   function closed(blocks: number): void {

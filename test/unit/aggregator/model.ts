@@ -80,6 +80,7 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
       later: aggregator.later,
       handleAgain: () => Promise.resolve(false),
       isBehind: () => false,
+      onIdle: () => undefined,
       isCurrent: () => true,
       onFailure(error) {
         throw error;

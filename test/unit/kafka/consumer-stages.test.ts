@@ -35,6 +35,8 @@ function start(
 ) {
   const committed: number[][] = [];
   const [again, abandoned]: [number[], number[]] = [[], []];
+  /** The blocks that were committed each time the first stage had no more work. */
+  const idleAt: number[][] = [];
   const numberOf = ({ offsets }: ConsumerBlock): number => offsets[0]?.offset ?? -1;
   const closing = new AbortController();
   const stages = runStages<number>({
@@ -44,6 +46,7 @@ function start(
       return Promise.resolve(true);
     },
     isBehind: () => isBehind,
+    onIdle: () => idleAt.push(committed.flat()),
     isCurrent: (one) => isCurrent(numberOf(one)),
     onFailure: failureOf,
     onAbandoned: (one) => abandoned.push(numberOf(one)),
@@ -54,7 +57,7 @@ function start(
     closing: closing.signal,
   });
   const add = (number: number): void => stages.add({ block: block(number), works: [number] });
-  return { stages, add, committed, again, abandoned };
+  return { stages, add, committed, again, abandoned, idleAt };
 }
 
 /** A stage whose calls end when the test says so. */
@@ -96,9 +99,33 @@ describe('stages', () => {
     expect(committed).toEqual([[1], [2, 3]]);
   });
 
-  test('while the consumer is behind, a stage gathers records, at most for a second', async () => {
+  test('the stages are busy until the first of them has completed all blocks, whatever the others do', async () => {
+    const [first, second] = [slowStage(), slowStage()];
+    const { stages, add, idleAt } = start([first, second]);
+    const busy: boolean[] = [stages.isBusy()];
+    for (const number of [1, 2]) {
+      add(number);
+      await moment();
+    }
+    for (const call of [0, 1]) {
+      busy.push(stages.isBusy());
+      first.calls[call]?.done();
+      await moment();
+    }
+    busy.push(stages.isBusy());
+    expect([busy, idleAt, second.calls]).toEqual([[false, true, true, false], [[]], [second.calls[0]]]);
+  });
+
+  test('a block that is abandoned does not keep the stages busy', async () => {
+    const { stages, add, idleAt } = start([slowStage()], { isCurrent: () => false });
+    add(1);
+    await moment();
+    expect([stages.isBusy(), idleAt]).toEqual([false, [[]]]);
+  });
+
+  test('while the consumer is behind, a stage gathers batches for a bounded time', async () => {
     const stage = slowStage();
-    const { add } = start([{ run: stage.run, gatherRecords: 30 }], { isBehind: true });
+    const { add } = start([{ run: stage.run, gatherBatches: 3 }], { isBehind: true });
     add(1);
     await vi.advanceTimersByTimeAsync(gatherMsMax - 10);
     expect(stage.calls).toEqual([]);
@@ -178,13 +205,13 @@ describe('stages', () => {
 describe('the time at which a block is due', () => {
   const lingerMs = 150;
 
-  function startBuffer() {
+  function startBuffer(isBusy: () => boolean = () => false) {
     const { signal } = new AbortController();
     const buffer = createConsumerBuffer({ batchRecordsMax: 1_000, batchBytesMax: 1e9, lingerMs, signal });
     const sizes: number[] = [];
     void (async () => {
       for (;;) {
-        const next = await buffer.next();
+        const next = await buffer.next(Infinity, isBusy);
         if (next === null) return;
         sizes.push(next.messages.length);
       }
@@ -194,7 +221,7 @@ describe('the time at which a block is due', () => {
         ...{ topic: 't', partition: 0, nextOffset: 0, commitOffset: 0, unreadable: [] },
         messages: messages(records),
       });
-    return { sizes, add };
+    return { buffer, sizes, add };
   }
 
   test('a record after a pause waits a moment only, the records of a trickle wait for each other', async () => {
@@ -221,5 +248,44 @@ describe('the time at which a block is due', () => {
     add(1_000);
     await vi.advanceTimersByTimeAsync(1);
     expect(sizes.length).toBeGreaterThan(before);
+  });
+
+  test('while a later stage is busy, records are gathered until it is idle or the block is full', async () => {
+    let isBusy = true;
+    const { buffer, sizes, add } = startBuffer(() => isBusy);
+    add(100);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(sizes).toEqual([]);
+    add(900);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sizes).toEqual([1_000]);
+    add(50);
+    await vi.advanceTimersByTimeAsync(5_000);
+    isBusy = false;
+    buffer.recheck();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sizes).toEqual([1_000, 50]);
+  });
+
+  test('fetches continue as soon as a block leaves a full buffer, and heartbeats are sent until then', async () => {
+    const { signal } = new AbortController();
+    const buffer = createConsumerBuffer({ batchRecordsMax: 10, batchBytesMax: 1e9, lingerMs, signal });
+    buffer.add({
+      ...{ topic: 't', partition: 0, nextOffset: 0, commitOffset: 0, unreadable: [] },
+      messages: messages(10),
+    });
+    let [heartbeats, continued] = [0, 0];
+    const heartbeat = (): Promise<void> => {
+      heartbeats += 1;
+      return Promise.resolve();
+    };
+    const waitForRoom = (): void => void buffer.waitForRoom(heartbeat).then(() => (continued += 1));
+    waitForRoom();
+    waitForRoom();
+    await vi.advanceTimersByTimeAsync(1_600);
+    expect([heartbeats, continued]).toEqual([6, 0]);
+    await buffer.next();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(continued).toBe(2);
   });
 });
