@@ -51,6 +51,12 @@ export interface ClickHouse {
   close(): Promise<void>;
 }
 
+/**
+ * Settings of queries. ClickHouse filters by the columns of the sort key, such as the tenant, before it reads the other columns,
+ * also under FINAL. All versions of a row have the same sort key, so FINAL returns the same rows (decision 163).
+ */
+const readSettings: ClickHouseSettings = { optimize_move_to_prewhere_if_final: 1 };
+
 export function createClickHouse(options: ClickHouseOptions): ClickHouse {
   const client = createClient({
     url: options.url,
@@ -79,6 +85,7 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
           query: sql,
           query_params: { ...params },
           format: 'JSONEachRow',
+          clickhouse_settings: readSettings,
           ...(signal === undefined ? {} : { abort_signal: signal }),
         });
         return await result.json<Row>();
