@@ -1,6 +1,7 @@
 import { attributeNames } from '../domain/limit.ts';
 import type { Limit } from '../domain/limit.ts';
 import type { Policy } from '../domain/policy.ts';
+import { baseKind } from '../redis/decision/windows.ts';
 import { isEvaluable, keptReasons } from './replay/kept-decisions.ts';
 import type { KeptReason } from './replay/kept-decisions.ts';
 
@@ -136,8 +137,11 @@ function ofLimits({ policy }: AssumptionFacts, limits: readonly Limit[]): Assump
   return assumptions;
 }
 
-function isShared({ per }: Limit): boolean {
-  return ['global', 'group', 'ip'].some((word) => per.includes(word)) && !per.includes('tenant');
+const sharedKinds: ReadonlySet<string> = new Set(['address', 'global', 'group']);
+
+/** Whether requests of other tenants are counted too: a limit per user and address is one of the tenant's own users. */
+function isShared(limit: Limit): boolean {
+  return sharedKinds.has(baseKind(limit, true, true));
 }
 
 function counted(code: string, requests: number, detail: string): Assumption[] {
