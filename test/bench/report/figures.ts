@@ -85,7 +85,7 @@ export const goals = [
     most: 300,
   },
   { figure: 'backtestRate', label: 'backtest, requests', unit: '/s', least: 20_000 },
-  { figure: 'backtestMebibytes', label: 'backtest, resident memory', unit: 'MiB', most: 600 },
+  { figure: 'backtestMebibytes', label: 'backtest, resident memory', unit: 'MiB', most: 800 },
 ] as const satisfies readonly Goal[];
 
 /** The rows of the table: label, figure, aim, and by how much the aim is missed. Without `all`, only the measured figures. */
