@@ -57,6 +57,8 @@ await runService(logger, async (lifecycle) => {
     records: stores.records,
     resets: stores.resets,
     reads: stores.reads,
+    installation: stores.installation,
+    reports: stores.reports,
     audit: stores.audit,
     auditTrail: stores.auditTrail,
     deadLetters: stores.deadLetters,

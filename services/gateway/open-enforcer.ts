@@ -12,6 +12,7 @@ import { createLimiter } from '../../shared/redis/decision/limiter.ts';
 import { createConcurrency } from '../../shared/redis/leases/concurrency.ts';
 import { createSessions } from '../../shared/redis/leases/sessions.ts';
 import type { Sessions } from '../../shared/redis/leases/sessions.ts';
+import { createProcessReports } from '../../shared/redis/process-reports.ts';
 import type { TollgateError } from '../../shared/runtime/errors.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
 import type { Lifecycle } from '../../shared/runtime/lifecycle.ts';
@@ -21,6 +22,7 @@ import type { AgreedClock, ClockSource } from '../../shared/runtime/time/agreed-
 import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
 import { Enforcer } from './enforcer/enforcer.ts';
 import { startPublisher } from './metering/publish.ts';
+import { reportState } from './report-state.ts';
 import { openSpool } from './spool/spool.ts';
 import type { Spool } from './spool/spool.ts';
 
@@ -99,6 +101,9 @@ export async function openEnforcer(
     onLost: runtime.onSpoolLost,
   });
   lifecycle.onClose('spool', () => spool.close());
+  const reports = createProcessReports({ redis, keyPrefix: settings.keyPrefix, clock });
+  const reporting = reportState({ reports, node, limiter, policy, spool, clock, logger });
+  lifecycle.onClose('report of the state', () => reporting.close());
   const publisher = startPublisher({ kafka, topics, spool, clock, registry, logger, tracing });
   lifecycle.onClose('publisher', () => publisher.close());
 

@@ -4,6 +4,8 @@ import type { Repetition } from '../../shared/runtime/repeat.ts';
 import { startAtZero } from '../../shared/runtime/zero-counters.ts';
 import type { LossReport } from '../../shared/loss-audit/loss-audit.ts';
 import { missingCount } from '../../shared/clickhouse/queries/number-gaps.ts';
+import type { LossAuditReport } from '../../shared/domain/operators/process-report.ts';
+import type { ProcessReports } from '../../shared/redis/process-reports.ts';
 import type { Clock } from '../../shared/runtime/time/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Registry } from '../../shared/runtime/http/ops.ts';
@@ -13,17 +15,19 @@ export interface LossAuditOptions {
   readonly audit: () => Promise<LossReport>;
   /** Time from the end of one audit to the start of the next, so two audits never run at once. */
   readonly intervalMs: number;
+  readonly reports: Pick<ProcessReports, 'write'>;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
 }
 
 /**
- * Repeats the loss audit. Reports losses in metrics, and in the log with the position of each lost record. After a failed audit,
+ * Repeats the loss audit. Reports losses in metrics, in Redis for the start page of operators, and in the log with the position of
+ * each lost record. After a failed audit,
  * the metrics keep the figures and the time of the last successful audit. A failed audit never counts as clean.
  */
 export function startLossAudit(options: LossAuditOptions): Repetition {
-  const { audit, intervalMs, clock, logger } = options;
+  const { audit, intervalMs, reports, clock, logger } = options;
   const metrics = createMetrics(options.registry);
   return repeatUntilClosed(auditOnce, intervalMs);
 
@@ -32,9 +36,11 @@ export function startLossAudit(options: LossAuditOptions): Repetition {
     try {
       const report = await audit();
       record(report);
+      await publish(report);
     } catch (error) {
       metrics.runs.inc({ outcome: 'failed' });
       logger.warn({ err: error }, 'the loss audit failed');
+      await publish(null);
     }
     stop();
     return intervalMs;
@@ -59,6 +65,31 @@ export function startLossAudit(options: LossAuditOptions): Repetition {
       'the loss audit found a loss',
     );
   }
+
+  /** `report` is null after a failed audit. A report that Redis does not store is only missing on the start page. */
+  async function publish(report: LossReport | null): Promise<void> {
+    const found = processReport(report, clock.now());
+    try {
+      await reports.write(found);
+      if (hasLoss(found)) await reports.write({ ...found, kind: 'last-loss' });
+    } catch (error) {
+      logger.warn({ err: error }, 'the result of the loss audit could not be reported');
+    }
+  }
+}
+
+function processReport(report: LossReport | null, nowMs: number): LossAuditReport {
+  return {
+    ...{ kind: 'loss-audit', name: '', at: new Date(nowMs).toISOString(), is_failed: report === null },
+    lost_events: report?.lost ?? 0,
+    units_ahead: unitsAhead(report?.counters ?? []),
+    disagreeing_days: report?.disagreements.length ?? 0,
+    spools_set_back: report?.setBack.length ?? 0,
+  };
+}
+
+function hasLoss({ lost_events, units_ahead, disagreeing_days, spools_set_back }: LossAuditReport): boolean {
+  return lost_events + units_ahead + disagreeing_days + spools_set_back > 0;
 }
 
 function unitsAhead(counters: NonNullable<LossReport['counters']>): number {

@@ -15,6 +15,7 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { connectRedis, redisTime } from '../../shared/redis/client.ts';
 import { createLimiter } from '../../shared/redis/decision/limiter.ts';
+import { createProcessReports } from '../../shared/redis/process-reports.ts';
 import { exportServerMetrics } from '../../shared/redis/server-metrics.ts';
 import { createLossWatch } from '../../shared/redis/loss-watch.ts';
 import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
@@ -80,6 +81,7 @@ await runService(logger, async (lifecycle, fail) => {
   const lossAudit = startLossAudit({
     audit: () => auditLosses({ ...stores, ...now }, config.TOLLGATE_AUDIT_HOURS),
     intervalMs: config.TOLLGATE_AUDIT_INTERVAL_MS,
+    reports: createProcessReports({ redis, keyPrefix, clock }),
     clock,
     registry,
     logger,

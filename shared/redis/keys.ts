@@ -36,6 +36,7 @@ export const tags = {
   group: (groupId: string) => `{=g.${idPart(groupId)}}`,
   global: '{=global}',
   nodes: '{=nodes}',
+  reports: '{=reports}',
 } as const;
 
 /**

@@ -17,6 +17,7 @@ import type { policyVariables } from '../policy/environment.ts';
 import { watchPolicy } from '../policy/load.ts';
 import { connectRedis, redisTime } from '../redis/client.ts';
 import { createLimiter } from '../redis/decision/limiter.ts';
+import { createProcessReports } from '../redis/process-reports.ts';
 import type { redisVariables } from '../redis/environment.ts';
 import { createRegistry } from '../runtime/http/ops.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
@@ -24,6 +25,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { createStoreReads } from '../runtime/store-reads.ts';
 import { createAgreedClock } from '../runtime/time/agreed-clock.ts';
 import { exportOpenRequests } from './limit-requests/list-requests.ts';
+import { createInstallation } from './installation.ts';
 import { createAuditTrail } from './audit-trail.ts';
 import { createTenantRecords } from './records.ts';
 import { createResets } from './reset.ts';
@@ -106,6 +108,8 @@ export async function openTenantStores({ service, config, env, lifecycle, logger
     },
     resets: createResets({ records, audit, limiter, usage, policy, clock, logger }),
     reads,
+    installation: createInstallation({ clickhouse, directory }),
+    reports: createProcessReports({ redis, keyPrefix, clock }),
     auditTrail: createAuditTrail({ clickhouse, directory, reads }),
     deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
   };

@@ -31,3 +31,8 @@ export function linkWith({ path, query }: Address, changes: Readonly<Record<stri
 export function requestPath(limit: string): string {
   return `/requests?limit=${encodeURIComponent(limit)}`;
 }
+
+/** Address of the operators' page of a tenant. */
+export function tenantHref(tenantId: string): string {
+  return `/operator/tenants/${encodeURIComponent(tenantId)}`;
+}

@@ -23,6 +23,8 @@ import { loadPolicy } from '../../../shared/policy/load.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
+import { createProcessReports } from '../../../shared/redis/process-reports.ts';
+import type { ProcessReports } from '../../../shared/redis/process-reports.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
@@ -36,6 +38,7 @@ import type { SessionList } from '../../../shared/sessions/session-list.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 import type { Tokens } from '../../../shared/sessions/tokens.ts';
+import { createInstallation } from '../../../shared/tenants/installation.ts';
 import { createAuditTrail } from '../../../shared/tenants/audit-trail.ts';
 import { createTenantRecords } from '../../../shared/tenants/records.ts';
 import { createResets } from '../../../shared/tenants/reset.ts';
@@ -78,6 +81,7 @@ export interface Fixture {
   readonly clickhouse: ClickHouse;
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
+  readonly reports: ProcessReports;
   readonly tokens: Tokens;
   /** Creates a portal link and returns its token. */
   link(tenantId: string, ttlMs: number, sessionTtlMs?: number): Promise<string>;
@@ -126,6 +130,7 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
   const common = { clock: systemClock, registry, logger };
   const limiter = createLimiter({ ...common, redis, keyPrefix, callTimeoutMs: 2_000 });
+  const reports = createProcessReports({ redis, keyPrefix, clock: systemClock });
   const { recordBrokers: brokers = servers().kafkaBrokers } = options;
   const directory = createTenantDirectory({
     kafka: createKafka({ brokers, clientId: 'test', logger }),
@@ -142,7 +147,7 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const services = await createServices({
     policyPath: options.policyPath ?? 'policies/default.yaml',
     policyIsWritable: options.policyIsWritable ?? false,
-    ...{ policy, directory, limiter, read, clickhouse, kafka, producer, topics },
+    ...{ policy, directory, limiter, reports, read, clickhouse, kafka, producer, topics },
     ...{ tokens, ended, list, registry },
     testMessages,
     singleSignOn: options.singleSignOn ?? null,
@@ -160,6 +165,7 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
     clickhouse,
     directory,
     limiter,
+    reports,
     tokens,
     link: (...link) => signLink(tokens, ...link),
     testMessages,
@@ -196,6 +202,7 @@ interface Stores {
   readonly policyIsWritable: boolean;
   readonly directory: TenantDirectory;
   readonly limiter: Limiter;
+  readonly reports: ProcessReports;
   /** The ClickHouse that the services query; a test may replace it. `clickhouse` is always the real server. */
   readonly read: ClickHouse;
   readonly clickhouse: ClickHouse;
@@ -234,6 +241,8 @@ async function createServices(stores: Stores): Promise<Services> {
     ...{ ...common, policy, directory, limiter, usage, records, operators },
     resets: createResets({ ...common, records, audit, limiter, usage, policy }),
     reads,
+    installation: createInstallation({ clickhouse: stores.read, directory }),
+    reports: stores.reports,
     audit,
     auditTrail: createAuditTrail({ clickhouse: stores.read, directory, reads }),
     deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),

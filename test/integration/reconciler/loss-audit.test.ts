@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { startLossAudit } from '../../../services/reconciler/loss-audit.ts';
 import { voidEventType } from '../../../shared/domain/events/correction.ts';
+import type { ProcessReport } from '../../../shared/domain/operators/process-report.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually } from '../../support/servers.ts';
@@ -138,6 +139,7 @@ test('it finds units that Redis counted and ClickHouse never received, and repor
   await drained();
   const difference = { tenant_id: 'tenant-0', quota: 'day', route: null, redis: 12, clickhouse: 5 };
   const registry = new Registry();
+  const reported: ProcessReport[] = [];
   let running = 0;
   let most = 0;
   const loop = startLossAudit({
@@ -150,6 +152,7 @@ test('it finds units that Redis counted and ClickHouse never received, and repor
       }
     },
     intervalMs: 50,
+    reports: { write: (report) => Promise.resolve(void reported.push(report)) },
     clock: systemClock,
     registry,
     logger,
@@ -159,14 +162,20 @@ test('it finds units that Redis counted and ClickHouse never received, and repor
   await loop.close();
   expect(await registry.metrics()).toContain('tollgate_audit_missing_events{kind="counter"} 7');
   expect(most).toBe(1);
+  expect(reported.slice(0, 2)).toMatchObject([
+    { kind: 'loss-audit', is_failed: false, units_ahead: 7 },
+    { kind: 'last-loss', is_failed: false, units_ahead: 7 },
+  ]);
   expect((await audit()).counters).toEqual([difference]);
 });
 
 test('a store that does not answer is never a clean audit', async () => {
   const registry = new Registry();
+  const reported: ProcessReport[] = [];
   const loop = startLossAudit({
     audit: () => Promise.reject(new Error('away')),
     intervalMs: 10,
+    reports: { write: (report) => Promise.resolve(void reported.push(report)) },
     clock: systemClock,
     registry,
     logger,
@@ -178,4 +187,6 @@ test('a store that does not answer is never a clean audit', async () => {
   const text = await registry.metrics();
   expect(text).toContain('tollgate_audit_runs_total{outcome="clean"} 0');
   expect(text).toContain('tollgate_audit_last_success_timestamp_seconds 0');
+  expect(new Set(reported.map(({ kind }) => kind))).toEqual(new Set(['loss-audit']));
+  expect(reported).toContainEqual(expect.objectContaining({ is_failed: true }));
 });

@@ -4,12 +4,14 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { ProcessReport } from '../../../shared/domain/operators/process-report.ts';
 import { isCluster } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
 import { tags } from '../../../shared/redis/keys.ts';
 import { createSessions } from '../../../shared/redis/leases/sessions.ts';
+import { createProcessReports } from '../../../shared/redis/process-reports.ts';
 import { slotOf } from '../../../shared/redis/cluster/topology.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { startCluster } from './cluster.ts';
@@ -39,6 +41,33 @@ test('slots are computed as Redis computes them', async () => {
   for (const tag of ['{acme}', tags.address('192.0.2.1'), tags.tenant('Ünïcødé'), '{x}']) {
     expect(slotOf(tag)).toBe(await redis.cluster('KEYSLOT', `p:${tag}:q`));
   }
+});
+
+test('reports of processes are replaced, listed together, deleted, and expire', async () => {
+  let nowMs = Date.now();
+  const reports = createProcessReports({ redis, keyPrefix: prefix, clock: { now: () => nowMs } });
+  const at = new Date(nowMs).toISOString();
+  const gateway = (name: string, policy: string): ProcessReport => ({
+    ...{ kind: 'gateway', name, at, policy, refused_edit: null, redis_unavailable: 0 },
+    ...{ without_redis_at: null, spool_failure: null },
+  });
+  const odd = 'a {node}: x';
+  for (const report of [gateway('gw', 'r1'), gateway(odd, 'r1'), gateway('gw', 'r2')])
+    await reports.write(report);
+  const listed = async (): Promise<string[]> =>
+    (await reports.list()).map((report) => JSON.stringify(report)).toSorted();
+  expect(await listed()).toEqual(
+    [gateway(odd, 'r1'), gateway('gw', 'r2')].map((report) => JSON.stringify(report)).toSorted(),
+  );
+  await reports.remove(gateway(odd, 'r1'));
+  expect(await listed()).toEqual([JSON.stringify(gateway('gw', 'r2'))]);
+  const [key = ''] = await redis.keys(`${prefix}:{=reports}:*`);
+  expect(await redis.pttl(key)).toBeGreaterThan(3_590_000);
+  await redis.set(key, 'a report of a newer version', 'KEEPTTL');
+  expect(await listed()).toEqual([]);
+  nowMs += 3_700_000;
+  await reports.write(gateway('later', 'r2'));
+  expect(await redis.zcard(`${prefix}:{=reports}`)).toBe(1);
 });
 
 test('C6: many tenants at once, each by its own limit, on all masters', async () => {

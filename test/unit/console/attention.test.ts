@@ -4,6 +4,14 @@ import {
   attentionOfLetters,
   attentionOfUsage,
 } from '../../../services/console/operator/start/attention.ts';
+import {
+  attentionOfGateways,
+  attentionOfLosses,
+  attentionOfPipeline,
+  attentionOfPolicy,
+  attentionOfTargets,
+} from '../../../services/console/operator/start/attention-of-processes.ts';
+import type { GatewayReport, LossAuditReport } from '../../../shared/domain/operators/process-report.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { LimitStatus } from '../../../shared/tenants/live-usage.ts';
 import type { ListedTenant } from '../../../shared/tenants/list/list.ts';
@@ -53,4 +61,102 @@ test('dead letters are counted up to the length of the list', () => {
   expect(attentionOfLetters(1, false)[0]?.sentence).toBe('1 message could not be read.');
   expect(attentionOfLetters(50, true)[0]?.sentence).toBe('More than 50 messages could not be read.');
   expect(attentionOfLetters(0, false)).toEqual([]);
+});
+
+const gateway = (some: Partial<GatewayReport> = {}): GatewayReport => ({
+  ...{ kind: 'gateway', name: 'gw-1', at: '2026-11-15T23:59:58Z', policy: 'r1', refused_edit: null },
+  ...{ redis_unavailable: 0, without_redis_at: null, spool_failure: null, ...some },
+});
+
+test('a gateway needs attention that does not report, decides without Redis, has no disk or another policy', () => {
+  const sentences = (some: Partial<GatewayReport>): string[] =>
+    attentionOfGateways([gateway(some)], 'r1', nowMs).map(({ sentence }) => sentence);
+  expect(sentences({})).toEqual([]);
+  expect(sentences({ at: '2026-11-15T23:58:00Z' })).toEqual([
+    'Gateway gw-1 has not reported for 2 min: it was killed, or it cannot reach Redis and decides without it.',
+  ]);
+  expect(sentences({ redis_unavailable: 1, without_redis_at: '2026-11-15T23:59:58Z' })).toEqual([
+    'Gateway gw-1 decides without 1 Redis server: the circuit breaker is open.',
+  ]);
+  expect(sentences({ without_redis_at: '2026-11-15T23:50:00Z' })).toEqual([
+    'Gateway gw-1 decided without Redis until 15 Nov 2026, 23:50:00 UTC.',
+  ]);
+  expect(sentences({ without_redis_at: '2026-11-15T23:40:00Z' })).toEqual([]);
+  expect(sentences({ spool_failure: 'ENOSPC' })).toEqual([
+    'The spool of gateway gw-1 cannot use its disk: ENOSPC',
+  ]);
+  expect(sentences({ policy: 'r0' })).toEqual(['Gateway gw-1 applies revision r0 of the policy, not r1.']);
+  expect(attentionOfGateways([], 'r1', nowMs)[0]?.sentence).toBe('No gateway has reported within an hour.');
+});
+
+test('more than ten gateways of one kind are stated as a number', () => {
+  const many = Array.from({ length: 13 }, (_, index) => gateway({ name: `gw-${index}`, policy: 'r0' }));
+  const items = attentionOfGateways(many, 'r1', nowMs);
+  expect(items).toHaveLength(11);
+  expect(items.at(-1)?.sentence).toBe('3 more of this kind.');
+});
+
+test('a refused edit of the policy is shown with its line, and links to the page of the policy', () => {
+  expect(attentionOfPolicy(['policy.yaml:3:5: no such plan', 'policy.yaml:4:1: more'], [])).toEqual([
+    {
+      tone: 'bad',
+      sentence:
+        'The last edit of the policy file was refused: policy.yaml:3:5: no such plan (and 1 further violation)',
+      href: '/operator/policy#refused',
+    },
+  ]);
+  const refused = gateway({ refused_edit: 'p.yaml:1:1: broken' });
+  expect(attentionOfPolicy(null, [refused])[0]?.sentence).toBe(
+    'Gateway gw-1 refused the last edit of its policy file: p.yaml:1:1: broken',
+  );
+  expect(attentionOfPolicy(['p.yaml:1:1: broken'], [refused])).toHaveLength(1);
+  expect(attentionOfPolicy(null, [gateway()])).toEqual([]);
+});
+
+const audit = (some: Partial<LossAuditReport> = {}): LossAuditReport => ({
+  ...{ kind: 'loss-audit', name: '', at: '2026-11-15T23:58:00Z', is_failed: false },
+  ...{ lost_events: 0, units_ahead: 0, disagreeing_days: 0, spools_set_back: 0, ...some },
+});
+
+test('losses are urgent while the last audit finds them, and stay until a week has passed', () => {
+  const found = audit({ lost_events: 3, units_ahead: 1.5 });
+  expect(attentionOfLosses({ last: found, loss: { ...found, kind: 'last-loss' } }, nowMs)).toMatchObject([
+    {
+      tone: 'bad',
+      sentence:
+        'The loss audit of 15 Nov 2026, 23:58:00 UTC found 3 lost events, 1.5 units that only Redis counted. “tollgate audit” names each of them.',
+    },
+  ]);
+  const before = audit({ kind: 'last-loss', at: '2026-11-14T10:00:00Z', spools_set_back: 1 });
+  expect(attentionOfLosses({ last: audit(), loss: before }, nowMs)).toMatchObject([{ tone: 'warn' }]);
+  expect(attentionOfLosses({ last: audit(), loss: null }, nowMs)).toEqual([]);
+});
+
+test('an audit that failed, is late or never ran is no audit without a loss', () => {
+  const sentences = (last: LossAuditReport | null): string[] =>
+    attentionOfLosses({ last, loss: null }, nowMs).map(({ sentence }) => sentence);
+  expect(sentences(null)).toEqual(['No loss audit has reported within a week.']);
+  expect(sentences(audit({ is_failed: true }))).toEqual([
+    'The loss audit of 15 Nov 2026, 23:58:00 UTC failed, so losses are unknown.',
+  ]);
+  expect(sentences(audit({ at: '2026-11-15T23:00:00Z' }))).toEqual(['The last loss audit was 1 h ago.']);
+});
+
+test('a late pipeline, rebuilt counters and targets that do not answer need attention', () => {
+  expect(attentionOfPipeline({ through: '2026-11-15T23:59:30Z', rebuiltAt: null }, nowMs)).toEqual([]);
+  expect(attentionOfPipeline({ through: null, rebuiltAt: null }, nowMs)).toEqual([]);
+  const late = { through: '2026-11-15T23:50:00Z', rebuiltAt: '2026-11-15T20:00:00Z' };
+  expect(attentionOfPipeline(late, nowMs).map(({ sentence }) => sentence)).toEqual([
+    'Totals are 10 min behind: the aggregators do not keep up, or do not run.',
+    'Redis lost counters. They were rebuilt from ClickHouse from 15 Nov 2026, 20:00:00 UTC on.',
+  ]);
+  const target = { tenant_id: 'a/b', channel: 'webhook', target: 'https://example.com/hook' };
+  expect(attentionOfTargets([{ ...target, messages: 1, error: 'HTTP 500' }])).toEqual([
+    {
+      tone: 'warn',
+      sentence:
+        '1 notification of a/b could not be delivered by webhook to https://example.com/hook: HTTP 500',
+      href: '/operator/tenants/a%2Fb',
+    },
+  ]);
 });

@@ -93,6 +93,7 @@ function isRefusedMuch({ limited_today: today, limited_week: week }: ListedTenan
   return today !== null && week !== null && today >= refusedMin && today > (refusedFactor * week) / 7;
 }
 
-function itemsOf(items: readonly (AttentionItem | false)[]): readonly AttentionItem[] {
+/** The items whose condition holds. */
+export function itemsOf(items: readonly (AttentionItem | false)[]): readonly AttentionItem[] {
   return items.filter((item) => item !== false);
 }

@@ -1,7 +1,11 @@
+import type { GatewayReport, LossAuditReport } from '../../../../shared/domain/operators/process-report.ts';
 import type { DeadLetterService } from '../../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
+import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
 import type { Limiter } from '../../../../shared/redis/decision/limiter.ts';
+import type { ProcessReports } from '../../../../shared/redis/process-reports.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
+import type { Installation } from '../../../../shared/tenants/installation.ts';
 import { readFullestLimits } from '../../../../shared/tenants/list/limit-shares.ts';
 import type { LimitShareSources } from '../../../../shared/tenants/list/limit-shares.ts';
 import { listTenants, readFigures } from '../../../../shared/tenants/list/list.ts';
@@ -13,55 +17,64 @@ import type { PageContent } from '../../components/layout.ts';
 import type { OperatorVisit } from '../signed-in.ts';
 import { attentionNow, attentionOfLetters, attentionOfUsage } from './attention.ts';
 import type { AttentionItem } from './attention.ts';
+import {
+  attentionOfGateways,
+  attentionOfLosses,
+  attentionOfPipeline,
+  attentionOfPolicy,
+  attentionOfTargets,
+} from './attention-of-processes.ts';
 
 export interface StartSources extends LimitShareSources {
   readonly limiter: Pick<Limiter, 'check' | 'state'>;
   readonly directory: Pick<TenantDirectory, 'all' | 'get'>;
   readonly usage: UsageReader;
   readonly deadLetters: Pick<DeadLetterService, 'list'>;
+  readonly installation: Installation;
+  readonly reports: Pick<ProcessReports, 'list'>;
+  readonly policyTools: Pick<PolicyTools, 'editor'>;
   readonly reads: StoreReads;
 }
 
 const lettersMax = 50;
+const targetsSinceMs = 7 * 86_400_000;
+const rebuiltSinceMs = 86_400_000;
 
-/**
- * First page of an operator: what needs attention. Records and Redis are in the page; usage and dead letters are parts, so that
- * a slow store does not delay the others.
- */
+/** A part of the page: it reads one store, so that a store that is slow or away does not delay or hide the others. */
+interface StartPart {
+  readonly id: string;
+  readonly title: string;
+  readonly make: (sources: StartSources) => Promise<Html>;
+}
+
+const startParts: readonly StartPart[] = [
+  { id: 'usage', title: 'Usage', make: usagePart },
+  { id: 'tenants', title: 'Tenants and limits', make: tenantsPart },
+  { id: 'gateways', title: 'Gateways and policy', make: gatewaysPart },
+  { id: 'losses', title: 'Losses', make: lossesPart },
+  { id: 'pipeline', title: 'Pipeline', make: pipelinePart },
+  { id: 'letters', title: 'Dead letters', make: lettersPart },
+  { id: 'targets', title: 'Notifications', make: targetsPart },
+];
+
+/** First page of an operator: what needs attention. */
 export async function startPage(sources: StartSources, { parts }: OperatorVisit): Promise<PageContent> {
-  const { directory, limiter, clock, deadLetters, reads } = sources;
-  const redisUnavailable = limiter.state().serversUnavailable > 0;
-  const [usage, letters] = await Promise.all([
-    parts.render('usage', 'Usage', () => usagePart(sources)),
-    parts.render('letters', 'Dead letters', async () => {
-      const found = await reads.orNull(deadLetters.list(lettersMax + 1));
-      return found === null
-        ? failedState('The list of dead letters')
-        : list(
-            attentionOfLetters(Math.min(found.length, lettersMax), found.length > lettersMax),
-            'Every message could be read.',
-          );
-    }),
-  ]);
-  const now = attentionNow([...directory.all()], redisUnavailable, clock.now());
+  const contents = await Promise.all(
+    startParts.map(({ id, title, make }) => parts.render(id, title, () => make(sources))),
+  );
   const body = html`<div class="page-head">
       <div>
         <h1>Start</h1>
         <p class="lead">What needs attention.</p>
       </div>
     </div>
-    <section class="card stack">
-      <h2>Usage</h2>
-      ${usage}
-    </section>
-    <section class="card stack">
-      <h2>Tenants and limits</h2>
-      ${list(now, 'Nothing here needs attention.')}
-    </section>
-    <section class="card stack">
-      <h2>Pipeline</h2>
-      ${letters}
-    </section>`;
+    ${startParts.map(
+      ({ title }, index) =>
+        html`<section class="card stack">
+          <h2>${title}</h2>
+          ${contents[index]}
+        </section>`,
+    )}`;
   return { title: 'Start', body };
 }
 
@@ -75,6 +88,68 @@ async function usagePart(sources: StartSources): Promise<Html> {
   return list(attentionOfUsage(tenants, fullest), 'No tenant is near a limit or refused unusually often.');
 }
 
+function tenantsPart({ directory, limiter, clock }: StartSources): Promise<Html> {
+  const redisUnavailable = limiter.state().serversUnavailable > 0;
+  const items = attentionNow([...directory.all()], redisUnavailable, clock.now());
+  return Promise.resolve(list(items, 'No request waits, and no tenant is blocked.'));
+}
+
+/** An edit of the policy that this process refused is shown also without Redis. */
+async function gatewaysPart({ reports, reads, policyTools, clock }: StartSources): Promise<Html> {
+  const { editor } = policyTools;
+  const violations = editor.refused()?.violations ?? null;
+  const found = await reads.orNull(reports.list());
+  if (found === null) {
+    const edits = attentionOfPolicy(violations, []);
+    return html`${edits.length === 0 ? null : list(edits, '')}${failedState('The state of the gateways')}`;
+  }
+  const gateways = found.filter((report): report is GatewayReport => report.kind === 'gateway');
+  return list(
+    [
+      ...attentionOfPolicy(violations, gateways),
+      ...attentionOfGateways(gateways, editor.inForce().policy.revision, clock.now()),
+    ],
+    'All gateways report, decide with Redis, and apply the policy in force.',
+  );
+}
+
+async function lossesPart({ reports, reads, clock }: StartSources): Promise<Html> {
+  const found = await reads.orNull(reports.list());
+  if (found === null) return failedState('The result of the loss audits');
+  const audits = found.filter((report): report is LossAuditReport => report.kind !== 'gateway');
+  const [last = null] = audits.filter(({ kind }) => kind === 'loss-audit');
+  const [loss = null] = audits.filter(({ kind }) => kind === 'last-loss');
+  return list(
+    attentionOfLosses({ last, loss }, clock.now()),
+    'The loss audits of the last week found no loss.',
+  );
+}
+
+async function pipelinePart({ usage, installation, reads, clock }: StartSources): Promise<Html> {
+  const nowMs = clock.now();
+  const read = Promise.all([usage.completeThrough(), installation.latestRebuild(nowMs - rebuiltSinceMs)]);
+  const found = await reads.orNull(read);
+  if (found === null) return failedState('The state of the pipeline');
+  const [through, rebuiltAt] = found;
+  return list(
+    attentionOfPipeline({ through, rebuiltAt }, nowMs),
+    'Totals follow the requests, and Redis has lost no counters within a day.',
+  );
+}
+
+async function lettersPart({ deadLetters, reads }: StartSources): Promise<Html> {
+  const found = await reads.orNull(deadLetters.list(lettersMax + 1));
+  if (found === null) return failedState('The list of dead letters');
+  const items = attentionOfLetters(Math.min(found.length, lettersMax), found.length > lettersMax);
+  return list(items, 'Every message could be read.');
+}
+
+async function targetsPart({ installation, reads, clock }: StartSources): Promise<Html> {
+  const targets = await reads.orNull(installation.failingTargets(clock.now() - targetsSinceMs));
+  if (targets === null) return failedState('The deliveries of notifications');
+  return list(attentionOfTargets(targets), 'Every target accepted its last notification.');
+}
+
 function list(items: readonly AttentionItem[], none: string): Html {
   if (items.length === 0) return html`<p class="soft">${none}</p>`;
   return html`<ul class="list">
@@ -82,7 +157,7 @@ function list(items: readonly AttentionItem[], none: string): Html {
       ({ tone, sentence, href }) =>
         html`<li>
           ${tone === 'plain' ? null : html`<span class="badge ${tone}">${tone === 'bad' ? 'urgent' : 'soon'}</span>`}
-          ${sentence} <a href="${href}">Show</a>
+          <span class="break">${sentence}</span> <a href="${href}">Show</a>
         </li>`,
     )}
   </ul>`;
