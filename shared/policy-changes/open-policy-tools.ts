@@ -14,6 +14,8 @@ import type { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import { createPolicyEditor } from './policy-editor.ts';
 import type { PolicyEditor } from './policy-editor.ts';
+import { shadowResults } from './shadow-results.ts';
+import type { ShadowLimit } from './shadow-results.ts';
 
 /** What operators need to read, try and change the policy. */
 export interface PolicyTools {
@@ -24,6 +26,8 @@ export interface PolicyTools {
     list(limit: number): Promise<PolicyRevision[]>;
     find(revision: string): Promise<PolicyText | null>;
   };
+  /** What the limits in shadow mode of the policy in force would have refused since `sinceMs`. */
+  shadowResults(sinceMs: number): Promise<ShadowLimit[]>;
 }
 
 export interface PolicyToolsOptions {
@@ -63,5 +67,6 @@ export function openPolicyTools(options: PolicyToolsOptions): PolicyTools {
       list: (limit) => listPolicyRevisions(clickhouse, limit),
       find: (revision) => findPolicyRevision(clickhouse, revision),
     },
+    shadowResults: (sinceMs) => shadowResults(clickhouse, { policy: watch.current(), sinceMs }),
   };
 }

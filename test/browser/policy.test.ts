@@ -54,13 +54,15 @@ test('a proposed policy is compared, backtested on recorded traffic and put live
     )
     .toBe(1);
   expect(await page.getByText('requests passed and would be refused').textContent()).toMatch(/30\s+of\s+40/);
-  const revision = (await page.getByLabel('Confirm').getAttribute('placeholder')) ?? '';
-  await page.getByLabel('Reason').fill('ten are enough');
-  await page.getByLabel('Confirm').fill('not this');
+  await page.getByRole('button', { name: 'Put live…' }).click();
+  await page.getByText('This affects all tenants.').waitFor();
+  const revision = (await page.locator('.hint code').textContent()) ?? '';
+  await page.getByLabel('Why').fill('ten are enough');
+  await page.getByLabel('Type this to confirm').fill('not this');
   await page.getByRole('button', { name: 'Put live' }).click();
-  await page.getByText(`Type the revision ${revision}.`).waitFor();
-  expect(await page.getByLabel('Reason').inputValue()).toBe('ten are enough');
-  await page.getByLabel('Confirm').fill(revision);
+  await page.getByText(`Nothing was done. Type exactly: ${revision}`).first().waitFor();
+  expect(await page.getByLabel('Why').inputValue()).toBe('ten are enough');
+  await page.getByLabel('Type this to confirm').fill(revision);
   await page.getByRole('button', { name: 'Put live' }).click();
   await page.getByText('The policy is live.').waitFor();
   expect(await readFile(file, 'utf8')).toBe(proposed);

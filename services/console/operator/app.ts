@@ -17,8 +17,8 @@ import type { PipelineSources } from './pipeline-page.ts';
 import { registerRequests } from './requests/requests-page.ts';
 import type { RequestSources } from './requests/requests-page.ts';
 import { registerPolicyActions } from './policy/policy-actions.ts';
-import type { PolicyActionOptions } from './policy/policy-actions.ts';
 import { registerPolicyPage } from './policy/policy-page.ts';
+import type { PolicySources } from './policy/policy-page.ts';
 import { reservationsPage } from './reservations-page.ts';
 import type { ReservationSources } from './reservations-page.ts';
 import { registerShownOnce } from './tenant/shown-once.ts';
@@ -46,7 +46,7 @@ export type OperatorOptions = ActionOptions &
   OperatorSessionSources &
   OperatorSignInOptions &
   PipelineSources &
-  PolicyActionOptions &
+  PolicySources &
   RequestSources &
   ReservationSources &
   ShownOnceOptions &

@@ -30,6 +30,8 @@ export interface Confirmation {
 export interface ConfirmedAction {
   readonly path: string;
   readonly role: Role;
+  /** Longest body of the form in bytes; absent: that of all forms. */
+  readonly bodyLimit?: number;
   /** `href` of the navigation item under which the page is shown. */
   readonly here: string;
   /** `form` has the fields of the submitted form, or of the query if the page was opened by a link. */
@@ -52,7 +54,8 @@ export function registerConfirmed(app: FastifyInstance, action: ConfirmedAction)
     const query = new URLSearchParams(request.query as Record<string, string>);
     return confirm(action, request, reply, query);
   });
-  app.post(action.path, { config }, (request, reply) => confirm(action, request, reply, formOf(request)));
+  const options = action.bodyLimit === undefined ? { config } : { config, bodyLimit: action.bodyLimit };
+  app.post(action.path, options, (request, reply) => confirm(action, request, reply, formOf(request)));
 }
 
 async function confirm(

@@ -3,6 +3,8 @@ import { apiKeysOf } from '../../../../shared/domain/tenant.ts';
 import type { AuditLog } from '../../../../shared/kafka/audit-log.ts';
 import type { DeadLetterService } from '../../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
+import { changedLines, diffLines } from '../../../../shared/policy-changes/line-diff.ts';
+import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
 import { rejection, success } from '../../../../shared/tenants/outcome.ts';
 import type { TenantRecords } from '../../../../shared/tenants/records.ts';
 import type { Resets } from '../../../../shared/tenants/reset.ts';
@@ -16,13 +18,18 @@ export interface ConfirmedOptions {
   readonly directory: Pick<TenantDirectory, 'get'>;
   readonly deadLetters: DeadLetterService;
   readonly audit: Pick<AuditLog, 'append'>;
+  readonly policyTools: Pick<PolicyTools, 'editor'>;
 }
+
+/** A form with the text of a policy, URL-encoded. */
+export const policyBodyLimit = 1024 * 1024;
 
 /** Actions that affect all tenants, or that cannot be undone: each needs a second confirmation. */
 export function registerConfirmedActions(app: FastifyInstance, options: ConfirmedOptions): void {
   registerResetOfAll(app, options);
   registerDeletion(app, options);
   registerReplayOfAll(app, options);
+  registerPutLive(app, options);
 }
 
 function registerResetOfAll(app: FastifyInstance, { resets }: ConfirmedOptions): void {
@@ -115,6 +122,65 @@ function registerReplayOfAll(app: FastifyInstance, { deadLetters, audit }: Confi
       return success('/operator/dead-letters?done=replayed');
     },
   });
+}
+
+function registerPutLive(app: FastifyInstance, { policyTools }: ConfirmedOptions): void {
+  const { editor } = policyTools;
+  const here = '/operator/policy';
+  registerConfirmed(app, {
+    path: `${here}/live`,
+    bodyLimit: policyBodyLimit,
+    role: 'admin',
+    here,
+    confirmation: async (_request, form) => {
+      const [text, expected] = [textOf(form), form.get('expected') ?? ''];
+      const { policy, text: inForce, file } = editor.inForce();
+      const checked = editor.check(text, 'required');
+      if (!checked.valid)
+        return rejection(422, 'The policy has violations', checked.violations.join('\n'), 'text');
+      if (policy.revision !== expected)
+        return rejection(
+          412,
+          'The policy changed meanwhile',
+          `${policy.revision} is in force, not ${expected}: compare again.`,
+        );
+      if (!(await editor.isWritable()))
+        return rejection(
+          409,
+          'The policy file cannot be written here',
+          `Change ${file} where it is deployed from.`,
+        );
+      const changes = changedLines(diffLines(inForce, text)).filter(
+        (line) => line !== null && line.kind !== 'same',
+      );
+      return success({
+        title: 'Put a policy live',
+        effects: [
+          `Revision ${checked.policy.revision} replaces revision ${policy.revision} in ${file}: ${counted(changes.length, 'line')} added or removed.`,
+          'This affects all tenants. Gateways follow within seconds.',
+          'To take it back, put the earlier revision live again: the history keeps both.',
+        ],
+        phrase: policy.revision,
+        button: 'Put live',
+        back: here,
+        fields: { text, expected },
+      });
+    },
+    act: async (operator, _request, form) => {
+      const outcome = await editor.putLive({
+        text: textOf(form),
+        expectedRevision: form.get('expected') ?? '',
+        author: { actor: operator, source: 'console' },
+        reason: form.get('reason') ?? '',
+      });
+      return outcome.ok ? success(`${here}?done=policy-live`) : outcome;
+    },
+  });
+}
+
+/** The proposed text of a policy. Browsers send line breaks as CRLF. */
+function textOf(form: URLSearchParams): string {
+  return (form.get('text') ?? '').replaceAll('\r\n', '\n');
 }
 
 function idOf({ params }: FastifyRequest): string {

@@ -2,20 +2,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { CheckedPolicy } from '../../../../shared/policy-changes/policy-editor.ts';
 import { backtestRequest } from '../../../../shared/policy-changes/backtest-request.ts';
 import { spanMs } from '../../../../shared/domain/time/duration.ts';
-import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { rejection } from '../../../../shared/tenants/outcome.ts';
 import type { ChangeRejection } from '../../../../shared/tenants/outcome.ts';
 import { formOf } from '../../components/form-body.ts';
+import { policyBodyLimit } from '../confirm/confirmed-actions.ts';
 import { actionForOperator, mayUse, sendOperatorPage } from '../signed-in.ts';
 import { policyHref, policyPage } from './policy-page.ts';
 import type { PolicySources, Tried } from './policy-page.ts';
-
-export interface PolicyActionOptions extends PolicySources {
-  readonly clock: Clock;
-}
-
-/** A form with the text of a policy, URL-encoded. */
-const bodyLimit = 1024 * 1024;
 
 interface Submitted {
   readonly name: string;
@@ -26,24 +19,22 @@ interface Submitted {
   readonly text: string;
 }
 
-/** The forms of the page of the policy: check, backtest, cancel, put live. */
-export function registerPolicyActions(app: FastifyInstance, options: PolicyActionOptions): void {
+/** The forms of the page of the policy: check, backtest, cancel. */
+export function registerPolicyActions(app: FastifyInstance, options: PolicySources): void {
   const route = (
     path: string,
-    role: 'support' | 'admin',
-    act: (options: PolicyActionOptions, submitted: Submitted) => Promise<FastifyReply>,
+    act: (options: PolicySources, submitted: Submitted) => Promise<FastifyReply>,
   ): void =>
     void app.post(`${policyHref}/${path}`, {
-      bodyLimit,
-      ...actionForOperator(role, (name, request, reply) => {
+      bodyLimit: policyBodyLimit,
+      ...actionForOperator('support', (name, request, reply) => {
         const form = formOf(request);
         const text = (form.get('text') ?? '').replaceAll('\r\n', '\n');
         return act(options, { name, request, reply, form, text });
       }),
     });
-  route('check', 'support', check);
-  route('backtest', 'support', startBacktest);
-  route('live', 'admin', putLive);
+  route('check', check);
+  route('backtest', startBacktest);
   app.post(
     `${policyHref}/backtest/cancel`,
     actionForOperator('support', async (_name, _request, reply) => {
@@ -53,21 +44,21 @@ export function registerPolicyActions(app: FastifyInstance, options: PolicyActio
   );
 }
 
-async function check(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
+async function check(options: PolicySources, submitted: Submitted): Promise<FastifyReply> {
   const checked = checkFor(options, submitted);
   const violations = checked.valid ? [] : checked.violations;
   return answerWith(options, submitted, 200, {
-    ...{ text: submitted.text, violations, form: 'try' },
+    ...{ text: submitted.text, violations },
     refused: checked.valid ? null : refusalOf(submitted, 'The policy has violations, see below.', 'text'),
   });
 }
 
 /** Only administrators see whether the secrets that the policy names exist. */
-function checkFor({ policyTools }: PolicyActionOptions, { text, request }: Submitted): CheckedPolicy {
+function checkFor({ policyTools }: PolicySources, { text, request }: Submitted): CheckedPolicy {
   return policyTools.editor.check(text, mayUse(request, 'admin') ? 'required' : 'optional');
 }
 
-async function startBacktest(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
+async function startBacktest(options: PolicySources, submitted: Submitted): Promise<FastifyReply> {
   const { policyTools, clock } = options;
   const { form, text, name, reply } = submitted;
   const nowMs = clock.now();
@@ -78,40 +69,24 @@ async function startBacktest(options: PolicyActionOptions, submitted: Submitted)
     to: new Date(nowMs).toISOString(),
     tenantId: tenant === '' ? null : tenant,
   });
-  if (!outcome.ok) return answerRejected(options, submitted, outcome, 'try');
+  if (!outcome.ok) return answerRejected(options, submitted, outcome);
   if (!policyTools.backtests.start({ request: outcome.value, text, startedBy: name }))
     return answerRejected(
       options,
       submitted,
       rejection(409, 'A backtest runs', 'Wait for its end, or cancel it.'),
-      'try',
     );
   return reply.redirect(`${policyHref}#backtest`, 303);
 }
 
-async function putLive(options: PolicyActionOptions, submitted: Submitted): Promise<FastifyReply> {
-  const { form, text, name, reply } = submitted;
-  const expectedRevision = form.get('expected') ?? '';
-  if ((form.get('confirm') ?? '').trim() !== expectedRevision) {
-    const refused = rejection(422, 'Not confirmed', `Type the revision ${expectedRevision}.`, 'confirm');
-    return answerRejected(options, submitted, refused, 'live');
-  }
-  const reason = form.get('reason') ?? '';
-  const author = { actor: name, source: 'console' } as const;
-  const outcome = await options.policyTools.editor.putLive({ text, expectedRevision, author, reason });
-  if (!outcome.ok) return answerRejected(options, submitted, outcome, 'live');
-  return reply.redirect(`${policyHref}?done=policy-live`, 303);
-}
-
 function answerRejected(
-  options: PolicyActionOptions,
+  options: PolicySources,
   submitted: Submitted,
   { status, title, detail, field }: ChangeRejection,
-  form: Tried['form'],
 ): Promise<FastifyReply> {
   const checked = checkFor(options, submitted);
   return answerWith(options, submitted, status, {
-    ...{ text: submitted.text, violations: checked.valid ? [] : checked.violations, form },
+    ...{ text: submitted.text, violations: checked.valid ? [] : checked.violations },
     refused: refusalOf(
       submitted,
       field === 'text' ? 'The policy has violations, see below.' : `${title}. ${detail}`,
@@ -125,7 +100,7 @@ function refusalOf({ form }: Submitted, detail: string, field: string | null): T
 }
 
 async function answerWith(
-  options: PolicyActionOptions,
+  options: PolicySources,
   { request, reply }: Submitted,
   status: number,
   tried: Tried,

@@ -4,6 +4,7 @@ import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
 import { policyTextLengthMax } from '../../../../shared/policy-changes/policy-editor.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { createParts } from '../../browser/parts.ts';
 import type { Parts } from '../../browser/parts.ts';
 import { field, formError } from '../../components/form.ts';
@@ -17,10 +18,12 @@ import type { Column } from '../../components/table.ts';
 import { forOperator, mayUse } from '../signed-in.ts';
 import { backtestState } from './backtest-result.ts';
 import { comparison, numberedText } from './policy-text.ts';
+import { shadowDays, shadowSection } from './shadow-section.ts';
 
 export interface PolicySources {
   readonly policyTools: PolicyTools;
   readonly reads: StoreReads;
+  readonly clock: Clock;
 }
 
 /** What the last form of the page was about. */
@@ -29,8 +32,6 @@ export interface Tried {
   readonly text: string;
   readonly violations: readonly string[];
   readonly refused: RefusedForm | null;
-  /** The form of the page that was refused. */
-  readonly form: 'try' | 'live';
 }
 
 export const policyHref = '/operator/policy';
@@ -63,9 +64,12 @@ export async function policyPage(
   const { editor } = sources.policyTools;
   const { policy, text, file } = editor.inForce();
   const pageParts = parts ?? createParts(request, { url: policyHref });
-  const backtest = await backtestCard(sources, request, pageParts, tried);
+  const backtest = await backtestCard(sources, request, pageParts);
   const history = await pageParts.render('history', 'History', () => historyTable(sources));
-  const compared = await comparedRevision(sources, request);
+  const shadow = await pageParts.render('shadow', 'Results of shadow mode', () => shadowPart(sources));
+  const compared = await revisionCard(sources, request, pageParts);
+  // A refreshed part needs no page around it.
+  if (pageParts.wanted !== null) return { title: 'Policy', body: null };
   const body = html`<div class="page-head">
       <div>
         <h1>Policy</h1>
@@ -75,6 +79,10 @@ export async function policyPage(
     ${refusedCard(editor.refused())}${compared}
     ${mayUse(request, 'support') ? tryCard(tried, tried?.text ?? sources.policyTools.backtests.current()?.text ?? text) : null}
     ${tried === null ? null : triedCard(tried, text)}${backtest}
+    <section class="card" aria-labelledby="shadow">
+      <h2 class="card-head" id="shadow">Shadow mode, last ${shadowDays} days</h2>
+      ${shadow}
+    </section>
     <section class="card" aria-labelledby="history">
       <h2 class="card-head" id="history">History</h2>
       ${history}
@@ -104,7 +112,7 @@ function refusedCard(refused: ReturnType<PolicyTools['editor']['refused']>): Htm
 }
 
 function tryCard(tried: Tried | null, text: string): Html {
-  const refused = tried?.form === 'try' ? tried.refused : null;
+  const refused = tried?.refused ?? null;
   return html`<section class="card" aria-labelledby="try">
     <h2 class="card-head" id="try">Try a policy</h2>
     <p class="soft">
@@ -144,7 +152,6 @@ async function backtestCard(
   { policyTools }: PolicySources,
   request: FastifyRequest,
   parts: Parts,
-  tried: Tried | null,
 ): Promise<Html | null> {
   const state = policyTools.backtests.current();
   if (state === null) return null;
@@ -163,27 +170,24 @@ async function backtestCard(
     </section>
     ${
       state.state === 'finished' && isProposed && mayUse(request, 'admin')
-        ? await liveCard(policyTools, { text: state.text, inForce: text, tried })
+        ? await liveCard(policyTools, { text: state.text, inForce: text })
         : null
     }`;
 }
 
 async function liveCard(
   { editor }: PolicyTools,
-  { text, inForce, tried }: { text: string; inForce: string; tried: Tried | null },
+  { text, inForce }: { text: string; inForce: string },
 ): Promise<Html> {
   const { policy, file } = editor.inForce();
-  const refused = tried?.form === 'live' ? tried.refused : null;
-  const form = html`<form class="stack" method="post" action="${policyHref}/live">
+  const form = html`<form method="post" action="${policyHref}/live">
     <input type="hidden" name="text" value="${text}" />
     <input type="hidden" name="expected" value="${policy.revision}" />
-    ${field({ name: 'reason', label: 'Reason', required: true, lengthMax: 500 }, refused)}
-    ${field({ name: 'confirm', label: 'Confirm', required: true, autocomplete: 'off', placeholder: policy.revision, hint: `This affects all tenants. Type the revision that is replaced: ${policy.revision}` }, refused)}
-    <button type="submit" class="danger">Put live</button>
+    <button type="submit" class="danger">Put live…</button>
   </form>`;
   return html`<section class="card" aria-labelledby="live">
     <h2 class="card-head" id="live">Put this policy live</h2>
-    ${formError(refused)}${comparison(inForce, text)}
+    ${comparison(inForce, text)}
     ${
       (await editor.isWritable())
         ? form
@@ -220,22 +224,30 @@ async function historyTable({ policyTools, reads }: PolicySources): Promise<Html
   });
 }
 
+async function shadowPart({ policyTools, reads, clock }: PolicySources): Promise<Html> {
+  const sinceMs = clock.now() - shadowDays * 86_400_000;
+  return shadowSection(await reads.orNull(policyTools.shadowResults(sinceMs)));
+}
+
 /** The comparison of a revision of the history with the text in force, if the query names one. */
-async function comparedRevision(
-  { policyTools, reads }: PolicySources,
+async function revisionCard(
+  sources: PolicySources,
   request: FastifyRequest,
+  parts: Parts,
 ): Promise<Html | null> {
   const { revision } = request.query as { revision?: string };
   if (revision === undefined) return null;
-  const read = await reads.orNull(policyTools.revisions.find(revision).then((found) => ({ found })));
-  const shown =
-    read === null
-      ? failedState('This revision')
-      : read.found === null
-        ? emptyState('No such revision', 'The history of the policy does not have it.')
-        : comparison(read.found.text, policyTools.editor.inForce().text);
+  const compared = await parts.render('revision', 'The revision', () => comparedRevision(sources, revision));
   return html`<section class="card" aria-labelledby="revision">
     <h2 class="card-head" id="revision">From revision ${revision} to the policy in force</h2>
-    ${shown}
+    ${compared}
   </section>`;
+}
+
+async function comparedRevision({ policyTools, reads }: PolicySources, revision: string): Promise<Html> {
+  const read = await reads.orNull(policyTools.revisions.find(revision).then((found) => ({ found })));
+  if (read === null) return failedState('This revision');
+  return read.found === null
+    ? emptyState('No such revision', 'The history of the policy does not have it.')
+    : comparison(read.found.text, policyTools.editor.inForce().text);
 }

@@ -57,3 +57,15 @@ export async function latestAcceptedRevision(clickhouse: ClickHouseReader): Prom
   );
   return latest?.revision ?? null;
 }
+
+/** The latest texts that took effect, newest first. */
+export async function listAcceptedTexts(
+  clickhouse: ClickHouseReader,
+  limit: number,
+): Promise<Pick<PolicyText, 'at' | 'revision' | 'text'>[]> {
+  return clickhouse.query(
+    `SELECT at, revision, text FROM policy_revisions FINAL WHERE outcome = 'accepted'
+    ORDER BY at DESC LIMIT {limit:UInt32}`,
+    { limit },
+  );
+}

@@ -1,0 +1,87 @@
+import { LRUCache } from 'lru-cache';
+import type { ClickHouseReader } from '../clickhouse/client.ts';
+import { listAcceptedTexts } from '../clickhouse/queries/policy/revisions.ts';
+import { shadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts';
+import type { ShadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts';
+import type { Policy } from '../domain/policy.ts';
+import { limitsOf } from '../policy/limits-of.ts';
+import { checkPolicy } from './policy-editor.ts';
+
+/** A limit in shadow mode, with what it would have refused. */
+export interface ShadowLimit extends ShadowRefusals {
+  /** Time since which the limit has been in shadow mode, ISO 8601; null: the history has no revision with it. */
+  readonly since: string | null;
+  /** False if the limit was in shadow mode in the oldest revision that was read: it may have been so for longer. */
+  readonly since_is_start: boolean;
+}
+
+export interface ShadowResultsOptions {
+  readonly policy: Policy;
+  readonly sinceMs: number;
+}
+
+const tenantsMax = 10;
+/** Older revisions are not read: a limit that was in shadow mode in all of them has been so “at least since” the oldest. */
+const revisionsMax = 20;
+/** Names of the limits in shadow mode, by revision. */
+const namesByRevision = new LRUCache<string, ReadonlySet<string>>({ max: 100 });
+
+/** Results of all limits of the policy that are in shadow mode, those that would have refused the most first. */
+export async function shadowResults(
+  clickhouse: ClickHouseReader,
+  { policy, sinceMs }: ShadowResultsOptions,
+): Promise<ShadowLimit[]> {
+  const limits = [...shadowNames(policy)];
+  if (limits.length === 0) return [];
+  const [refusals, revisions] = await Promise.all([
+    shadowRefusals(clickhouse, { limits, sinceMs, tenantsMax }),
+    listAcceptedTexts(clickhouse, revisionsMax),
+  ]);
+  const starts = startsOf(new Set(limits), revisions);
+  return refusals
+    .map((refusal) => ({ ...refusal, ...(starts.get(refusal.limit_name) ?? unknownStart) }))
+    .toSorted((a, b) => b.requests - a.requests || (a.limit_name < b.limit_name ? -1 : 1));
+}
+
+type Start = Pick<ShadowLimit, 'since' | 'since_is_start'>;
+
+const unknownStart: Start = { since: null, since_is_start: false };
+
+/** Goes from revision to revision, newest first, until one does not have the limit in shadow mode. */
+function startsOf(
+  limits: ReadonlySet<string>,
+  revisions: readonly { readonly at: string; readonly revision: string; readonly text: string }[],
+): ReadonlyMap<string, Start> {
+  const starts = new Map<string, Start>();
+  const open = new Set(limits);
+  for (const { at, revision, text } of revisions) {
+    const names = namesIn(revision, text);
+    for (const limit of open) {
+      if (names.has(limit)) {
+        starts.set(limit, { since: at, since_is_start: false });
+        continue;
+      }
+      const start = starts.get(limit);
+      if (start !== undefined) starts.set(limit, { ...start, since_is_start: true });
+      open.delete(limit);
+    }
+    if (open.size === 0) break;
+  }
+  return starts;
+}
+
+/** A text that this version cannot read any more has no limits. */
+function namesIn(revision: string, text: string): ReadonlySet<string> {
+  let names = namesByRevision.get(revision);
+  if (names === undefined) {
+    const checked = checkPolicy(text, null);
+    names = checked.valid ? shadowNames(checked.policy) : new Set<string>();
+    namesByRevision.set(revision, names);
+  }
+  return names;
+}
+
+function shadowNames(policy: Policy): ReadonlySet<string> {
+  const limits = [...limitsOf(policy), ...policy.platform];
+  return new Set(limits.filter(({ mode }) => mode === 'shadow').map(({ name }) => name));
+}
