@@ -1,16 +1,54 @@
 import type { FastifyReply } from 'fastify';
 import { counted } from '../../../shared/domain/text/counted.ts';
+import type { FileColumn } from '../components/table.ts';
 
-/** Last row of a file that does not have all rows. `next` is the address of the file with the remaining rows. */
-export function cutRow(rows: number, next: string): string {
-  return `"This file was cut after ${counted(rows, 'row')}. The remaining rows: ${next}"\r\n`;
+/** A CSV file that the browser stores under its name. */
+export interface CsvFile<Row> {
+  /** Name without `.csv`. */
+  readonly name: string;
+  readonly columns: readonly FileColumn<Row>[];
+  readonly rows: readonly Row[];
+  /** How the remaining rows are read, as a sentence for the last row of the file; null: the file has all rows. */
+  readonly remaining: string | null;
 }
 
-/** Sends a CSV file that the browser stores under this name. */
-export function sendCsv(reply: FastifyReply, name: string, text: string): FastifyReply {
+/** Sends a CSV file. All files are sent by this function, so that a file without all rows says so in its last row. */
+export function sendCsv<Row>(
+  reply: FastifyReply,
+  { name, columns, rows, remaining }: CsvFile<Row>,
+): FastifyReply {
+  const cut =
+    remaining === null
+      ? ''
+      : `${csvField(`This file was cut after ${counted(rows.length, 'row')}. ${remaining}`)}\r\n`;
   return reply
     .header('cache-control', 'no-store')
     .header('content-disposition', `attachment; filename="${name}.csv"`)
     .type('text/csv; charset=utf-8')
-    .send(text);
+    .send(csvOf(columns, rows) + cut);
+}
+
+/** The sentence that names the address of the next file; null if no row follows. */
+export function nextFile(href: string | null): string | null {
+  return href === null ? null : `The remaining rows: ${href}`;
+}
+
+/** The rows as CSV (RFC 4180). */
+export function csvOf<Row>(columns: readonly FileColumn<Row>[], rows: readonly Row[]): string {
+  const written = columns.filter(({ csv }) => csv !== undefined);
+  const lines = [
+    written.map(({ title }) => csvField(title)),
+    ...rows.map((row) => written.map(({ csv }) => csvField(csv?.(row) ?? ''))),
+  ];
+  return lines.map((line) => `${line.join(',')}\r\n`).join('');
+}
+
+/**
+ * Spreadsheets run a text that begins with one of `= + - @` as a formula. Clients choose paths and user ids, so such a
+ * text gets an apostrophe, which spreadsheets read as the mark of a text.
+ */
+function csvField(value: string | number): string {
+  if (typeof value === 'number') return String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -41,8 +41,11 @@ export interface TableOptions<Row> {
   readonly page?: Page;
   /** Present: the list is read in parts, each from where the one before ended. */
   readonly cursor?: CursorPage;
-  /** True if the address with `format=csv` is the table as a file. */
-  readonly csv?: boolean;
+  /**
+   * Present if the address with `format=csv` is the table as a file: with all rows, or in files of `fileRowsMax` rows, each with the
+   * address of the next one.
+   */
+  readonly csv?: 'complete' | 'parts';
 }
 
 /** Part of a list that begins at the value of `before` in the address. */
@@ -151,12 +154,30 @@ function bodyCell<Row>({ title, kind = 'text', cell }: Column<Row>, row: Row): H
   return html`<td role="cell" class="${classes[kind]}" data-title="${title}"><div>${cell(row)}</div></td>`;
 }
 
-function foot<Row>({ rows, page, cursor, csv = false, address }: TableOptions<Row>): Html | null {
-  if (address === undefined || (page === undefined && cursor === undefined && !csv)) return null;
+/** Most rows of a file that is sent in parts. */
+export const fileRowsMax = 10_000;
+
+function foot<Row>({ rows, page, cursor, csv, address }: TableOptions<Row>): Html | null {
+  if (address === undefined || (page === undefined && cursor === undefined && csv === undefined)) return null;
   return html`<div class="table-foot">
     ${page === undefined ? (cursorLinks(cursor, address) ?? html`<span></span>`) : pager(address, page, rows?.length ?? 0)}
-    ${csv ? html`<a href="${linkWith(address, { format: 'csv', offset: null, before: null, part: null })}" download>Download as CSV</a>` : null}
+    ${csv === undefined ? null : fileLink(csv, address)}
   </div>`;
+}
+
+function fileLink(csv: 'complete' | 'parts', address: Address): Html {
+  const href = linkWith(address, { format: 'csv', offset: null, before: null, part: null });
+  return html`<span>
+    <a href="${href}" download>Download as CSV</a>
+    ${
+      csv === 'complete'
+        ? null
+        : html`<span class="soft small"
+            >at most ${fileRowsMax.toLocaleString('en-US')} rows; the last row has the address of the next
+            file</span
+          >`
+    }
+  </span>`;
 }
 
 /** Links to the first part and to the next part of a list that is read in parts. */
@@ -180,24 +201,4 @@ function pager(address: Address, { offset, size, total, more }: Page, shown: num
     <span class="soft">${range}${total === null ? '' : ` of ${total.toLocaleString('en-US')}`}</span>
     ${more ? html`<a rel="next" href="${link(offset + size)}">Next</a>` : null}
   </nav>`;
-}
-
-/** The rows as CSV (RFC 4180). */
-export function csvOf<Row>(columns: readonly FileColumn<Row>[], rows: readonly Row[]): string {
-  const written = columns.filter(({ csv }) => csv !== undefined);
-  const lines = [
-    written.map(({ title }) => csvField(title)),
-    ...rows.map((row) => written.map(({ csv }) => csvField(csv?.(row) ?? ''))),
-  ];
-  return lines.map((line) => `${line.join(',')}\r\n`).join('');
-}
-
-/**
- * Spreadsheets run a text that begins with one of `= + - @` as a formula. Clients choose paths and user ids, so such a
- * text gets an apostrophe, which spreadsheets read as the mark of a text.
- */
-function csvField(value: string | number): string {
-  if (typeof value === 'number') return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

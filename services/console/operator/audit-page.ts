@@ -3,15 +3,15 @@ import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { readInstant } from '../../../shared/domain/time/instant.ts';
 import type { AuditEntry } from '../../../shared/domain/topics/audit-entry.ts';
 import type { AuditPage, AuditTrail } from '../../../shared/tenants/audit-trail.ts';
-import { cutRow, sendCsv } from '../browser/csv-file.ts';
+import { nextFile, sendCsv } from '../browser/csv-file.ts';
 import { field } from '../components/form.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
 import { addressOf, linkWith } from '../components/links.ts';
-import { csvOf, table } from '../components/table.ts';
-import type { Column } from '../components/table.ts';
+import { fileRowsMax, table } from '../components/table.ts';
+import type { Column, FileColumn } from '../components/table.ts';
 import type { OperatorVisit } from './signed-in.ts';
 
 export interface AuditSources {
@@ -19,7 +19,6 @@ export interface AuditSources {
 }
 
 const pageSize = 100;
-const csvRowsMax = 10_000;
 
 /** Page of the audit trail: who did what, when and why, with the values before and after. */
 export async function auditPage(
@@ -29,7 +28,7 @@ export async function auditPage(
   const query = request.query as Readonly<Record<string, string | undefined>>;
   const filter = filterOf(query);
   if (query['format'] === 'csv') {
-    const page = await auditTrail.read(filter, csvRowsMax, query['cursor']);
+    const page = await auditTrail.read(filter, fileRowsMax, query['cursor']);
     // A file with the latest changes only would be taken for the whole trail.
     if (!page.complete)
       return { title: 'Audit', status: 503, body: failedState('The file of the audit trail') };
@@ -74,7 +73,7 @@ function listPart(
     columns,
     // The file begins with the newest entry, whichever part of the list the page shows.
     address: { ...address, query: { ...address.query, cursor: '' } },
-    csv: true,
+    csv: 'parts',
   })}
   ${
     nextCursor === null
@@ -158,21 +157,17 @@ function valuesText(before: AuditEntry['before'] = {}, after: AuditEntry['after'
     .join('\n');
 }
 
+/** Columns of the CSV file that the page has no room for. */
+const fileColumns: readonly FileColumn<AuditEntry>[] = [
+  { title: 'Before', csv: ({ before }) => (before === undefined ? '' : JSON.stringify(before)) },
+  { title: 'After', csv: ({ after }) => (after === undefined ? '' : JSON.stringify(after)) },
+];
+
 function sendFile(reply: FastifyReply, { entries, nextCursor }: AuditPage, request: FastifyRequest): null {
-  const more: Column<AuditEntry>[] = [
-    {
-      title: 'Before',
-      cell: () => '',
-      csv: ({ before }) => (before === undefined ? '' : JSON.stringify(before)),
-    },
-    {
-      title: 'After',
-      cell: () => '',
-      csv: ({ after }) => (after === undefined ? '' : JSON.stringify(after)),
-    },
-  ];
-  const next = linkWith(addressOf(request), { format: 'csv', cursor: nextCursor });
-  const cut = nextCursor === null ? '' : cutRow(entries.length, next);
-  sendCsv(reply, 'audit', csvOf([...columns, ...more], entries) + cut);
+  const next = { format: 'csv', cursor: nextCursor };
+  sendCsv(reply, {
+    ...{ name: 'audit', columns: [...columns, ...fileColumns], rows: entries },
+    remaining: nextFile(nextCursor === null ? null : linkWith(addressOf(request), next)),
+  });
   return null;
 }

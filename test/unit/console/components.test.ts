@@ -5,7 +5,8 @@ import { field, formError } from '../../../services/console/components/form.ts';
 import { html } from '../../../services/console/components/html.ts';
 import { addressOf, linkWith } from '../../../services/console/components/links.ts';
 import { sortNames, sortRows, sortingOf } from '../../../services/console/components/sorting.ts';
-import { csvOf, table } from '../../../services/console/components/table.ts';
+import { csvOf } from '../../../services/console/browser/csv-file.ts';
+import { table } from '../../../services/console/components/table.ts';
 import type { Column, TableOptions } from '../../../services/console/components/table.ts';
 
 interface Row {

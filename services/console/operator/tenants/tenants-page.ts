@@ -13,7 +13,7 @@ import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import { addressOf } from '../../components/links.ts';
 import { sortingOf } from '../../components/sorting.ts';
-import { csvOf, table } from '../../components/table.ts';
+import { table } from '../../components/table.ts';
 import { mayUse } from '../signed-in.ts';
 import type { OperatorVisit } from '../signed-in.ts';
 import { tenantColumns, tenantFileColumns } from './tenant-columns.ts';
@@ -33,9 +33,16 @@ export async function tenantsPage(
   const sorted = sortingOf(query, tenantOrders, { by: 'requests', descending: true });
   const policy = sources.policy();
   if (query['format'] === 'csv') {
-    const { chosen, limits } = await chooseTenants(sources, filterOf(query), sorted);
-    const tenants = chosen.ok ? chosen.value : [];
-    await sendCsv(reply, 'tenants', csvOf(tenantFileColumns, await withLimits(sources, tenants, limits)));
+    const { usageKnown, chosen, limits } = await chooseTenants(sources, filterOf(query), sorted);
+    // A file without the usage, or of a filter that is not valid, would be taken for the list.
+    if (!usageKnown || !chosen.ok)
+      return {
+        title: 'Tenants',
+        status: chosen.ok ? 503 : chosen.status,
+        body: failedState('The file of the tenants'),
+      };
+    const rows = await withLimits(sources, chosen.value, limits);
+    await sendCsv(reply, { name: 'tenants', columns: tenantFileColumns, rows, remaining: null });
     return null;
   }
   const address = addressOf(request);
@@ -55,7 +62,7 @@ export async function tenantsPage(
         rows,
         sorted,
         address,
-        csv: true,
+        csv: 'complete',
         page: {
           ...{ offset: from, size: pageSize, total: tenants.length },
           more: from + pageSize < tenants.length,

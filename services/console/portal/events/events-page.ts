@@ -5,7 +5,7 @@ import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { requestEventType } from '../../../../shared/domain/usage-event.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
-import { cutRow, sendCsv } from '../../browser/csv-file.ts';
+import { nextFile, sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import { money } from '../../components/format.ts';
@@ -15,7 +15,7 @@ import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import { addressOf, linkWith } from '../../components/links.ts';
-import { csvOf, table } from '../../components/table.ts';
+import { fileRowsMax, table } from '../../components/table.ts';
 import type { Column, FileColumn } from '../../components/table.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 import { decisionBadge, decisionOptions } from './decisions.ts';
@@ -29,7 +29,6 @@ export interface EventSources {
 }
 
 const pageSize = 50;
-const csvRowsMax = 10_000;
 
 /** Page of the recorded events of the tenant, newest first. The address contains the filter and the position. */
 export async function eventsPage(
@@ -42,11 +41,14 @@ export async function eventsPage(
   const wanted = wantedEvents(query, sources.clock.now());
   const columns = columnsOf(sources.policy(), zone);
   if (query['format'] === 'csv') {
-    const all = { cursor: wanted.cursor, countMax: csvRowsMax };
+    const all = { cursor: wanted.cursor, countMax: fileRowsMax };
     const { events, next } = await usage.events(tenantId, wanted.filter, all);
-    const more = { format: 'csv', before: next === null ? null : cursorText(next) };
-    const cut = next === null ? '' : cutRow(events.length, linkWith(addressOf(request), more));
-    await sendCsv(reply, `events-${wanted.span}`, csvOf([...columns, ...fileColumns], events) + cut);
+    const href =
+      next === null ? null : linkWith(addressOf(request), { format: 'csv', before: cursorText(next) });
+    await sendCsv(reply, {
+      ...{ name: `events-${wanted.span}`, columns: [...columns, ...fileColumns], rows: events },
+      remaining: nextFile(href),
+    });
     return null;
   }
   const content = await parts.render('list', 'The list of events', async () => {
@@ -68,7 +70,7 @@ export async function eventsPage(
           next: read.next === null ? null : cursorText(read.next),
           nextLabel: read.events.length < pageSize ? 'Search older events' : 'Older',
         },
-        csv: true,
+        csv: 'parts',
       })}`;
   });
   const body = html`<div class="page-head">

@@ -2,6 +2,7 @@ import type {
   HistoryDimension,
   HistoryRow,
 } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
+import { historyRowsMax } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import { moneyText } from '../../../../shared/domain/money.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
@@ -19,8 +20,8 @@ import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import { addressOf, linkWith } from '../../components/links.ts';
 import type { Address } from '../../components/links.ts';
-import { csvOf, table } from '../../components/table.ts';
-import type { Column } from '../../components/table.ts';
+import { table } from '../../components/table.ts';
+import type { Column, FileColumn } from '../../components/table.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 import { historyFilter, spanLinks } from './history-filter.ts';
 import { addUsage, byInterval, noUsage, sumsByKey, valueOf } from './history-figures.ts';
@@ -52,7 +53,8 @@ export async function historyPage(
   const { currency } = policy();
   if (fields['format'] === 'csv') {
     const rows = await usage.history(tenantId, query);
-    await sendCsv(reply, `usage-${wanted.span}`, csvOf(csvColumns, rows));
+    const remaining = rows.length < historyRowsMax ? null : cutText;
+    await sendCsv(reply, { name: `usage-${wanted.span}`, columns: csvColumns, rows, remaining });
     return null;
   }
   const content = await parts.render('history', 'The history', async () => {
@@ -70,8 +72,9 @@ export async function historyPage(
       return html`${head}
       ${emptyState('No requests in this time', 'Choose a longer time, or another filter.')}`;
     const intervals = byInterval(query, rows, before === null ? null : { query: previous, rows: before });
-    return html`${head} ${historyChart(wanted, intervals, rows, currency)} ${tiles(rows, before, currency)}
-      ${breakdown(wanted, rows, address, currency)}
+    const cut = rows.length < historyRowsMax ? null : html`<p class="notice bad" role="alert">${cutText}</p>`;
+    return html`${head} ${cut} ${historyChart(wanted, intervals, rows, currency)}
+      ${tiles(rows, before, currency)} ${breakdown(wanted, rows, address, currency)}
       <p class="table-foot">
         <span class="soft">Times are in ${zone}.</span>
         <a href="${linkWith(address, { format: 'csv' })}" download>Download as CSV</a>
@@ -266,13 +269,15 @@ function breakdown(
     ${sums.length > breakdownMax ? html`<p class="soft small">${count(sums.length - breakdownMax)} more are in the CSV file.</p>` : null}`;
 }
 
-const csvColumns: readonly Column<HistoryRow>[] = [
-  { title: 'from', cell: () => '', csv: ({ at_ms: atMs }) => new Date(atMs).toISOString() },
-  { title: 'value', cell: () => '', csv: ({ key }) => key },
-  { title: 'requests', cell: () => '', csv: ({ requests }) => requests },
-  { title: 'refused', cell: () => '', csv: ({ limited }) => limited },
-  { title: 'server_errors', cell: () => '', csv: ({ errors }) => errors },
-  { title: 'units', cell: () => '', csv: ({ units }) => units },
-  { title: 'cost', cell: () => '', csv: ({ cost }) => moneyText(cost) },
-  { title: 'latency_p95_ms', cell: () => '', csv: ({ latency_p95: latency }) => latency },
+const cutText = 'The latest rows are missing: choose a shorter time, or a filter, to see them.';
+
+const csvColumns: readonly FileColumn<HistoryRow>[] = [
+  { title: 'from', csv: ({ at_ms: atMs }) => new Date(atMs).toISOString() },
+  { title: 'value', csv: ({ key }) => key },
+  { title: 'requests', csv: ({ requests }) => requests },
+  { title: 'refused', csv: ({ limited }) => limited },
+  { title: 'server_errors', csv: ({ errors }) => errors },
+  { title: 'units', csv: ({ units }) => units },
+  { title: 'cost', csv: ({ cost }) => moneyText(cost) },
+  { title: 'latency_p95_ms', csv: ({ latency_p95: latency }) => latency },
 ];

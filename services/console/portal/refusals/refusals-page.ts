@@ -5,14 +5,14 @@ import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
-import { sendCsv } from '../../browser/csv-file.ts';
+import { nextFile, sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
 import { breakable, html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
-import { addressOf } from '../../components/links.ts';
-import { csvOf, table } from '../../components/table.ts';
+import { addressOf, linkWith } from '../../components/links.ts';
+import { fileRowsMax, table } from '../../components/table.ts';
 import type { Column } from '../../components/table.ts';
 import { explainRefusal } from '../../../../shared/tenants/decisions/explain-refusal.ts';
 import type { Visit, Visitor } from '../visitor.ts';
@@ -33,13 +33,15 @@ const spans = {
 const pageSize = 50;
 /** A visitor who needs older rows narrows the filter. */
 const offsetMax = 10_000;
-const csvRowsMax = 10_000;
+const fileOffsetMax = 100_000_000;
 
 interface Wanted {
   readonly span: keyof typeof spans;
   readonly filter: RefusalFilter;
   readonly grouped: boolean;
   readonly offset: number;
+  /** End of the time; the address of a further file has it. */
+  readonly atMs: number;
 }
 
 /** Page of the requests over a limit. The address contains the filter, so that it can be sent to other people. */
@@ -54,8 +56,15 @@ export async function refusalsPage(
   const { filter, grouped, offset } = wanted;
   const columns = columnsOf(sources, visitor, grouped);
   if (query['format'] === 'csv') {
-    const rows = await usage.refusalList(tenantId, filter, { offset: 0, countMax: csvRowsMax }, grouped);
-    await sendCsv(reply, `refusals-${wanted.span}`, csvOf(columns, rows));
+    const part = { offset, countMax: fileRowsMax + 1 };
+    const rows = await usage.refusalList(tenantId, filter, part, grouped);
+    // The next file has the same end of time: new refusals do not move its first row.
+    const next = { format: 'csv', at: String(wanted.atMs), offset: String(offset + fileRowsMax) };
+    const href = rows.length > fileRowsMax ? linkWith(addressOf(request), next) : null;
+    await sendCsv(reply, {
+      ...{ name: `refusals-${wanted.span}`, columns, rows: rows.slice(0, fileRowsMax) },
+      remaining: nextFile(href),
+    });
     return null;
   }
   const content = await parts.render('list', 'The list of refusals', async () => {
@@ -69,7 +78,7 @@ export async function refusalsPage(
       empty: emptyState('Nothing was refused', 'With this filter every request had room in all limits.'),
       address: addressOf(request),
       page: { offset, size: pageSize, total: null, more: rows.length > pageSize && offset < offsetMax },
-      csv: true,
+      csv: 'parts',
     });
   });
   const body = html`<div class="page-head">
@@ -90,18 +99,24 @@ function wantedOf(query: Record<string, string | undefined>, nowMs: number): Wan
   const span = Object.hasOwn(spans, query['span'] ?? '') ? (query['span'] as keyof typeof spans) : '7d';
   const [route, user, limit, decision] = ['route', 'user', 'limit', 'decision'].map(text);
   const offset = Number(query['offset'] ?? 0);
+  const isFile = query['format'] === 'csv';
+  const stated = isFile && /^\d{1,15}$/.test(query['at'] ?? '') ? Number(query['at']) : null;
+  const atMs = Math.min(stated ?? nowMs, nowMs);
   return {
     span,
     filter: {
-      startMs: nowMs - spans[span][0],
-      endMs: nowMs + hourMs,
+      startMs: atMs - spans[span][0],
+      endMs: isFile ? atMs : atMs + hourMs,
       ...(route === undefined ? {} : { route }),
       ...(user === undefined ? {} : { user }),
       ...(limit === undefined ? {} : { limit }),
       ...(decision === undefined ? {} : { decision }),
     },
     grouped: query['view'] !== 'each',
-    offset: Number.isFinite(offset) ? Math.min(offsetMax, Math.max(0, Math.trunc(offset))) : 0,
+    offset: Number.isFinite(offset)
+      ? Math.min(isFile ? fileOffsetMax : offsetMax, Math.max(0, Math.trunc(offset)))
+      : 0,
+    atMs,
   };
 }
 

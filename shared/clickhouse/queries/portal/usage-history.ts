@@ -39,7 +39,8 @@ export interface HistoryRow {
 const minuteMs = 60_000;
 const hourMs = 3_600_000;
 const dayMs = 86_400_000;
-const rowsMax = 50_000;
+/** Most rows of a history; a history with this number of rows is cut. */
+export const historyRowsMax = 50_000;
 
 /**
  * Returns the usage of a tenant by interval and by one dimension. Totals do not contain users, so a query by user or of
@@ -83,7 +84,14 @@ export async function usageHistory(
       ${filters.map((name) => `AND ${columns[name]} = {${name}:String}`).join(' ')}
     GROUP BY at_ms, key ORDER BY at_ms, key LIMIT {rowsMax:UInt32}`,
     {
-      ...{ tenant: tenantId, requestType: requestEventType, from: startMs, to: endMs, zone, rowsMax },
+      ...{
+        tenant: tenantId,
+        requestType: requestEventType,
+        from: startMs,
+        to: endMs,
+        zone,
+        rowsMax: historyRowsMax,
+      },
       ...Object.fromEntries(filters.map((name) => [name, filter[name]])),
     },
   );
