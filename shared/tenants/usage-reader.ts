@@ -109,7 +109,7 @@ export interface UsageReader {
   /** Plan in the tenant's latest request of the last month; null if there was none. */
   seenPlan(tenantId: string, nowMs: number): Promise<string | null>;
   alerts(tenantId: string, countMax: number): Promise<readonly DeliveredAlert[]>;
-  /** What the tenant spent on calls whose usage is measured, by model or by route, highest cost first. */
+  /** What the tenant spent on calls whose usage is measured, by day, route, user or model. */
   spendBy(query: Parameters<typeof spendBy>[1]): Promise<readonly SpendBy[]>;
   /** Tenants with their cost since the UTC day of `sinceMs`, highest cost first. */
   tenantSpend(sinceMs: number, countMax: number): Promise<readonly TenantSpend[]>;

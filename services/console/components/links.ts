@@ -1,4 +1,7 @@
 import type { FastifyRequest } from 'fastify';
+import type { Limit } from '../../../shared/domain/limit.ts';
+import { html } from './html.ts';
+import type { Html } from './html.ts';
 
 /** Path and query of a page. */
 export interface Address {
@@ -27,9 +30,10 @@ export function linkWith({ path, query }: Address, changes: Readonly<Record<stri
   return text === '' ? path : `${path}?${text}`;
 }
 
-/** Address at which a tenant requests a higher value of this limit. */
-export function requestPath(limit: string): string {
-  return `/requests?limit=${encodeURIComponent(limit)}`;
+/** Link at which a tenant requests a higher value of this limit; null: a limit of a group cannot be requested. */
+export function requestLink({ name, per }: Pick<Limit, 'name' | 'per'>): Html | null {
+  if (per.includes('group')) return null;
+  return html`<a href="/requests?limit=${encodeURIComponent(name)}">Request more</a>`;
 }
 
 /** Address of the operators' page of a tenant. */

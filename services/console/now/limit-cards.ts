@@ -10,7 +10,7 @@ import { minorAmountText, title } from '../components/format.ts';
 import { breakable, html, pathCode } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
-import { requestPath } from '../components/links.ts';
+import { requestLink } from '../components/links.ts';
 import type { CounterReading, LimitReading, NowReading } from './readings.ts';
 
 /** Usage that leads to a refusal later than this is not announced. */
@@ -197,9 +197,7 @@ function notesOf(
     ...(limit.route === null ? [] : [html`Counts ${pathCode(limit.route)} only.`]),
     ...(limit.burst > 0 ? [html`Bursts up to ${text(limit.limit + limit.burst)} now and then.`] : []),
     ...(boost === null ? [] : [html`Raised for a time, until ${formatTime(boost.ends_at)}.`]),
-    ...(requests && !limit.per.includes('group')
-      ? [html`<a href="${requestPath(limit.name)}">Request more</a>`]
-      : []),
+    ...(requests ? [requestLink(limit)].filter((link) => link !== null) : []),
   ];
   return notes.length === 0 ? null : html`<p class="soft small">${notes.map((note) => html`${note} `)}</p>`;
 }

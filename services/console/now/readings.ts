@@ -9,6 +9,7 @@ import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-direct
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { readSeenPlan } from './seen-plan.ts';
 import { blockNow } from '../../../shared/tenants/block.ts';
 import { limitsOfTenant, unitsUsed } from '../../../shared/tenants/limits.ts';
 import type { TenantLimit } from '../../../shared/tenants/limits.ts';
@@ -173,16 +174,14 @@ async function readFromClickHouse(
 ): Promise<void> {
   const reader = usage.ofTenant(tenantId, AbortSignal.timeout(refreshTimeoutMs));
   const [plan, callers, reserved] = await Promise.all([
-    directory.get(tenantId)?.plan === undefined
-      ? reads.orNull(reader.seenPlan(tenantId, nowMs).then((seen) => ({ seen })))
-      : { seen: null },
+    readSeenPlan({ usage: reader, reads }, { tenantId, record: directory.get(tenantId) ?? null }, nowMs),
     reads.orNull(reader.callers(tenantId, nowMs - recentMs, callersMax)),
     policy().quantities.size === 0 ? null : reads.orNull(reader.reserved(tenantId, nowMs)),
   ]);
-  if (plan !== null) tenant.seenPlan = plan.seen;
+  if (plan.planKnown) tenant.seenPlan = plan.seenPlan;
   if (callers !== null) tenant.callers = callers;
   if (reserved !== null) tenant.reserved = reserved;
-  tenant.known ||= plan !== null && callers !== null;
+  tenant.known ||= plan.planKnown && callers !== null;
 }
 
 interface LimitToRead {

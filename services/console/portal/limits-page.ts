@@ -6,6 +6,7 @@ import { settingForReading } from '../../../shared/domain/time/format-duration.t
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { boostSize } from '../../../shared/tenants/boosts.ts';
+import { readSeenPlan } from '../now/seen-plan.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
 import type { TenantLimit } from '../../../shared/tenants/limits.ts';
 import { boostBadge } from '../components/boost-badge.ts';
@@ -15,7 +16,7 @@ import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import type { PageContent } from '../components/layout.ts';
 import type { Column } from '../components/table.ts';
-import { requestPath } from '../components/links.ts';
+import { requestLink } from '../components/links.ts';
 import { limitTable } from '../components/limit-table.ts';
 import type { Visit, Visitor } from './visitor.ts';
 
@@ -27,17 +28,16 @@ export interface LimitsSources {
 
 export async function limitsPage(
   sources: LimitsSources,
-  { tenantId, record, usage }: Visitor,
+  visitor: Visitor,
   { parts }: Visit,
 ): Promise<PageContent> {
-  const seenPlan = (): Promise<string | null> =>
-    record?.plan === undefined
-      ? sources.reads.orNull(usage.seenPlan(tenantId, sources.clock.now()))
-      : Promise.resolve(null);
   // The plan, on which all of the page depends, may have to be read from ClickHouse.
-  const content = await parts.render('limits', 'Your limits', async () =>
-    limitsPart(sources, record, await seenPlan()),
-  );
+  const content = await parts.render('limits', 'Your limits', async () => {
+    const { record, usage } = visitor;
+    const { reads, clock } = sources;
+    const { seenPlan } = await readSeenPlan({ usage, reads }, visitor, clock.now());
+    return limitsPart(sources, record, seenPlan);
+  });
   const body = html`<div class="page-head">
       <h1>Limits and plan</h1>
       <p class="actions">
@@ -112,8 +112,7 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
 const requestColumn: readonly Column<TenantLimit>[] = [
   {
     title: '',
-    cell: ({ limit }) =>
-      limit.per.includes('group') ? null : html`<a href="${requestPath(limit.name)}">Request more</a>`,
+    cell: ({ limit }) => requestLink(limit),
   },
 ];
 

@@ -4,6 +4,7 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import { withinOr } from '../../../shared/runtime/within.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import { readSeenPlan } from '../now/seen-plan.ts';
 import { targetsIn } from '../../../shared/tenants/notification-targets.ts';
 import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { Edit, TenantRecords } from '../../../shared/tenants/records.ts';
@@ -179,6 +180,8 @@ async function content(
     },
     { refreshMs: deliveriesRefreshMs },
   );
+  // The refreshed log needs no page around it.
+  if (parts.wanted !== null) return { title: 'Notifications', body: null };
   const { policy, clock } = sources;
   const limits = alertableLimits(policy(), record, await planOf(sources, visitor), clock.now());
   const texts = thresholdTexts(enteredIn('') ?? settings, policy().alertThresholds);
@@ -214,8 +217,12 @@ function planOf(
   { reads, clock }: NotificationSources,
   { record, usage, tenantId }: Visitor,
 ): Promise<string | null> {
-  if (record?.plan !== undefined) return Promise.resolve(null);
-  return withinOr(reads.orNull(usage.seenPlan(tenantId, clock.now())), planMsMax, null);
+  const read = readSeenPlan({ usage, reads }, { tenantId, record }, clock.now());
+  return withinOr(
+    read.then(({ seenPlan }) => seenPlan),
+    planMsMax,
+    null,
+  );
 }
 
 /** The offered thresholds and those of the record. A refused form may have any number of them. */

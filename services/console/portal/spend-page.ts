@@ -1,4 +1,5 @@
-import type { SpendBy } from '../../../shared/clickhouse/queries/spend/spend.ts';
+import { spendingUsersMax } from '../../../shared/clickhouse/queries/spend/spend.ts';
+import type { SpendBy, SpendQuery } from '../../../shared/clickhouse/queries/spend/spend.ts';
 import { count } from '../../../shared/domain/text/counted.ts';
 import type { LimitState } from '../../../shared/domain/limit.ts';
 import { approximateMoney } from '../../../shared/domain/money.ts';
@@ -12,6 +13,7 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
+import { readSeenPlan } from '../now/seen-plan.ts';
 import { readLimitStates } from '../../../shared/tenants/live-usage.ts';
 import { bar } from '../components/bars.ts';
 import { minorAmountText, money, title } from '../components/format.ts';
@@ -31,20 +33,23 @@ export interface SpendSources {
   readonly policy: () => Policy;
 }
 
-/** Page of the calls whose usage is measured: the budgets now, and what was spent this month by model and route. */
+/** Page of the calls whose usage is measured: the budgets now, and what was spent this month by day, model, route and user. */
 export async function spendPage(
   sources: SpendSources,
   visitor: Visitor,
-  { parts }: Visit,
+  { request, parts }: Visit,
 ): Promise<PageContent> {
   const { clock, policy } = sources;
-  const month = periodAt('month', calendarOf(visitor.record), clock.now());
+  const nowMs = clock.now();
+  const month = periodAt('month', calendarOf(visitor.record), nowMs);
+  const query = { tenantId: visitor.tenantId, zone: visitor.zone };
+  const read = (by: SpendQuery['by'], spans: readonly Span[]): Promise<readonly SpendBy[] | null> =>
+    sources.reads.orNull(visitor.usage.spendBy({ ...query, by, spans }));
   const spent = await parts.render('spent', 'The spend of this month', async () => {
-    const read = (by: 'model' | 'route'): Promise<readonly SpendBy[] | null> =>
-      sources.reads.orNull(visitor.usage.spendBy({ tenantId: visitor.tenantId, by, span: month }));
-    const [byModel, byRoute, freshness] = await Promise.all([
-      read('model'),
-      read('route'),
+    const [byDay, byModel, byRoute, freshness] = await Promise.all([
+      read('day', daysOf(month, calendarOf(visitor.record), nowMs)),
+      read('model', [month]),
+      read('route', [month]),
       readFreshness({ usage: visitor.usage, reads: sources.reads }),
     ]);
     return html`<div class="card-head">
@@ -54,9 +59,16 @@ export async function spendPage(
         </h2>
         ${freshnessLine(freshness)}
       </div>
-      ${spentTables(byModel, byRoute, policy(), forecastOf(month, clock.now()))}
-      ${historyLinks(month, visitor.zone, clock.now())}`;
+      ${spentTables({ byDay, byModel, byRoute }, policy(), forecastOf(month, nowMs))}
+      ${historyLinks(month, visitor.zone, nowMs)}`;
   });
+  // Spend by user reads all events of the month, so it is read on request only.
+  const wantsUsers = (request.query as { users?: string }).users !== undefined;
+  const users = wantsUsers
+    ? await parts.render('users', 'The spend by user', async () =>
+        userTable(await read('user', [month]), policy()),
+      )
+    : html`<p><a href="/spend?users=1#users">Show the spend by user</a></p>`;
   const body = html`<div class="page-head">
       <div>
         <h1>Spend</h1>
@@ -64,17 +76,33 @@ export async function spendPage(
       </div>
     </div>
     <section class="card" aria-labelledby="budgets">${await budgets(sources, visitor)}</section>
-    <section class="card" aria-labelledby="spent">${spent}</section>`;
+    <section class="card" aria-labelledby="spent">${spent}</section>
+    <section class="card" aria-labelledby="users">
+      <h2 class="card-head" id="users">This month by user</h2>
+      ${users}
+    </section>`;
   return { title: 'Spend', body };
 }
 
-function spentTables(
-  byModel: readonly SpendBy[] | null,
-  byRoute: readonly SpendBy[] | null,
-  policy: Policy,
-  forecast: number | null,
-): Html {
-  if (byModel === null || byRoute === null) return failedState('The spend of this month');
+/** The days of the tenant from the start of the span until now. */
+function daysOf({ startMs, endMs }: Span, calendar: string | null, nowMs: number): readonly Span[] {
+  const days: Span[] = [];
+  for (let fromMs = startMs; fromMs < Math.min(endMs, nowMs);) {
+    const day = { startMs: fromMs, endMs: Math.min(endMs, periodAt('day', calendar, fromMs).endMs) };
+    days.push(day);
+    fromMs = day.endMs;
+  }
+  return days;
+}
+
+interface Spent {
+  readonly byDay: readonly SpendBy[] | null;
+  readonly byModel: readonly SpendBy[] | null;
+  readonly byRoute: readonly SpendBy[] | null;
+}
+
+function spentTables({ byDay, byModel, byRoute }: Spent, policy: Policy, forecast: number | null): Html {
+  if (byDay === null || byModel === null || byRoute === null) return failedState('The spend of this month');
   if (byModel.length === 0)
     return emptyState('No spend this month', 'Calls of AI models show here within seconds.');
   const cost = byModel.reduce((sum, one) => sum + one.cost, 0n);
@@ -99,6 +127,10 @@ function spentTables(
     </dl>
     <p class="soft small">Calls in progress count with the amounts that they have reserved.</p>
     <section class="spend-part">
+      <h3>By day</h3>
+      ${spendTable('Spend by day', 'Day', byDay.toReversed(), policy)}
+    </section>
+    <section class="spend-part">
       <h3>By model</h3>
       ${spendTable('Spend by model', 'Model', byModel, policy)}
     </section>
@@ -106,6 +138,14 @@ function spentTables(
       <h3>By route</h3>
       ${spendTable('Spend by route', 'Route', byRoute, policy)}
     </section>`;
+}
+
+function userTable(rows: readonly SpendBy[] | null, policy: Policy): Html {
+  if (rows === null) return failedState('The spend by user');
+  if (rows.length === 0)
+    return emptyState('No spend this month', 'Calls of AI models show here within seconds.');
+  return html`${spendTable('Spend by user', 'User', rows, policy)}
+  ${rows.length < spendingUsersMax ? null : html`<p class="soft small">The ${spendingUsersMax} users with the highest spend.</p>`}`;
 }
 
 /** Shorter parts of a month give no useful forecast. */
@@ -154,8 +194,8 @@ function spendTable(
 async function budgets(sources: SpendSources, { tenantId, record, usage }: Visitor): Promise<Html> {
   const { limiter, reads, clock, policy } = sources;
   const nowMs = clock.now();
-  const seen = record?.plan === undefined ? await reads.orNull(usage.seenPlan(tenantId, nowMs)) : null;
-  const held = limitsOfTenant(policy(), record, seen, nowMs).shared.filter(
+  const { seenPlan } = await readSeenPlan({ usage, reads }, { tenantId, record }, nowMs);
+  const held = limitsOfTenant(policy(), record, seenPlan, nowMs).shared.filter(
     ({ limit }) => limit.of !== requestsName,
   );
   const head = html`<h2 class="card-head" id="budgets">Budgets</h2>`;

@@ -1,7 +1,7 @@
 // Goal: the pages of spend, and the lists of operators, show the figures of the stored calls and of Redis, with the
 // policy's currency.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import { dateAt, periodAt } from '../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
@@ -77,6 +77,33 @@ test('F1: a tenant sees its spend of the month by model and route, with currency
     ['POST /v1/chat/completions', '2', '2,000', 'USD 1.50'],
     ['POST /v1/messages', '1', '1,000', 'USD 0.250'],
   ]);
+});
+
+test('F1: the spend by day follows the time zone of the tenant, and the spend by user is read on request', async () => {
+  const id = uniqueName('days');
+  await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', time_zone: 'Asia/Kolkata' });
+  await eventually(() => Promise.resolve(fixture.directory.get(id) !== undefined));
+  const today = periodAt('day', 'Asia/Kolkata', nowMs);
+  const before = periodAt('day', 'Asia/Kolkata', today.startMs - 1);
+  const own = periodAt('month', 'Asia/Kolkata', nowMs);
+  const calls = [
+    call(id, 'gpt-4o', '1', { timeMs: today.startMs + 1, user: 'ann' }),
+    call(id, 'gpt-4o', '2', { timeMs: before.startMs + 1, user: 'bob' }),
+    call(id, 'gpt-4o', '4', { timeMs: today.startMs - 1, user: 'bob' }),
+  ].filter(({ timeMs }) => timeMs >= own.startMs);
+  await storeUsage(fixture.clickhouse, calls);
+  const cookie = await visit(fixture, id);
+  const { text } = await get(fixture, '/spend', cookie);
+  const days = rowsOf(text, 'Spend by day').map(([day, , , cost]) => [day, cost]);
+  const expected = [
+    [dateAt('Asia/Kolkata', today.startMs), 'USD 1.00'],
+    [dateAt('Asia/Kolkata', before.startMs), 'USD 6.00'],
+  ];
+  expect(days).toEqual(expected.slice(0, calls.length === 1 ? 1 : 2));
+  expect(text).not.toContain('Spend by user');
+  const users = rowsOf((await get(fixture, '/spend?users=1', cookie)).text, 'Spend by user');
+  expect(users.at(-1)?.slice(0, 2)).toEqual(['ann', '1']);
+  if (calls.length === 3) expect(users[0]).toEqual(['bob', '2', '2,000', 'USD 6.00']);
 });
 
 test('F1: the month of the spend begins on the billing day of the tenant', async () => {

@@ -15,6 +15,7 @@ import { withInternalNote } from '../../../../shared/tenants/internal-note.ts';
 import { rejection } from '../../../../shared/tenants/outcome.ts';
 import type { ChangeRejection, Outcome } from '../../../../shared/tenants/outcome.ts';
 import type { TenantRecords } from '../../../../shared/tenants/records.ts';
+import { readSeenPlan } from '../../now/seen-plan.ts';
 import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
 import { formOf } from '../../components/form-body.ts';
 import { field, formError } from '../../components/form.ts';
@@ -81,14 +82,10 @@ async function approve(sources: RequestSources, wanted: Answer): Promise<Outcome
   const { records, usage, policy, reads, clock } = sources;
   const { tenantId, requestId, form, actor, role } = wanted;
   const nowMs = clock.now();
-  let seenPlan: string | null = null;
-  if (records.of(tenantId).plan === undefined) {
-    const read = await reads.orNull(usage.seenPlan(tenantId, nowMs).then((plan) => ({ plan })));
-    if (read === null) return planUnread;
-    seenPlan = read.plan;
-  }
+  const plan = await readSeenPlan({ usage, reads }, { tenantId, record: records.of(tenantId) }, nowMs);
+  if (!plan.planKnown) return planUnread;
   const approval = { ...grantFrom(form, nowMs), answer: textOf(form, 'answer'), actor, role };
-  const context = { policy: policy(), seenPlan, planKnown: true, nowMs };
+  const context = { policy: policy(), ...plan, nowMs };
   return await records.change(tenantId, actor, (record) =>
     withInternalNote(approveRequest(record, requestId, approval, context), internalNoteFrom(form)),
   );

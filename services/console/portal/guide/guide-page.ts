@@ -4,8 +4,10 @@ import { windowName } from '../../../../shared/domain/time/format-duration.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
+import { readSeenPlan } from '../../now/seen-plan.ts';
 import type { TenantLimit, TenantLimits } from '../../../../shared/tenants/limits.ts';
 import { minorAmountText } from '../../components/format.ts';
+import { requestLink } from '../../components/links.ts';
 import { html, pathCode } from '../../components/html.ts';
 import type { Html, HtmlValue } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
@@ -74,8 +76,8 @@ export async function guidePage(
 async function ownPart({ policy, reads, clock }: GuideSources, visitor: Visitor): Promise<Html> {
   const { tenantId, record, usage, zone } = visitor;
   const nowMs = clock.now();
-  const [seenPlan, refusals] = await Promise.all([
-    record?.plan === undefined ? reads.orNull(usage.seenPlan(tenantId, nowMs)) : null,
+  const [{ seenPlan }, refusals] = await Promise.all([
+    readSeenPlan({ usage, reads }, visitor, nowMs),
     reads.orNull(usage.refusals(tenantId, nowMs - 7 * dayMs, 1)),
   ]);
   const limits = limitsOfTenant(policy(), record, seenPlan, nowMs);
@@ -130,7 +132,7 @@ function limitNamesTable(limits: TenantLimits, policy: Policy): Html {
       title: 'Applies to',
       cell: ({ limit }) => (limit.route === null ? 'all calls' : pathCode(limit.route)),
     },
-    { title: '', cell: ({ limit }) => html`<a href="/requests?limit=${limit.name}">Request more</a>` },
+    { title: '', cell: ({ limit }) => requestLink(limit) },
   ];
   const rows = [...limits.shared, ...limits.individual];
   const empty = emptyState('No limits', 'Your plan has no limits.');

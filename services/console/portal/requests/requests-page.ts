@@ -11,6 +11,7 @@ import {
   withdrawRequest,
 } from '../../../../shared/tenants/limit-requests/limit-requests.ts';
 import type { NewLimitRequest } from '../../../../shared/tenants/limit-requests/limit-requests.ts';
+import { readSeenPlan } from '../../now/seen-plan.ts';
 import { raisableLimits } from '../../../../shared/tenants/limit-requests/raisable-limits.ts';
 import type {
   LimitContext,
@@ -122,11 +123,9 @@ async function limitContext(
   { policy, reads, clock }: RequestSources,
   visitor: Visitor,
 ): Promise<LimitContext> {
-  const { record, usage, tenantId } = visitor;
   const nowMs = clock.now();
-  if (record?.plan !== undefined) return { policy: policy(), seenPlan: null, planKnown: true, nowMs };
-  const read = await reads.orNull(usage.seenPlan(tenantId, nowMs).then((plan) => ({ plan })));
-  return { policy: policy(), seenPlan: read?.plan ?? null, planKnown: read !== null, nowMs };
+  const plan = await readSeenPlan({ usage: visitor.usage, reads }, visitor, nowMs);
+  return { policy: policy(), ...plan, nowMs };
 }
 
 function newRequest(form: URLSearchParams): NewLimitRequest {

@@ -2,7 +2,7 @@ import type { ExactAmounts } from '../../../domain/events/call-usage.ts';
 import type { Money } from '../../../domain/money.ts';
 import { anonymousTenant } from '../../../domain/usage-event.ts';
 import { heartbeatTenant } from '../../../domain/identity.ts';
-import type { ClickHouseReader } from '../../client.ts';
+import type { ClickHouseReader, Params } from '../../client.ts';
 import { amountsText, parseAmounts, parseMoney, withMoney } from '../decimals.ts';
 import type { AmountsAsText, MoneyAsText } from '../decimals.ts';
 import { measured, served } from '../predicates.ts';
@@ -11,31 +11,63 @@ import { levelRange, usageRows } from '../usage-levels.ts';
 
 /** Served calls of a tenant whose usage is measured, by one property. Open reservations are included. */
 export interface SpendBy {
-  /** The model or the route; empty: calls without a model. */
+  /** The day (`2026-11-27`), route, user or model; empty: calls without a user or a model. */
   readonly name: string;
   readonly calls: number;
   readonly cost: Money;
   readonly quantities: ExactAmounts;
 }
 
-/** Returns what a tenant spent in a span by model or by route, highest cost first. */
+export interface SpendQuery {
+  readonly tenantId: string;
+  readonly by: 'day' | 'route' | 'user' | 'model';
+  /** Adjoining spans, in order of time. For spend by day: the days of the tenant. */
+  readonly spans: readonly Span[];
+  /** Time zone of the days. */
+  readonly zone: string;
+}
+
+/** Most rows by user: those with the highest cost. */
+export const spendingUsersMax = 50;
+const rowsMax = 10_000;
+const valueOf = {
+  day: `toString(toDate(toTimeZone(u.at, {zone:String})))`,
+  route: 'u.route',
+  user: 'u.user_id',
+  model: 'u.model',
+} as const;
+
+/**
+ * Returns what a tenant spent by one property, highest cost first; days in order of time. The totals do not contain users, so
+ * spend by user reads all events of the spans, which takes longer.
+ */
 export async function spendBy(
   clickhouse: ClickHouseReader,
-  { tenantId, by, span }: { readonly tenantId: string; readonly by: 'model' | 'route'; readonly span: Span },
+  { tenantId, by, spans, zone }: SpendQuery,
 ): Promise<SpendBy[]> {
-  const source = usageRows([span], {
-    columns: 'model, route, requests, cost, quantities',
-    where: `tenant_id = {tenant:String} AND ${served} AND ${measured}`,
-  });
+  const where = `tenant_id = {tenant:String} AND ${served} AND ${measured}`;
+  const source =
+    by === 'user'
+      ? eventRows(spans, where)
+      : usageRows(spans, { columns: 'model, route, requests, cost, quantities', where });
   const rows = await clickhouse.query<
     Omit<MoneyAsText<SpendBy>, 'quantities'> & { readonly quantities: AmountsAsText }
   >(
-    `SELECT ${by} AS name, sum(u.requests) AS calls, toString(sum(u.cost)) AS cost,
+    `SELECT ${valueOf[by]} AS name, sum(u.requests) AS calls, toString(sum(u.cost)) AS cost,
       ${amountsText('sumMap(u.quantities)')} AS quantities
-    FROM (${source.sql}) AS u GROUP BY name ORDER BY sum(u.cost) DESC, name`,
-    { ...source.params, tenant: tenantId },
+    FROM (${source.sql}) AS u GROUP BY name ORDER BY ${by === 'day' ? '' : 'sum(u.cost) DESC, '}name
+    LIMIT {rowsMax:UInt32}`,
+    { ...source.params, tenant: tenantId, zone, rowsMax: by === 'user' ? spendingUsersMax : rowsMax },
   );
   return rows.map((row) => withMoney({ ...row, quantities: parseAmounts(row.quantities) }));
+}
+
+function eventRows(spans: readonly Span[], where: string): { readonly sql: string; readonly params: Params } {
+  return {
+    sql: `SELECT user_id, toUInt64(1) AS requests, cost, quantities, time AS at FROM usage_events
+      WHERE ${levelRange('event', 'from', 'to')} AND ${where}`,
+    params: { from: spans[0]?.startMs ?? 0, to: spans.at(-1)?.endMs ?? 0 },
+  };
 }
 
 /** What a tenant cost in some days of UTC. */
