@@ -25,7 +25,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { createStoreReads } from '../runtime/store-reads.ts';
 import { createAgreedClock } from '../runtime/time/agreed-clock.ts';
 import { exportOpenRequests } from './limit-requests/list-requests.ts';
-import { createInstallation } from './installation.ts';
+import { createInstallation } from './list/installation.ts';
 import { createAuditTrail } from './audit-trail.ts';
 import { createTenantRecords } from './records.ts';
 import { createResets } from './reset.ts';

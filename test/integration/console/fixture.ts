@@ -38,7 +38,7 @@ import type { SessionList } from '../../../shared/sessions/session-list.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 import type { Tokens } from '../../../shared/sessions/tokens.ts';
-import { createInstallation } from '../../../shared/tenants/installation.ts';
+import { createInstallation } from '../../../shared/tenants/list/installation.ts';
 import { createAuditTrail } from '../../../shared/tenants/audit-trail.ts';
 import { createTenantRecords } from '../../../shared/tenants/records.ts';
 import { createResets } from '../../../shared/tenants/reset.ts';
@@ -51,7 +51,7 @@ import { createSignInCounter } from '../../../services/console/sessions/sign-in-
 import { callAdmin } from './call-admin.ts';
 import type { Answer } from './call-admin.ts';
 import { jwtSecret, signJwt, signLink } from './signed-tokens.ts';
-import { openTools } from './policy-tools.ts';
+import { openTools } from './policy/policy-tools.ts';
 import { eventually, servers, uniqueNamespace } from '../../support/servers.ts';
 import type { Namespace } from '../../support/servers.ts';
 

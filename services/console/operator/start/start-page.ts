@@ -5,7 +5,7 @@ import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-
 import type { Limiter } from '../../../../shared/redis/decision/limiter.ts';
 import type { ProcessReports } from '../../../../shared/redis/process-reports.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
-import type { Installation } from '../../../../shared/tenants/installation.ts';
+import type { Installation } from '../../../../shared/tenants/list/installation.ts';
 import { readFullestLimits } from '../../../../shared/tenants/list/limit-shares.ts';
 import type { LimitShareSources } from '../../../../shared/tenants/list/limit-shares.ts';
 import { listTenants, readFigures } from '../../../../shared/tenants/list/list.ts';

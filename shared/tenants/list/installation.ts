@@ -1,9 +1,9 @@
-import type { ClickHouseReader } from '../clickhouse/client.ts';
-import { failingTargets } from '../clickhouse/queries/installation/failing-targets.ts';
-import type { FailingTarget } from '../clickhouse/queries/installation/failing-targets.ts';
-import { latestRebuild } from '../clickhouse/queries/installation/latest-rebuild.ts';
-import type { TenantRecord } from '../domain/tenant.ts';
-import { targetsIn } from './notification-targets.ts';
+import type { ClickHouseReader } from '../../clickhouse/client.ts';
+import { failingTargets } from '../../clickhouse/queries/installation/failing-targets.ts';
+import type { FailingTarget } from '../../clickhouse/queries/installation/failing-targets.ts';
+import { latestRebuild } from '../../clickhouse/queries/installation/latest-rebuild.ts';
+import type { TenantRecord } from '../../domain/tenant.ts';
+import { targetsIn } from '../notification-targets.ts';
 
 /** State of the whole installation, as ClickHouse has it. Every function rejects if ClickHouse does not answer. */
 export interface Installation {

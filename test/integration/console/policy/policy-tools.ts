@@ -1,18 +1,18 @@
 import { Registry } from 'prom-client';
-import { createBacktests } from '../../../shared/backtest/backtests.ts';
-import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
+import { createBacktests } from '../../../../shared/backtest/backtests.ts';
+import type { ClickHouse } from '../../../../shared/clickhouse/client.ts';
 import {
   findPolicyRevision,
   listPolicyRevisions,
-} from '../../../shared/clickhouse/queries/policy/revisions.ts';
-import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
-import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
-import type { PolicyTools } from '../../../shared/policy-changes/open-policy-tools.ts';
-import { createPolicyEditor } from '../../../shared/policy-changes/policy-editor.ts';
-import { shadowResults } from '../../../shared/policy-changes/shadow-results.ts';
-import { watchPolicy } from '../../../shared/policy/load.ts';
-import { createLogger } from '../../../shared/runtime/logger.ts';
-import { systemClock } from '../../../shared/runtime/time/clock.ts';
+} from '../../../../shared/clickhouse/queries/policy/revisions.ts';
+import type { AuditLog } from '../../../../shared/kafka/audit-log.ts';
+import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
+import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
+import { createPolicyEditor } from '../../../../shared/policy-changes/policy-editor.ts';
+import { shadowResults } from '../../../../shared/policy-changes/shadow-results.ts';
+import { watchPolicy } from '../../../../shared/policy/load.ts';
+import { createLogger } from '../../../../shared/runtime/logger.ts';
+import { systemClock } from '../../../../shared/runtime/time/clock.ts';
 
 interface ToolsOptions {
   readonly policyPath: string;
