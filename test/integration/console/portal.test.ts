@@ -245,7 +245,7 @@ describe('settings of tenants', () => {
     ['block', { for: 'soon', reason: 'abuse' }, 'for'],
     ['plan', { plan: 'free', display_name: 'Rockets', overrides: 'minute 5' }, 'overrides'],
     ['reset', { confirm: 'other', reason: 'ticket 7' }, 'confirm'],
-    ['api-keys', { name: 'CI', for: 'x' }, 'for'],
+    ['api-keys', { name: 'CI', for: 'x', permission: 'requests' }, 'for'],
   ] as const;
   test.each(refused)(
     'a refused form “%s” keeps all texts and marks the field',

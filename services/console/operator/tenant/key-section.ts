@@ -1,60 +1,55 @@
 import { apiKeyId, apiKeysOf } from '../../../../shared/domain/tenant.ts';
-import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import type { ApiKey } from '../../../../shared/domain/tenant.ts';
 import { isExpired } from '../../../../shared/tenants/api-keys.ts';
-import { field, formError } from '../../components/form.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
+import { createForm } from '../../keys/key-form.ts';
+import { keyTable } from '../../keys/key-table.ts';
+import { rollForm } from '../../keys/roll-form.ts';
 import { forRole, refusalOf } from './tenant-forms.ts';
 import type { TenantForms } from './tenant-forms.ts';
 
-const keySpans = [
-  ['', 'Ever'],
-  ['1d', '1 day'],
-  ['7d', '1 week'],
-  ['90d', '90 days'],
-  ['365d', '1 year'],
-] as const;
-
-export function keySection(forms: TenantForms): Html {
-  const { path, record, nowMs, zone } = forms;
+/** API keys of the tenant: what each may do, its last use and its end, and the forms that roll, revoke and create keys. */
+export function keySection(forms: TenantForms, list: Html): Html {
+  const { path } = forms;
   const refused = refusalOf(forms, 'api-keys');
-  const keys = record === null ? [] : apiKeysOf(record);
-  return html`<section class="card stack">
+  return html`<section class="card stack" id="keys">
     <h2>API keys</h2>
-    ${
-      keys.length === 0
-        ? html`<p class="soft">None.</p>`
-        : html`<ul class="list">
-            ${keys.map(
-              (key) =>
-                html`<li>
-                  <code>${apiKeyId(key.sha256)}…</code> ${key.name ?? null}
-                  ${key.expires_at === undefined ? null : keyEnd(key.expires_at, isExpired(key, nowMs), zone)}
-                  <form
-                    class="plain"
-                    method="post"
-                    action="${path}/api-keys/${key.sha256}/delete"
-                    ${forRole('admin', forms)}
-                  >
-                    <button class="quiet" type="submit">Delete</button>
-                  </form>
-                </li>`,
-            )}
-          </ul>`
-    }
-    <form method="post" action="${path}/api-keys" ${forRole('admin', forms)}>
-      ${formError(refused)}
-      <div class="row">
-        ${field({ form: 'key', name: 'name', label: 'What for', lengthMax: 200, placeholder: 'CI' }, refused)}
-        ${field({ kind: 'select', form: 'key', name: 'for', label: 'Good for', options: keySpans }, refused)}
-      </div>
-      <button class="second" type="submit">Create a key</button>
-    </form>
+    ${list}
+    <details class="fold" ${refused === null ? null : html`open`} ${forRole('admin', forms)}>
+      <summary>Create a key</summary>
+      ${createForm(`${path}/api-keys`, null, refused, forRole('admin', forms))}
+    </details>
   </section>`;
 }
 
-function keyEnd(end: string, expired: boolean, zone: string): Html {
-  return expired
-    ? html`<span class="badge plain">expired</span>`
-    : html`<span class="soft small">until ${formatTime(end, zone)}</span>`;
+/** The list of keys, which needs the times of their last use from ClickHouse. */
+export function keyList(forms: TenantForms, uses: ReadonlyMap<string, string> | null): Html {
+  const { record, nowMs, zone } = forms;
+  const name = ({ name: named, sha256 }: ApiKey): Html =>
+    html`${named ?? 'Without a name'}<br /><code>${apiKeyId(sha256)}</code>`;
+  const further = [{ title: 'Actions', cell: (key: ApiKey) => keyActions(key, forms) }];
+  return keyTable(record === null ? [] : apiKeysOf(record), {
+    ...{ caption: 'API keys', zone, nowMs, uses, name, further },
+  });
+}
+
+function keyActions(key: ApiKey, forms: TenantForms): Html {
+  const path = `${forms.path}/api-keys/${key.sha256}`;
+  const mayRoll = !isExpired(key, forms.nowMs) && key.rolled_to === undefined;
+  return html`<div ${forRole('admin', forms)}>
+    ${
+      mayRoll
+        ? html`<details class="fold small">
+            <summary>Roll</summary>
+            ${rollForm(`${path}/roll`, { form: `roll-${apiKeyId(key.sha256)}`, attributes: forRole('admin', forms) })}
+          </details>`
+        : null
+    }
+    <form class="plain" method="post" action="${path}/delete" ${forRole('admin', forms)}>
+      <button class="quiet" type="submit" aria-label="Revoke ${key.name ?? apiKeyId(key.sha256)}">
+        Revoke
+      </button>
+    </form>
+  </div>`;
 }

@@ -1,7 +1,6 @@
 import type { Policy } from '../../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import { spanMs } from '../../../../shared/domain/time/duration.ts';
-import type { KeyRequest } from '../../../../shared/tenants/api-keys.ts';
 import type { BlockRequest } from '../../../../shared/tenants/block.ts';
 import type { BoostRequest } from '../../../../shared/tenants/boosts.ts';
 import { rejection, success } from '../../../../shared/tenants/outcome.ts';
@@ -73,15 +72,6 @@ export function boostFrom(form: URLSearchParams, actor: string, nowMs: number): 
 
 export function blockFrom(form: URLSearchParams, nowMs: number): BlockRequest {
   return { until: endOf(form, nowMs), reason: (form.get('reason') ?? '').trim() };
-}
-
-export function keyFrom(form: URLSearchParams, nowMs: number): KeyRequest {
-  const name = (form.get('name') ?? '').trim().slice(0, 200);
-  const end = endOf(form, nowMs);
-  return {
-    ...(name === '' ? {} : { name }),
-    ...(end === null ? {} : { expires_at: end }),
-  };
 }
 
 /**

@@ -3,13 +3,14 @@ import { problemOfTenantId } from '../../../../shared/domain/identity.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import type { PortalLinks } from '../../../../shared/sessions/portal-links.ts';
-import { addKey, newKey } from '../../../../shared/tenants/api-keys.ts';
+import { addKey, newKey, rollKey } from '../../../../shared/tenants/api-keys.ts';
 import type { TenantRecords } from '../../../../shared/tenants/records.ts';
 import { formOf } from '../../components/form-body.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
+import { keyFrom } from '../../keys/key-form.ts';
+import { overlapMsFrom } from '../../keys/roll-form.ts';
 import { refusedPage } from './actions.ts';
-import { keyFrom } from './read-forms.ts';
 import { actionForOperator, mayUse, sendOperatorPage } from '../signed-in.ts';
 import type { TenantPageSources } from './tenant-page.ts';
 
@@ -31,7 +32,7 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
     actionForOperator('admin', async (name, request, reply) => {
       const { id } = request.params as { id: string };
       const { key, sha256 } = newKey();
-      const keyRequest = keyFrom(formOf(request), clock.now());
+      const keyRequest = keyFrom(formOf(request), null, clock.now());
       const outcome = await records.change(id, name, (record) =>
         addKey(record, sha256, keyRequest, clock.now()),
       );
@@ -41,6 +42,24 @@ export function registerShownOnce(app: FastifyInstance, options: ShownOnceOption
       }
       const text = 'Copy it now: only its hash is kept, so it cannot be shown again.';
       const body = secretCard(id, 'New API key', key, text);
+      return sendOperatorPage(reply, here, { title: 'API key', body, status: 201 });
+    }),
+  );
+  app.post(
+    `${base}/api-keys/:hash/roll`,
+    actionForOperator('admin', async (name, request, reply) => {
+      const { id, hash } = request.params as { id: string; hash: string };
+      const { key, sha256 } = newKey();
+      const overlapMs = overlapMsFrom(formOf(request));
+      const outcome = await records.change(id, name, (record) =>
+        rollKey(record, hash, { sha256, overlapMs }, clock.now()),
+      );
+      if (!outcome.ok) {
+        const back = `${here}/${encodeURIComponent(id)}`;
+        return sendOperatorPage(reply, here, await refusedPage(options, request, back, outcome));
+      }
+      const text = 'Copy it now: only its hash is kept. The old key works until its overlap ends.';
+      const body = secretCard(id, 'The new key', key, text);
       return sendOperatorPage(reply, here, { title: 'API key', body, status: 201 });
     }),
   );

@@ -24,7 +24,7 @@ import { guardedOperator, mayUse } from '../signed-in.ts';
 import { blockSection } from './block-section.ts';
 import { boostSection } from './boost-section.ts';
 import { changeHistory, doneCard } from './change-history.ts';
-import { keySection } from './key-section.ts';
+import { keyList, keySection } from './key-section.ts';
 import { statusPart } from './status-section.ts';
 import { usagePart } from './usage-section.ts';
 import { noteSection, planSection, portalSection, resetSection, settingsSection } from './tenant-forms.ts';
@@ -68,6 +68,9 @@ export async function tenantPage(
   const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
   const role = request.operator?.role ?? 'viewer';
   const forms = { id, path, record, policy: policy(), nowMs, zone, limitNamesOfPlan, refused, role };
+  const keys = await parts.render('keys', 'API keys', async () =>
+    keyList(forms, await reads.orNull(usage.keyUses(id))),
+  );
   const { change: changeId } = request.query as { change?: string };
   const body = html`<div class="page-head">
       <div>
@@ -92,6 +95,7 @@ export async function tenantPage(
     </div>
     <div class="columns">
       <div class="stack">
+        <section class="card">${status}</section>
         <section class="card">${day}</section>
         <section class="card stack">${used}</section>
         ${boostSection(forms)}
@@ -103,12 +107,11 @@ export async function tenantPage(
           <h2 class="card-head">Latest refusals</h2>
           ${refusals}
         </section>
-        ${changeHistory(id, forms)}
+        ${keySection(forms, keys)} ${changeHistory(id, forms)}
       </div>
       <div class="stack">
-        <section class="card">${status}</section>
         ${openRequests(record)} ${noteSection(forms)} ${planSection(forms)} ${settingsSection(forms)}
-        ${blockSection(forms)} ${resetSection(forms)} ${keySection(forms)} ${portalSection(forms)}
+        ${blockSection(forms)} ${resetSection(forms)} ${portalSection(forms)}
         ${
           record !== null && mayUse(request, 'admin')
             ? html`<p><a href="${path}/delete">Delete the record…</a></p>`

@@ -14,7 +14,6 @@ import {
 } from '../../../../shared/tenants/api-keys.ts';
 import { rejection } from '../../../../shared/tenants/outcome.ts';
 import type { ChangeRejection } from '../../../../shared/tenants/outcome.ts';
-import { field } from '../../components/form.ts';
 import { formOf } from '../../components/form-body.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
@@ -22,20 +21,12 @@ import { emptyState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import { forTenant } from '../visitor.ts';
 import type { Visit, Visitor } from '../visitor.ts';
-import { cappedEndText, endOf, keysHref, lastUse, notAllowed, shownOnce } from './key-views.ts';
+import { endOf, lastUse } from '../../keys/key-table.ts';
+import { overlapMsFrom, rollForm } from '../../keys/roll-form.ts';
+import { cappedEndText, keysHref, notAllowed, shownOnce } from './key-views.ts';
 import type { KeySources } from './key-views.ts';
 
 const here = keysHref;
-const hourMs = 3_600_000;
-
-/** How long the old key stays valid, by the value of the form. */
-const overlaps: ReadonlyMap<string, number> = new Map([
-  ['now', 0],
-  ['1h', hourMs],
-  ['24h', 24 * hourMs],
-  ['7d', 7 * 24 * hourMs],
-]);
-
 /** The page of one key, with the forms that roll and revoke it. */
 export function registerKey(app: FastifyInstance, sources: KeySources): void {
   app.get(
@@ -61,7 +52,7 @@ async function roll(sources: KeySources, visitor: Visitor, visit: Visit): Promis
   const { records, clock } = sources;
   const { access, tenantId, zone } = visitor;
   if (access.keys !== 'manage') return notAllowed(visitor);
-  const overlapMs = overlaps.get(formOf(visit.request).get('overlap') ?? '') ?? NaN;
+  const overlapMs = overlapMsFrom(formOf(visit.request));
   const { key, sha256 } = newKey();
   let grantorEndMs = Infinity;
   const outcome = await records.change(tenantId, access.actor, (record) => {
@@ -168,21 +159,7 @@ function rollSection({ sha256 }: ApiKey): Html {
       Creates a new key of the same name and scope. This key keeps working for the time that you choose, so
       that your applications can change over.
     </p>
-    <form method="post" action="${here}/${apiKeyId(sha256)}/roll">
-      ${field({
-        kind: 'select',
-        name: 'overlap',
-        label: 'This key ends',
-        value: '24h',
-        options: [
-          ['now', 'now'],
-          ['1h', 'in 1 hour'],
-          ['24h', 'in 24 hours'],
-          ['7d', 'in 7 days'],
-        ],
-      })}
-      <button type="submit">Roll the key</button>
-    </form>
+    ${rollForm(`${here}/${apiKeyId(sha256)}/roll`)}
   </section>`;
 }
 

@@ -1,12 +1,8 @@
-import { apiKeyId } from '../../../../shared/domain/tenant.ts';
-import type { ApiKey } from '../../../../shared/domain/tenant.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
-import { isExpired } from '../../../../shared/tenants/api-keys.ts';
 import type { TenantRecords } from '../../../../shared/tenants/records.ts';
 import { html } from '../../components/html.ts';
-import type { Html } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import type { Visitor } from '../visitor.ts';
@@ -53,16 +49,3 @@ export function notAllowed({ access }: Visitor): PageContent {
 
 export const viewOnlyText =
   'You can see the keys here, but not change them: your provider manages them, or you signed in with a token, or with a key or a link that may not.';
-
-/** The time of the latest recorded request with the key. */
-export function lastUse({ sha256 }: ApiKey, uses: ReadonlyMap<string, string> | null, zone: string): string {
-  if (uses === null) return 'unknown now';
-  const at = uses.get(apiKeyId(sha256));
-  return at === undefined ? 'never' : formatTime(at, zone);
-}
-
-export function endOf(key: ApiKey, nowMs: number, zone: string): Html {
-  if (key.expires_at === undefined) return html`<span class="soft">never</span>`;
-  if (isExpired(key, nowMs)) return html`<span class="badge plain">ended</span>`;
-  return html`${formatTime(key.expires_at, zone)}`;
-}

@@ -1,8 +1,7 @@
 import type { FastifyInstance } from 'fastify';
-import { apiKeyId, apiKeysOf, scopeText } from '../../../../shared/domain/tenant.ts';
+import { apiKeyId, apiKeysOf } from '../../../../shared/domain/tenant.ts';
 import type { ApiKey } from '../../../../shared/domain/tenant.ts';
 import { readInstant } from '../../../../shared/domain/time/instant.ts';
-import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { addKey, grantorIn, newKey, violationOfGrant } from '../../../../shared/tenants/api-keys.ts';
 import type { KeyRequest } from '../../../../shared/tenants/api-keys.ts';
 import { rejection } from '../../../../shared/tenants/outcome.ts';
@@ -10,14 +9,12 @@ import { formOf } from '../../components/form-body.ts';
 import type { RefusedForm } from '../../components/form.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
-import { emptyState } from '../../components/layout.ts';
 import type { Notice, PageContent } from '../../components/layout.ts';
-import { table } from '../../components/table.ts';
-import type { Column } from '../../components/table.ts';
 import { forTenant } from '../visitor.ts';
 import type { Visit, Visitor } from '../visitor.ts';
-import { createForm, keyFrom } from './key-form.ts';
-import { cappedEndText, endOf, keysHref, lastUse, notAllowed, shownOnce, viewOnlyText } from './key-views.ts';
+import { createSection, keyFrom } from '../../keys/key-form.ts';
+import { keyTable } from '../../keys/key-table.ts';
+import { cappedEndText, keysHref, notAllowed, shownOnce, viewOnlyText } from './key-views.ts';
 import type { KeySources } from './key-views.ts';
 
 const here = keysHref;
@@ -82,7 +79,7 @@ async function keysPage(
   const keys = apiKeysOf(records.of(tenantId));
   const list = await parts.render('keys', 'Your API keys', async () => {
     const uses = await reads.orNull(usage.keyUses(tenantId));
-    return keyTable(keys, visitor, uses, clock.now());
+    return ownKeyTable(keys, visitor, uses, clock.now());
   });
   const body = html`<div class="page-head">
       <div>
@@ -94,7 +91,7 @@ async function keysPage(
       </div>
     </div>
     <section class="card">${list}</section>
-    ${access.keys === 'manage' ? createForm(access.scope, refused ?? null) : null}`;
+    ${access.keys === 'manage' ? createSection(access.scope, refused ?? null) : null}`;
   return { title: 'API keys', body, status, notice: noticeOf((request.query as { done?: string }).done) };
 }
 
@@ -107,37 +104,18 @@ function noticeOf(done: string | undefined): Notice | null {
     : null;
 }
 
-function keyTable(
+function ownKeyTable(
   keys: readonly ApiKey[],
   { zone, access }: Visitor,
   uses: ReadonlyMap<string, string> | null,
   nowMs: number,
 ): Html {
-  const columns: readonly Column<ApiKey>[] = [
-    {
-      title: 'Name',
-      kind: 'head',
-      cell: ({ name, sha256 }) =>
-        html`<a href="${here}/${apiKeyId(sha256)}">${name ?? 'Without a name'}</a>
-          ${sha256 === access.keySha256 ? html`<span class="badge plain">this session</span>` : null}<br /><code
-            >${apiKeyId(sha256)}</code
-          >`,
-    },
-    { title: 'May do', cell: ({ scope }) => scopeText(scope) },
-    {
-      title: 'Created',
-      kind: 'time',
-      cell: ({ created_at: at }) => (at === undefined ? '–' : formatTime(at, zone)),
-    },
-    { title: 'Last use', kind: 'time', cell: (key) => lastUse(key, uses, zone) },
-    { title: 'Ends', kind: 'time', cell: (key) => endOf(key, nowMs, zone) },
-  ];
-  return table({
-    caption: 'Your API keys',
-    columns,
-    rows: keys,
-    empty: emptyState('No API keys yet', 'Create one, and send it as X-Api-Key or as a bearer token.'),
-  });
+  const name = ({ name: named, sha256 }: ApiKey): Html =>
+    html`<a href="${here}/${apiKeyId(sha256)}">${named ?? 'Without a name'}</a>
+      ${sha256 === access.keySha256 ? html`<span class="badge plain">this session</span>` : null}<br /><code
+        >${apiKeyId(sha256)}</code
+      >`;
+  return keyTable(keys, { caption: 'Your API keys', zone, nowMs, uses, name });
 }
 
 /** Names of form fields by the fields of the request that they set. */

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually, uniqueName } from '../../support/servers.ts';
-import { storeUsage } from '../../support/stored-usage.ts';
-import { createFixture, operatorTokens } from './fixture.ts';
-import type { Fixture } from './fixture.ts';
-import { get, post, visit } from './browser.ts';
-import type { Page } from './browser.ts';
+import { eventually, uniqueName } from '../../../support/servers.ts';
+import { storeUsage } from '../../../support/stored-usage.ts';
+import { createFixture, operatorTokens } from '../fixture.ts';
+import type { Fixture } from '../fixture.ts';
+import { get, post, visit } from '../browser.ts';
+import type { Page } from '../browser.ts';
 
 let fixture: Fixture;
 let admin: string;
@@ -189,6 +189,23 @@ test('C3, C7: the page has requests this minute and today, the end of a block, t
   const explained = textOf((await get(fixture, decision, admin)).text);
   expect(explained).toContain('API key 0123456789ab');
   expect(explained).toContain('Policy revision rev-1');
+});
+
+test('an operator creates a key with a scope, and rolls it with an overlap', async () => {
+  const id = await newTenant('keys');
+  const form = { name: 'CI', for: '90d', permission: 'requests', routes: 'GET /v1/**' };
+  const created = await act(id, 'api-keys', form);
+  expect(created.status).toBe(201);
+  const [key] = fixture.directory.get(id)?.api_keys ?? [];
+  expect(key).toMatchObject({ name: 'CI', scope: { permissions: ['requests'], routes: ['GET /v1/**'] } });
+  const page = textOf((await get(fixture, `/operator/tenants/${id}`, admin)).text);
+  expect(page).toMatch(/CI [0-9a-f]{12} requests \(GET \/v1\/\*\*\) .* never .* Roll/);
+  const rolled = await act(id, `api-keys/${key?.sha256 ?? ''}/roll`, { overlap: '24h' });
+  expect(rolled.text).toMatch(/tgk_[\w-]{32}/);
+  expect(fixture.directory.get(id)?.api_keys?.[0]?.rolled_to).toMatch(/^[0-9a-f]{64}$/);
+  expect(fixture.directory.get(id)?.api_keys?.[1]).toMatchObject({ name: 'CI' });
+  expect((await act(id, `api-keys/${key?.sha256 ?? ''}/roll`, { overlap: '24h' })).status).toBe(409);
+  expect((await act(id, 'api-keys', { ...form, routes: 'nowhere' })).text).toContain('“nowhere”');
 });
 
 describe('the internal note of an action', () => {
