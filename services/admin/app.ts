@@ -43,6 +43,8 @@ import type { PolicyRouteOptions } from './policy/routes.ts';
 import { registerPortalAccess } from './portal-access.ts';
 import type { PortalAccessOptions } from './portal-access.ts';
 import { registerRecorded } from './recorded/routes.ts';
+import { registerTestAlert } from './tenants/test-alert.ts';
+import type { TestAlertOptions } from './tenants/test-alert.ts';
 import { registerTenants } from './tenants/tenants.ts';
 import type { TenantOptions } from './tenants/tenants.ts';
 
@@ -53,6 +55,7 @@ export interface AdminOptions
     InstallationOptions,
     PolicyRouteOptions,
     PortalAccessOptions,
+    TestAlertOptions,
     ErrorOptions {
   readonly directory: Pick<TenantDirectory, 'all' | 'get' | 'ready'>;
   readonly ended: Pick<EndedSessions, 'ready'>;
@@ -123,6 +126,7 @@ export async function createAdminApp(options: AdminOptions): Promise<FastifyInst
     registerTenants(api, options);
     registerControls(api, options);
     registerChanges(api, options);
+    registerTestAlert(api, options);
     registerLimitRequests(api, options);
     registerRecorded(api, options);
     registerApiKeys(api, options);

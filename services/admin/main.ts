@@ -13,6 +13,7 @@ import { watchOperatorsFile } from '../../shared/sessions/operators-file.ts';
 import { createOperators } from '../../shared/sessions/operators.ts';
 import { createTokens } from '../../shared/sessions/tokens.ts';
 import { openTenantStores } from '../../shared/tenants/open-stores.ts';
+import { createTestMessages } from '../../shared/tenants/test-messages/test-messages.ts';
 import { createAdminApp } from './app.ts';
 import { environment } from './environment.ts';
 
@@ -51,6 +52,7 @@ await runService(logger, async (lifecycle) => {
     records: stores.records,
     resets: stores.resets,
     reads: stores.reads,
+    testMessages: createTestMessages(producer, topics.alerts),
     audit: stores.audit,
     auditTrail: stores.auditTrail,
     deadLetters: stores.deadLetters,

@@ -19,7 +19,7 @@ import { createConsoleApp } from './app.ts';
 import { environment } from './environment.ts';
 import { readOidcSettings } from './operator/oidc/settings.ts';
 import { createSingleSignOn } from './operator/oidc/single-sign-on.ts';
-import { createTestMessages } from './portal/test-messages.ts';
+import { createTestMessages } from '../../shared/tenants/test-messages/test-messages.ts';
 import { createSignInCounter } from './sessions/sign-in-throttle.ts';
 
 const config = readConfig(environment, process.env);

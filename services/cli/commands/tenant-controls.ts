@@ -1,6 +1,6 @@
 import type { Command, Flag, Invocation, Report } from '../command.ts';
 import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
-import { UsageError, endAfter, operand, optional, required } from '../command.ts';
+import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
 import { counted } from '../../../shared/domain/text/counted.ts';
 import { createFlag, existingTenant } from './existing-tenant.ts';
 import { pathOf } from './tenants.ts';
@@ -96,6 +96,26 @@ export const tenantControls: readonly Command[] = [
         body,
       );
       return { data, text: data.detail };
+    },
+  },
+  {
+    name: 'alerts test',
+    synopsis: 'ID [--target TARGET]',
+    summary: 'Send a test message to the notification targets of a tenant.',
+    operands: [1, 1],
+    flags: {
+      target: { type: 'string', help: 'Id of one target, e.g. email-0123456789abcdef (default: all).' },
+    },
+    example: 'alerts test acme',
+    async run(invocation) {
+      const id = operand(invocation, 0);
+      const target = optional(invocation, 'target');
+      const body = target === undefined ? {} : { target };
+      const data = await invocation.call<{
+        targets: readonly { readonly id: string; readonly channel: string; readonly shown: string }[];
+      }>('POST', `${pathOf(id)}/test-alert`, body);
+      const rows = data.targets.map((one) => [one.id, one.channel, one.shown]);
+      return { data, text: `Sent a test message to:\n${table(['TARGET', 'KIND', 'ADDRESS'], rows)}` };
     },
   },
   {

@@ -1,11 +1,9 @@
 import type { FastifyInstance } from 'fastify';
-import { v7 as uuidv7 } from 'uuid';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { withinOr } from '../../../shared/runtime/within.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { readSeenPlan } from '../now/seen-plan.ts';
-import { targetsIn } from '../../../shared/tenants/notification-targets.ts';
 import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { Edit, TenantRecords } from '../../../shared/tenants/records.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
@@ -27,8 +25,9 @@ import {
   withoutTarget,
 } from './notification-form.ts';
 import type { ThresholdTexts } from './notification-form.ts';
-import { createTestMessageRate } from './test-messages.ts';
-import type { TestMessageRate, TestMessages } from './test-messages.ts';
+import { sendTest } from '../../../shared/tenants/test-messages/send-test.ts';
+import { createTestMessageRate } from '../../../shared/tenants/test-messages/test-messages.ts';
+import type { TestMessageRate, TestMessages } from '../../../shared/tenants/test-messages/test-messages.ts';
 import { forTenant } from './visitor.ts';
 import type { Visit, Visitor } from './visitor.ts';
 
@@ -79,7 +78,7 @@ export function registerNotifications(app: FastifyInstance, sources: Notificatio
   app.post(
     `${here}/test`,
     forTenant(here, async (visitor, { request, reply }) => {
-      const sent = await sendTest(sources, visitor, rate, formOf(request).get('target'));
+      const sent = await sendTestMessage(sources, visitor, rate, formOf(request).get('target'));
       await reply.redirect(`${here}?done=${sent}`, 303);
       return null;
     }),
@@ -107,31 +106,15 @@ async function change(
   return null;
 }
 
-/** Sends a test message to one target, or to all of them if none is named. */
-async function sendTest(
+/** Sends a test message to one target, or to all of them if none is named. Returns the key of the notice. */
+async function sendTestMessage(
   sources: NotificationSources,
-  { tenantId, record }: Visitor,
+  visitor: Visitor,
   rate: TestMessageRate,
   targetId: string | null,
 ): Promise<string> {
-  const targets = targetsIn(record?.notifications);
-  if (!targets.some(({ id }) => targetId === null || id === targetId)) return 'no-target';
-  if (!rate.accepts(tenantId)) return 'too-many';
-  const at = new Date(sources.clock.now()).toISOString();
-  await sources.testMessages.send({
-    id: uuidv7(),
-    kind: 'test',
-    tenant_id: tenantId,
-    plan: record?.plan ?? sources.policy().defaultPlan,
-    limit_name: 'test',
-    threshold: 0,
-    period: at,
-    limit: 0,
-    used: 0,
-    exhausted_at: null,
-    ...(targetId === null ? {} : { only_target: targetId }),
-    at,
-  });
+  const result = await sendTest(sources, rate, visitor, targetId);
+  if (typeof result === 'string') return result;
   return targetId === null ? 'tested' : 'tested-one';
 }
 

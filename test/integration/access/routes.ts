@@ -45,6 +45,11 @@ export const adminSamples: Samples = {
     body: json({ text: 'walked' }),
     status: 200,
   }),
+  'POST /admin/v1/tenants/:id/test-alert': () => ({
+    path: `${admin}/tenants/${tenant()}/test-alert`,
+    body: json({}),
+    status: 404,
+  }),
   'POST /admin/v1/tenants/:id/undo': () => ({
     path: `${admin}/tenants/${tenant()}/undo`,
     body: json({}),

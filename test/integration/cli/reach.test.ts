@@ -135,3 +135,18 @@ test('events tail --follow prints each new event once', async () => {
   expect(await following).toMatchObject({ code: 1 });
   expect(new Set(lines).size).toBe(2);
 });
+
+test('C8: alerts test sends a test message to all targets of a tenant, or to one', async () => {
+  const id = uniqueName('targets');
+  expect((await tollgate(['alerts', 'test', id])).err).toContain('no notification target');
+  const emails = ['dev@example.com', 'ops@example.com'];
+  await fixture.admin(`PATCH /admin/v1/tenants/${id}`, { notifications: { emails } });
+  const sent = (await tollgate(['alerts', 'test', id])).out;
+  expect(sent).toMatch(/dev@example\.com\n.*ops@example\.com/);
+  const target = /email-[0-9a-f]{16}/.exec(sent)?.[0] ?? '';
+  expect((await tollgate(['alerts', 'test', id, '--target', target])).code).toBe(0);
+  expect(fixture.testMessages.filter(({ tenant_id: to }) => to === id)).toMatchObject([
+    { kind: 'test' },
+    { kind: 'test', only_target: target },
+  ]);
+});

@@ -42,6 +42,7 @@ import { createInstallation } from '../../../shared/tenants/list/installation.ts
 import { createAuditTrail } from '../../../shared/tenants/audit-trail.ts';
 import { createTenantRecords } from '../../../shared/tenants/records.ts';
 import { createResets } from '../../../shared/tenants/reset.ts';
+import type { TestMessages } from '../../../shared/tenants/test-messages/test-messages.ts';
 import { createUsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { createAdminApp } from '../../../services/admin/app.ts';
 import { createConsoleApp } from '../../../services/console/app.ts';
@@ -248,8 +249,15 @@ async function createServices(stores: Stores): Promise<Services> {
     deadLetters: createDeadLetterService({ kafka, producer, topic: topics.deadLetters }),
     portalLinks: createPortalLinks({ ...common, audit, tokens, ended, consoleUrl, list }),
   };
+  const testMessages: TestMessages = {
+    send: (event) => {
+      stores.testMessages.push(event);
+      return Promise.resolve();
+    },
+  };
   const adminApp = await createAdminApp({
     ...both,
+    testMessages,
 
     ended,
     // This consumer group never commits offsets, so the audit waits for them only 100 ms.
@@ -264,12 +272,7 @@ async function createServices(stores: Stores): Promise<Services> {
   const consoleApp = await createConsoleApp({
     ...both,
     credentials,
-    testMessages: {
-      send: (event) => {
-        stores.testMessages.push(event);
-        return Promise.resolve();
-      },
-    },
+    testMessages,
     sessions: createSessions({ tokens, operators, ended, list, directory, clock: systemClock }),
     sessionList: list,
     endedSessions: ended,

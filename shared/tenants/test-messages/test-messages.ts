@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
-import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
-import type { Producer } from '../../../shared/kafka/producer/producer.ts';
-import type { Clock } from '../../../shared/runtime/time/clock.ts';
+import type { AlertEvent } from '../../domain/topics/alert.ts';
+import type { Producer } from '../../kafka/producer/producer.ts';
+import type { Clock } from '../../runtime/time/clock.ts';
 
 export interface TestMessages {
   /** Requests the alerter to send a test message. The request is an event on the topic of alerts. */
