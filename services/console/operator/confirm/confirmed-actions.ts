@@ -125,7 +125,6 @@ function registerReplayOfAll(app: FastifyInstance, { deadLetters, audit }: Confi
 }
 
 function registerPutLive(app: FastifyInstance, { policyTools }: ConfirmedOptions): void {
-  const { editor } = policyTools;
   const here = '/operator/policy';
   registerConfirmed(app, {
     path: `${here}/live`,
@@ -133,6 +132,7 @@ function registerPutLive(app: FastifyInstance, { policyTools }: ConfirmedOptions
     role: 'admin',
     here,
     confirmation: async (_request, form) => {
+      const { editor } = policyTools;
       const [text, expected] = [textOf(form), form.get('expected') ?? ''];
       const { policy, text: inForce, file } = editor.inForce();
       const checked = editor.check(text, 'required');
@@ -167,7 +167,7 @@ function registerPutLive(app: FastifyInstance, { policyTools }: ConfirmedOptions
       });
     },
     act: async (operator, _request, form) => {
-      const outcome = await editor.putLive({
+      const outcome = await policyTools.editor.putLive({
         text: textOf(form),
         expectedRevision: form.get('expected') ?? '',
         author: { actor: operator, source: 'console' },
