@@ -1,4 +1,5 @@
 import { loadavg } from 'node:os';
+import { messageOf } from '../../shared/runtime/errors.ts';
 import { table } from './bench.ts';
 import type { Bench, BenchOptions } from './bench.ts';
 import { rowsOfTables } from './console/fill.ts';
@@ -39,7 +40,7 @@ async function measure(
   extent: Extent,
   { quick, say, record }: BenchOptions,
 ): Promise<string> {
-  const views = await viewAll(installation, extent, quick ? 2 : viewsOfPage);
+  const views = await viewAll(installation, extent, { rounds: quick ? 2 : viewsOfPage, say });
   const load = loadavg()[0]?.toFixed(1) ?? '?';
   const all = [...views.values()].flat();
   const scriptKilobytes = Math.max(...all.map(({ scriptBytes }) => scriptBytes)) / 1000;
@@ -88,20 +89,26 @@ async function measure(
 }
 
 /** Views all pages in each round, so that a change of the machine's speed affects all of them. */
-async function viewAll(installation: ConsoleInstallation, extent: Extent, rounds: number): Promise<Measured> {
-  const pages = measuredPages();
-  const views = new Map(pages.map((page) => [page, [] as View[]]));
+async function viewAll(
+  installation: ConsoleInstallation,
+  extent: Extent,
+  { rounds, say }: { readonly rounds: number; readonly say: BenchOptions['say'] },
+): Promise<Measured> {
+  const views = new Map(measuredPages().map((page) => [page, [] as View[]]));
   const operator = await installation.operatorCookie();
   for (let round = -warmUpViews; round < rounds; round += 1) {
     const tenant = await viewedTenant(installation, numberOf(round, extent.tenants));
     const portal = await installation.portalCookie(tenantId(tenant.number));
-    for (const page of pages) {
-      const view = await viewPage(
-        installation.url,
-        page.path(tenant),
-        page.area === 'portal' ? portal : operator,
-      );
-      if (round >= 0) views.get(page)?.push(view);
+    for (const page of [...views.keys()]) {
+      try {
+        const cookie = page.area === 'portal' ? portal : operator;
+        const view = await viewPage(installation.url, page.path(tenant), cookie);
+        if (round >= 0) views.get(page)?.push(view);
+      } catch (error) {
+        // A new page may need a value or contents that the benchmark does not have. The other pages are measured.
+        views.delete(page);
+        say(`  not measured: ${page.name}: ${messageOf(error)}`);
+      }
     }
   }
   return views;
