@@ -3,8 +3,8 @@ import { lastIn } from './segments/segments.ts';
 import type { Segments } from './segments/segments.ts';
 
 /**
- * Shortest time between two writes of the cursor. If the process crashes in between, the events that Kafka acknowledged meanwhile
- * are sent again.
+ * Shortest time between two writes of the cursor, unless a correction was acknowledged. If the process crashes in between, the
+ * events that Kafka acknowledged meanwhile are sent again.
  */
 const cursorIntervalMs = 100;
 
@@ -14,18 +14,32 @@ const cursorIntervalMs = 100;
  */
 export class Retention {
   readonly #disk: Disk;
-  readonly #segments: () => Segments | null;
+  /** Returns the segments of the folder; null until the folder was read. */
+  readonly segments: () => Segments | null;
   #unacknowledged = 0;
+  /** Highest sequence number that may belong to a correction. */
+  #correctionsThrough = -1;
   #cursorDue = false;
+  /** True if the cursor must be written without waiting for the interval. */
+  #cursorUrgent = false;
   #cursorWrittenAt = -Infinity;
 
   constructor(disk: Disk, segments: () => Segments | null) {
     this.#disk = disk;
-    this.#segments = segments;
+    this.segments = segments;
+  }
+
+  /**
+   * Called when events up to this sequence number may contain a correction. Unlike other events, a correction that is sent again
+   * has an effect: it replaces a newer correction that another gateway has sent meanwhile.
+   */
+  noteCorrection(sequence: number): void {
+    this.#correctionsThrough = Math.max(this.#correctionsThrough, sequence);
   }
 
   /** Called when Kafka has all events on the disk below this sequence number. */
   advance(unacknowledged: number): void {
+    if (this.#unacknowledged <= this.#correctionsThrough) this.#cursorUrgent = true;
     this.#unacknowledged = unacknowledged;
     this.#cursorDue = true;
     this.freeSegments();
@@ -33,7 +47,7 @@ export class Retention {
 
   /** Drops every segment whose events Kafka has, except the active segment. */
   freeSegments(): void {
-    const all = this.#segments();
+    const all = this.segments();
     const active = this.#disk.active()?.segment;
     for (let oldest = all?.list[0]; oldest !== undefined; oldest = all?.list[0]) {
       if (oldest === active || oldest.last >= this.#unacknowledged) break;
@@ -43,7 +57,7 @@ export class Retention {
 
   /** Drops the oldest segments of a full spool. Returns the ranges of dropped events that Kafka does not have. */
   makeRoom(bytesMax: number): { readonly first: number; readonly last: number }[] {
-    const all = this.#segments();
+    const all = this.segments();
     const dropped = [];
     while (all !== null && all.list.length > 1 && all.bytesTotal > bytesMax) {
       const oldest = all.dropOldest();
@@ -54,16 +68,27 @@ export class Retention {
   }
 
   get isDue(): boolean {
-    const isCursorDue = this.#cursorDue && performance.now() - this.#cursorWrittenAt >= cursorIntervalMs;
-    return isCursorDue || this.#segments()?.hasRemovable === true;
+    const isIntervalOver = performance.now() - this.#cursorWrittenAt >= cursorIntervalMs;
+    const isCursorDue = this.#cursorDue && (this.#cursorUrgent || isIntervalOver);
+    return isCursorDue || this.segments()?.hasRemovable === true;
   }
 
-  /** Writes the cursor and removes the files that are no longer needed. */
+  /** Writes the cursor and removes the files that are no longer needed. A cursor whose write fails stays due. */
   async apply(): Promise<void> {
-    const isDue = this.#cursorDue;
-    this.#cursorDue = false;
-    if (isDue) this.#cursorWrittenAt = performance.now();
-    if (isDue) await this.#disk.writeCursor(this.#unacknowledged);
-    await this.#segments()?.removeFiles();
+    if (this.#cursorDue) await this.#writeCursor();
+    await this.segments()?.removeFiles();
+  }
+
+  async #writeCursor(): Promise<void> {
+    const isUrgent = this.#cursorUrgent;
+    this.#cursorDue = this.#cursorUrgent = false;
+    this.#cursorWrittenAt = performance.now();
+    try {
+      await this.#disk.writeCursor(this.#unacknowledged);
+    } catch (error) {
+      this.#cursorDue = true;
+      this.#cursorUrgent ||= isUrgent;
+      throw error;
+    }
   }
 }

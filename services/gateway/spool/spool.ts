@@ -1,3 +1,4 @@
+import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
@@ -10,6 +11,7 @@ import type { DropReason, SpoolMetrics } from './metrics.ts';
 import { createBatchSource } from './batch-source.ts';
 import type { BatchSource } from './batch-source.ts';
 import { PendingEvents } from './pending-events.ts';
+import { Retention } from './retention.ts';
 import { createSpoolReader } from './segments/reader.ts';
 import type { SpoolReader } from './segments/reader.ts';
 import type { SpoolRecord } from './segments/record.ts';
@@ -107,8 +109,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { directory, clock, registry, logger, durability = 'process' } = options;
   const { bytesMax = 1024 * mebibyte, memoryBytesMax = 64 * mebibyte } = options;
   const { segmentBytes = Math.min(16 * mebibyte, Math.ceil(bytesMax / 8)) } = options;
-  let next = 0;
-  let appended = 0;
+  let [next, appended] = [0, 0];
   let encode = closedEncoder;
   let found = null as FoundFolder | null;
   let reader: SpoolReader | null = null;
@@ -123,9 +124,10 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   });
   const disk = createDisk(directory, () => clock.now(), onFound);
   const pending = new PendingEvents(memoryBytesMax, ({ first, last }) => drop('unwritable', first, last));
+  const retention = new Retention(disk, () => found?.segments ?? null);
   const store = createStore({
     disk,
-    segments: () => found?.segments ?? null,
+    retention,
     pending,
     next: () => next,
     segmentBytes,
@@ -166,6 +168,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     const text = encode(event, sequence, textOf);
     next += 1;
     appended += 1;
+    if (event.type === amendEventType || event.type === voidEventType) retention.noteCorrection(sequence);
     store.append(sequence, event.subject, text);
     return sequence;
   }
@@ -175,6 +178,8 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     found = folder;
     const { segments, unacknowledged, start } = folder;
     batchSource.begin(unacknowledged);
+    // The spool does not store the types of earlier events, so each of them may be a correction.
+    retention.noteCorrection(segments.lastSequence);
     reader = createSpoolReader({
       directory,
       segments,

@@ -2,13 +2,13 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import { withinOr } from '../../../shared/runtime/within.ts';
 import type { Logger } from '../../../shared/runtime/logger.ts';
-import { Retention } from './retention.ts';
+import type { Retention } from './retention.ts';
 import { CallQueue } from './call-queue.ts';
 import { writePiece } from './segments/active-segment.ts';
 import type { Disk } from './disk.ts';
 import type { SpoolMetrics } from './metrics.ts';
 import type { PendingEvents, Piece } from './pending-events.ts';
-import type { Segment, Segments } from './segments/segments.ts';
+import type { Segment } from './segments/segments.ts';
 import { Iterations } from './iterations.ts';
 
 /**
@@ -39,8 +39,7 @@ export interface Store {
 
 export interface StoreOptions {
   readonly disk: Disk;
-  /** The segments of the folder; null until the folder was read. */
-  readonly segments: () => Segments | null;
+  readonly retention: Retention;
   readonly pending: PendingEvents;
   /** The sequence number of the next append. */
   readonly next: () => number;
@@ -76,10 +75,9 @@ const sequencesAhead = 1_000;
  * that the disk does not store stay in memory. A call that hangs delays other calls to the disk, but no response.
  */
 export function createStore(options: StoreOptions): Store {
-  const { disk, pending, next, clock, metrics, logger } = options;
+  const { disk, retention, pending, next, clock, metrics, logger } = options;
   const iterations = new Iterations();
   const calls = new CallQueue();
-  const retention = new Retention(disk, options.segments);
   let state: StoreState = 'memory-only';
   let cause: string | null = 'the folder is not open yet';
   let closing = false;
@@ -165,7 +163,7 @@ export function createStore(options: StoreOptions): Store {
 
   function endWrite(piece: Piece, segment: Segment): void {
     if (segment.bytes === 0) segment.begins = piece.first;
-    options.segments()?.written.add(segment, segment.bytes, piece);
+    retention.segments()?.written.add(segment, segment.bytes, piece);
     segment.bytes += piece.to - piece.from;
     segment.last = storedThrough = piece.last;
     pending.markStored(piece);

@@ -14,7 +14,10 @@ export class WrittenBytes {
   #from = 0;
   #used = 0;
   #buffer: Buffer | null = null;
-  /** False if no byte of the buffer was read. During a backlog, bytes are then copied for nothing. */
+  /**
+   * False if the publisher has read nothing since the buffer began, for example while Kafka is unavailable. Copies of further bytes
+   * would then be useless.
+   */
   #isRead = true;
 
   /** Adds a piece that was written to the segment at this offset. */
