@@ -22,8 +22,8 @@ export interface AggregatorOptions extends StoreBlockOptions {
   readonly tracing?: Tracing | null;
   /** Shortest time between two announcements. */
   readonly announceIntervalMs?: number;
-  /** While a full block waits for the first stage, totals of this many blocks are derived together. */
-  readonly deriveBlocksMin?: number;
+  /** While a full block waits for the first stage, totals of this many blocks are derived together, and never of more. */
+  readonly deriveBlocks?: number;
 }
 
 /** A block whose events are stored. Its totals are not derived or not announced. */
@@ -64,13 +64,13 @@ export interface StoredBlock {
  * 4. commit: the consumer commits the offsets of the blocks that were announced.
  */
 export function createAggregator(options: AggregatorOptions): BatchStages<StoredBlock> {
-  const { store, announcer, progress, writeDeadLetters, clock, metrics, waiting } = options;
+  const { store, announcer, progress, writeDeadLetters, clock, metrics, waiting, deriveBlocks } = options;
   let blocksBegun = 0;
 
   return {
     begin: ({ messages, isPart }) => traced(messages, (steps) => storeEvents(messages, isPart, steps)),
     later: [
-      { run: derive, gatherBatches: options.deriveBlocksMin ?? 0 },
+      { run: derive, ...(deriveBlocks === undefined ? {} : { gatherBatches: deriveBlocks }) },
       { run: announce, intervalMs: options.announceIntervalMs ?? 0 },
     ],
     held: {
@@ -120,9 +120,9 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
     return { touched, timesMs, counts, nextOffsets, number };
   }
 
-  async function derive(blocks: readonly StoredBlock[]): Promise<void> {
+  async function derive(blocks: readonly StoredBlock[], noteProgress: () => void): Promise<void> {
     await inSteps('derive totals', blocks, () =>
-      metrics.timed('derive', () => deriveCells(touchedCells(mergedOf(blocks)))),
+      metrics.timed('derive', () => deriveCells(touchedCells(mergedOf(blocks)), noteProgress)),
     );
     const nowMs = clock.now();
     for (const { nextOffsets, timesMs } of blocks) {
@@ -131,8 +131,8 @@ export function createAggregator(options: AggregatorOptions): BatchStages<Stored
     }
   }
 
-  async function deriveCells(cells: readonly TouchedCells[]): Promise<void> {
-    for (const group of cells) await store.derive(group);
+  async function deriveCells(cells: readonly TouchedCells[], noteProgress: () => void): Promise<void> {
+    for (const group of cells) await store.derive(group, noteProgress);
   }
 
   async function announce(blocks: readonly StoredBlock[]): Promise<void> {

@@ -64,7 +64,7 @@ const announceIntervalMs = 250;
  * Each derivation reads all events of the minutes that its blocks touch. While a backlog is read, consecutive blocks
  * touch the same minutes, so deriving four of them together costs little more than deriving one.
  */
-const deriveBlocksMin = 4;
+const deriveBlocks = 4;
 
 /**
  * The shortest session timeout that brokers allow by default. When the process is killed, its partitions wait this long
@@ -125,7 +125,7 @@ export function runAggregator(options: ServiceOptions): () => readonly string[] 
     metrics,
     tracing: options.tracing ?? null,
     announceIntervalMs,
-    deriveBlocksMin,
+    deriveBlocks,
   });
   const consumer = runConsumer(kafka, {
     topic: topics.usage,

@@ -29,7 +29,11 @@ export interface TouchedCells {
  * minutes only rise. (With replicas, a read must include all acknowledged writes: the aggregator's user has insert_quorum and
  * select_sequential_consistency, docs/decisions/040.)
  */
-export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells): Promise<void> {
+export async function deriveTotals(
+  clickhouse: ClickHouse,
+  touched: TouchedCells,
+  onStatement: () => void = () => undefined,
+): Promise<void> {
   const minutes = [...touched.minutes].sort((a, b) => a - b);
   const hours = starts(minutes, hourMs);
   const days = starts(hours, dayMs);
@@ -46,6 +50,7 @@ export async function deriveTotals(clickhouse: ClickHouse, touched: TouchedCells
           from: (cells[0] ?? 0) / 1000,
           to: ((cells.at(-1) ?? 0) + level.spanMs) / 1000,
         });
+        onStatement();
       }
     }
   }

@@ -35,7 +35,8 @@ export interface EventStore {
   insert(chunks: readonly EventChunk[]): Promise<readonly RefusedEvent[]>;
   /** Stores the corrections that were applied. Called after the corrected events are stored. */
   noteCorrections(corrections: readonly StoredCorrection[]): Promise<void>;
-  derive(touched: TouchedCells): Promise<void>;
+  /** Calls `onStatement` after each statement, because all statements together may last minutes. */
+  derive(touched: TouchedCells, onStatement: () => void): Promise<void>;
 }
 
 export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventStore {
@@ -62,7 +63,7 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
         ]),
         ['time', 'sequence', 'spool', 'ingested_at', 'kafka_partition', 'kafka_offset'],
       ),
-    derive: (touched) => deriveTotals(clickhouse, touched),
+    derive: (touched, onStatement) => deriveTotals(clickhouse, touched, onStatement),
   };
 }
 

@@ -86,7 +86,7 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
   return {
     add(fetched) {
       const size =
-        fetched.messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0) +
+        fetched.messages.reduce((sum, message) => sum + bytesOf(message), 0) +
         fetched.unreadable.reduce((sum, batch) => sum + batch.bytes.length, 0);
       queue.push({ fetched, arrivedAt: performance.now(), bytes: size });
       records += fetched.messages.length;
@@ -181,4 +181,11 @@ export function createConsumerBuffer(options: ConsumerBufferOptions): ConsumerBu
     bytes -= size;
     return { messages, unreadable, offsets: [...offsets.values()], generation };
   }
+}
+
+/** Approximate size of a record in memory: each character of its key and headers counts as one byte. */
+function bytesOf({ key, value, headers }: ConsumedMessage): number {
+  let bytes = (key?.length ?? 0) + (value?.length ?? 0);
+  for (const name in headers) bytes += name.length + (headers[name]?.length ?? 0);
+  return bytes;
 }

@@ -52,8 +52,9 @@ export interface ConsumerOptions<Work = never> {
   /** After this time without a heartbeat, Kafka assigns the partitions of the member to other members. */
   readonly sessionTimeoutMs?: number;
   /**
-   * Called once with KAFKA_STALLED if records wait and Kafka responds, but for `stalledAfterMs` no offset was committed
-   * and no attempt to handle a batch ended. The process has to exit: a new process starts without the broken state.
+   * Called once with KAFKA_STALLED if records wait and Kafka responds, but for `stalledAfterMs` no offset was committed,
+   * no later stage made progress and no attempt to handle a batch failed. The process has to exit: a new process starts
+   * without the broken state.
    */
   readonly onStalled: (error: TollgateError) => void;
   readonly stalledAfterMs?: number;
@@ -75,6 +76,7 @@ const commitAttemptsMax = 5;
  */
 const begunBlocksMax = 6;
 const closeTimeoutMs = 8_000;
+const fetchBounds = { partitionBytesMax: 1024 * 1024, fetchBytesMax: 10 * 1024 * 1024 };
 
 /**
  * Consumes until it is closed. Starts while Kafka is down, waits for it, and joins again after every outage. Delivers
@@ -91,6 +93,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
   const buffer = createConsumerBuffer({ batchRecordsMax, batchBytesMax, lingerMs, signal: closing.signal });
   let assignment: ReadonlyMap<string, readonly number[]> | null = null;
   const [positions, readToEnd] = [createCommitPositions(held), createReadToEnd(held)];
+  let onGeneration: () => void = () => undefined;
 
   const supervisor = superviseConsumer(
     kafka,
@@ -101,8 +104,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
       sessionTimeoutMs: options.sessionTimeoutMs ?? 10_000,
       logger: kafka.logger,
       restarts: metrics.restarts,
-      partitionBytesMax: 1024 * 1024,
-      fetchBytesMax: 10 * 1024 * 1024,
+      ...fetchBounds,
       transactions: { onOverflow: noteOverflow },
     },
     {
@@ -139,6 +141,7 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
     assignment = partitions;
     if (partitions !== null) metrics.rebalances.inc({ group });
     buffer.beginGeneration();
+    onGeneration();
     positions.clear();
     readToEnd.clear();
     options.onAssignment?.(partitions);
@@ -179,18 +182,21 @@ export function runConsumer<Work = never>(kafka: Kafka, options: ConsumerOptions
         return undefined;
       },
     });
-    const again = createHandling({ ...common, onBatch: allStages(stages) });
+    const again = createHandling({ ...common, onBatch: allStages(stages, common.onAttempt) });
     const later = runStages<Work>({
       later: stages.later,
       handleAgain: (block) => again.handle(block),
+      openBlocksMax: begunBlocksMax,
       isBehind: () => buffer.isFull(),
       onIdle: () => buffer.recheck(),
       isCurrent: common.isCurrent,
       onFailure: (error, records) => noteFailure(common, error, records),
+      noteProgress: common.onAttempt,
       onAbandoned: abandon,
       commit,
       closing: closing.signal,
     });
+    onGeneration = () => later.recheck();
     for (;;) {
       await later.untilAtMost(begunBlocksMax - 1);
       const block = await buffer.next(held?.untilDueMs() ?? Infinity, () => later.isBusy());

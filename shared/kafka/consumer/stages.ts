@@ -1,6 +1,8 @@
 import { backoffMs, pause } from '../backoff.ts';
 import type { ConsumerBlock } from './buffer.ts';
 import { createChangeSignal } from './change-signal.ts';
+import { createHandOver } from './hand-over.ts';
+import type { HandOver } from './hand-over.ts';
 import type { BatchHandler, ConsumedBatch, Handling } from './handling.ts';
 import { attemptsMax, retryDelayMsMax } from './retry-policy.ts';
 import type { Failure } from './retry-policy.ts';
@@ -37,13 +39,17 @@ export interface HeldRecords {
 }
 
 export interface LaterStage<Work> {
-  /** Completes the work of one or more batches. It may be called again with the same work. */
-  readonly run: (works: readonly Work[]) => Promise<void>;
+  /**
+   * Completes the work of one or more batches. It may be called again with the same work. A call that may last long notes
+   * each completed part with `noteProgress`, so that it does not count as a stall.
+   */
+  readonly run: (works: readonly Work[], noteProgress: () => void) => Promise<void>;
   /** Shortest time between the starts of two calls. */
   readonly intervalMs?: number;
   /**
    * While a full batch waits for the first stage, a call waits until it has this many batches, at most for
-   * `gatherMsMax`. So a consumer that is behind makes fewer calls.
+   * `gatherMsMax`. So a consumer that is behind makes fewer calls. No call gets more batches. Absent: no call waits, and
+   * each gets all batches that wait.
    */
   readonly gatherBatches?: number;
 }
@@ -61,12 +67,16 @@ export interface StagesOptions<Work> {
   readonly later: readonly LaterStage<Work>[];
   /** Handles a block again, with all stages for each part. Used when a stage fails for a reason that is no outage. */
   readonly handleAgain: Handling['handle'];
+  /** No further block is handed over while this many blocks are neither committed nor abandoned. */
+  readonly openBlocksMax: number;
   /** True while a full batch waits for the first stage. */
   readonly isBehind: () => boolean;
   /** Called when `isBusy` has become false. */
   readonly onIdle: () => void;
   readonly isCurrent: (block: ConsumerBlock) => boolean;
   readonly onFailure: (error: unknown, records: number) => Failure;
+  /** Called when a stage has completed a call or a part of it. */
+  readonly noteProgress: () => void;
   readonly onAbandoned: (block: ConsumerBlock) => void;
   /** Commits the offsets of blocks that have passed all stages. */
   readonly commit: (blocks: readonly ConsumerBlock[]) => Promise<void>;
@@ -78,6 +88,8 @@ export interface Stages<Work> {
   add(begun: BegunBlock<Work>): void;
   /** True while the first of the later stages has a block that it has not completed. */
   isBusy(): boolean;
+  /** Notes that the result of `isCurrent` may have changed. */
+  recheck(): void;
   /** Resolves when the later stages have at most `blocks` blocks that are not committed. */
   untilAtMost(blocks: number): Promise<void>;
   /** Resolves when every block that was handed over is committed or abandoned. */
@@ -89,7 +101,7 @@ export interface Stages<Work> {
  * that were not committed are delivered again from the first stage on.
  */
 export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
-  const { later, isCurrent, onFailure, closing } = options;
+  const { later, isCurrent, onFailure, noteProgress, closing } = options;
   const queues = [...later, null].map(() => createHandOver<BegunBlock<Work>>());
   let open = 0;
   /** Blocks that wait for the first of the later stages, or that it handles. */
@@ -108,6 +120,9 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
       queueOf(0).push(begun);
     },
     isBusy: () => entered > 0,
+    recheck() {
+      for (const queue of queues) queue.recheck();
+    },
     async untilAtMost(blocks) {
       while (open > blocks && !closing.aborted) await openChanged.wait();
     },
@@ -129,8 +144,9 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
     to: HandOver<BegunBlock<Work>>,
   ): Promise<void> {
     let startedAt = -Infinity;
+    const blocksMax = stage.gatherBatches ?? Infinity;
     for (;;) {
-      const begun = await from.take((waiting, sinceMs) =>
+      const begun = await from.take(blocksMax, (waiting, sinceMs) =>
         closing.aborted
           ? 0
           : Math.max(
@@ -152,9 +168,10 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
     waiting: readonly BegunBlock<Work>[],
     sinceMs: number,
   ): number {
-    return waiting.length >= gatherBatches || !options.isBehind()
-      ? 0
-      : sinceMs + gatherMsMax - performance.now();
+    if (waiting.length >= gatherBatches || !options.isBehind()) return 0;
+    const canGetMore = open < options.openBlocksMax;
+    const hasAbandoned = waiting.some(({ block }) => !isCurrent(block));
+    return canGetMore && !hasAbandoned ? sinceMs + gatherMsMax - performance.now() : 0;
   }
 
   /** Returns the blocks that have passed the stage. The others are abandoned: their partitions have moved. */
@@ -168,7 +185,11 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
       current = dropAbandoned(current);
       if (current.length === 0) return [];
       try {
-        await stage.run(current.flatMap(({ works }) => works));
+        await stage.run(
+          current.flatMap(({ works }) => works),
+          noteProgress,
+        );
+        noteProgress();
         return current;
       } catch (error) {
         const failure = onFailure(
@@ -198,7 +219,7 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
 
   async function runCommits(from: HandOver<BegunBlock<Work>>): Promise<void> {
     for (;;) {
-      const begun = await from.take(() => 0);
+      const begun = await from.take(Infinity, () => 0);
       if (begun === null) return;
       const current = dropAbandoned(begun);
       if (current.length > 0) await options.commit(current.map(({ block }) => block));
@@ -229,50 +250,16 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
 }
 
 /** Returns a handler that runs all stages for one batch, one after the other. */
-export function allStages<Work>({ begin, later }: BatchStages<Work>): BatchHandler {
+export function allStages<Work>(
+  { begin, later }: BatchStages<Work>,
+  noteProgress: () => void = () => undefined,
+): BatchHandler {
   return async (batch) => {
     const work = await begin(batch);
-    for (const { run } of later) await run([work]);
+    for (const { run } of later) {
+      await run([work], noteProgress);
+      noteProgress();
+    }
     return undefined;
-  };
-}
-
-interface HandOver<Item> {
-  push(item: Item): void;
-  /**
-   * Returns all items that wait, at least one, once `waitMs` is 0. `sinceMs` is the time at which the first of them
-   * arrived. Returns null after `end` when no item waits.
-   */
-  take(waitMs: (waiting: readonly Item[], sinceMs: number) => number): Promise<readonly Item[] | null>;
-  end(): void;
-}
-
-function createHandOver<Item>(): HandOver<Item> {
-  let waiting: Item[] = [];
-  let sinceMs = 0;
-  let isEnded = false;
-  const changed = createChangeSignal();
-  return {
-    push(item) {
-      if (waiting.length === 0) sinceMs = performance.now();
-      waiting.push(item);
-      changed.notify();
-    },
-    async take(waitMs) {
-      for (;;) {
-        if (waiting.length === 0 && isEnded) return null;
-        const ms = waiting.length === 0 ? Infinity : isEnded ? 0 : waitMs(waiting, sinceMs);
-        if (ms <= 0) {
-          const items = waiting;
-          waiting = [];
-          return items;
-        }
-        await changed.wait(ms);
-      }
-    },
-    end() {
-      isEnded = true;
-      changed.notify();
-    },
   };
 }

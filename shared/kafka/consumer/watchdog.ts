@@ -41,7 +41,10 @@ export interface WatchdogOptions {
 
 export interface Watchdog {
   lag(): Lag | null;
-  /** Called when an offset was committed or a handler ended, which shows that the consumer is not stalled. */
+  /**
+   * Called when an offset was committed, a handler failed, or a stage completed a part of its work. This shows that the consumer is
+   * not stalled.
+   */
   noteProgress(): void;
   close(): Promise<void>;
 }

@@ -79,12 +79,14 @@ export function createModel(log: readonly ConsumedMessage[], flaw: Flaw) {
     const stages = runStages({
       later: aggregator.later,
       handleAgain: () => Promise.resolve(false),
+      openBlocksMax: Infinity,
       isBehind: () => false,
       onIdle: () => undefined,
       isCurrent: () => true,
       onFailure(error) {
         throw error;
       },
+      noteProgress: noop,
       onAbandoned: noop,
       commit: async (blocks) => {
         const offset = blocks.at(-1)?.offsets[0]?.offset ?? 0;

@@ -1,6 +1,5 @@
 // Goal: stages work at the same time, in the order of the log, and a block is committed only after its last stage.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createConsumerBuffer } from '../../../shared/kafka/consumer/buffer.ts';
 import type { ConsumerBlock } from '../../../shared/kafka/consumer/buffer.ts';
 import { gatherMsMax, runStages } from '../../../shared/kafka/consumer/stages.ts';
 import type { LaterStage } from '../../../shared/kafka/consumer/stages.ts';
@@ -30,8 +29,9 @@ function start(
   later: readonly LaterStage<number>[],
   {
     isBehind = false,
+    openBlocksMax = Infinity,
     isCurrent = () => true,
-  }: { isBehind?: boolean; isCurrent?: (number: number) => boolean } = {},
+  }: { isBehind?: boolean; openBlocksMax?: number; isCurrent?: (number: number) => boolean } = {},
 ) {
   const committed: number[][] = [];
   const [again, abandoned]: [number[], number[]] = [[], []];
@@ -39,8 +39,11 @@ function start(
   const idleAt: number[][] = [];
   const numberOf = ({ offsets }: ConsumerBlock): number => offsets[0]?.offset ?? -1;
   const closing = new AbortController();
+  const noteProgress = vi.fn();
   const stages = runStages<number>({
     later,
+    openBlocksMax,
+    noteProgress,
     handleAgain(one) {
       again.push(numberOf(one));
       return Promise.resolve(true);
@@ -57,7 +60,7 @@ function start(
     closing: closing.signal,
   });
   const add = (number: number): void => stages.add({ block: block(number), works: [number] });
-  return { stages, add, committed, again, abandoned, idleAt };
+  return { stages, add, committed, again, abandoned, idleAt, noteProgress };
 }
 
 /** A stage whose calls end when the test says so. */
@@ -137,6 +140,82 @@ describe('stages', () => {
     expect(stage.calls[1]?.works).toEqual([2, 3, 4]);
   });
 
+  test('a call gets at most the batches that a stage gathers', async () => {
+    const stage = slowStage();
+    const { add } = start([{ run: stage.run, gatherBatches: 2 }]);
+    for (const number of [1, 2, 3, 4, 5]) add(number);
+    for (const call of [0, 1]) {
+      await moment();
+      stage.calls[call]?.done();
+    }
+    await moment();
+    expect(stage.calls.map(({ works }) => works)).toEqual([[1, 2], [3, 4], [5]]);
+  });
+
+  test('batches that wait since a call began are gathered for the full time after they arrived', async () => {
+    const stage = slowStage();
+    const { add } = start([{ run: stage.run, gatherBatches: 2 }], { isBehind: true });
+    add(1);
+    await vi.advanceTimersByTimeAsync(gatherMsMax - 100);
+    for (const number of [2, 3]) add(number);
+    await moment();
+    stage.calls[0]?.done();
+    await vi.advanceTimersByTimeAsync(gatherMsMax - 100);
+    expect(stage.calls).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(stage.calls.map(({ works }) => works)).toEqual([[1, 2], [3]]);
+  });
+
+  test('a stage does not wait for more batches while so many are open that no further one can arrive', async () => {
+    const [first, second] = [slowStage(), slowStage()];
+    const { add } = start([{ run: first.run, gatherBatches: 2 }, second], {
+      isBehind: true,
+      openBlocksMax: 3,
+    });
+    for (const number of [1, 2]) add(number);
+    await moment();
+    first.calls[0]?.done();
+    await moment();
+    expect(second.calls.map(({ works }) => works)).toEqual([[1, 2]]);
+    add(3);
+    await moment();
+    expect(first.calls.map(({ works }) => works)).toEqual([[1, 2], [3]]);
+  });
+
+  test('gathered batches are dropped at once when their partitions move', async () => {
+    let isCurrent = true;
+    const stage = slowStage();
+    const { stages, add, abandoned } = start([{ run: stage.run, gatherBatches: 3 }], {
+      isBehind: true,
+      isCurrent: () => isCurrent,
+    });
+    add(1);
+    await moment();
+    isCurrent = false;
+    stages.recheck();
+    await moment();
+    expect([abandoned, stages.isBusy(), stage.calls]).toEqual([[1], false, []]);
+  });
+
+  test('each completed call and each part of a long call is progress', async () => {
+    let report: () => void = () => undefined;
+    let done: () => void = () => undefined;
+    const run = (_works: readonly number[], noteProgress: () => void): Promise<void> => {
+      report = noteProgress;
+      return new Promise((resolve) => (done = resolve));
+    };
+    const { add, noteProgress } = start([{ run }, slowStage()]);
+    add(1);
+    await moment();
+    const times = [noteProgress.mock.calls.length];
+    report();
+    times.push(noteProgress.mock.calls.length);
+    done();
+    await moment();
+    times.push(noteProgress.mock.calls.length);
+    expect(times).toEqual([0, 1, 2]);
+  });
+
   test('an interval separates the starts of two calls', async () => {
     const stage = slowStage();
     const { add } = start([{ run: stage.run, intervalMs: 250 }]);
@@ -199,93 +278,5 @@ describe('stages', () => {
     isDown = false;
     await vi.advanceTimersByTimeAsync(10_000);
     expect([hasRoom, committed]).toEqual([true, [[2, 3]]]);
-  });
-});
-
-describe('the time at which a block is due', () => {
-  const lingerMs = 150;
-
-  function startBuffer(isBusy: () => boolean = () => false) {
-    const { signal } = new AbortController();
-    const buffer = createConsumerBuffer({ batchRecordsMax: 1_000, batchBytesMax: 1e9, lingerMs, signal });
-    const sizes: number[] = [];
-    void (async () => {
-      for (;;) {
-        const next = await buffer.next(Infinity, isBusy);
-        if (next === null) return;
-        sizes.push(next.messages.length);
-      }
-    })();
-    const add = (records: number): void =>
-      buffer.add({
-        ...{ topic: 't', partition: 0, nextOffset: 0, commitOffset: 0, unreadable: [] },
-        messages: messages(records),
-      });
-    return { buffer, sizes, add };
-  }
-
-  test('a record after a pause waits a moment only, the records of a trickle wait for each other', async () => {
-    const { sizes, add } = startBuffer();
-    await vi.advanceTimersByTimeAsync(1_000);
-    add(1);
-    await vi.advanceTimersByTimeAsync(20);
-    expect(sizes).toEqual([1]);
-    for (let ms = 0; ms < 1_500; ms += 10) {
-      add(1);
-      await vi.advanceTimersByTimeAsync(10);
-    }
-    expect(sizes.length).toBeLessThanOrEqual(1 + 1_500 / lingerMs);
-  });
-
-  test('many records shorten the interval, and a full block is due at once', async () => {
-    const { sizes, add } = startBuffer();
-    for (let ms = 0; ms < 1_500; ms += 10) {
-      add(20);
-      await vi.advanceTimersByTimeAsync(10);
-    }
-    expect(sizes.length).toBeGreaterThanOrEqual(20);
-    const before = sizes.length;
-    add(1_000);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(sizes.length).toBeGreaterThan(before);
-  });
-
-  test('while a later stage is busy, records are gathered until it is idle or the block is full', async () => {
-    let isBusy = true;
-    const { buffer, sizes, add } = startBuffer(() => isBusy);
-    add(100);
-    await vi.advanceTimersByTimeAsync(5_000);
-    expect(sizes).toEqual([]);
-    add(900);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(sizes).toEqual([1_000]);
-    add(50);
-    await vi.advanceTimersByTimeAsync(5_000);
-    isBusy = false;
-    buffer.recheck();
-    await vi.advanceTimersByTimeAsync(1);
-    expect(sizes).toEqual([1_000, 50]);
-  });
-
-  test('fetches continue as soon as a block leaves a full buffer, and heartbeats are sent until then', async () => {
-    const { signal } = new AbortController();
-    const buffer = createConsumerBuffer({ batchRecordsMax: 10, batchBytesMax: 1e9, lingerMs, signal });
-    buffer.add({
-      ...{ topic: 't', partition: 0, nextOffset: 0, commitOffset: 0, unreadable: [] },
-      messages: messages(10),
-    });
-    let [heartbeats, continued] = [0, 0];
-    const heartbeat = (): Promise<void> => {
-      heartbeats += 1;
-      return Promise.resolve();
-    };
-    const waitForRoom = (): void => void buffer.waitForRoom(heartbeat).then(() => (continued += 1));
-    waitForRoom();
-    waitForRoom();
-    await vi.advanceTimersByTimeAsync(1_600);
-    expect([heartbeats, continued]).toEqual([6, 0]);
-    await buffer.next();
-    await vi.advanceTimersByTimeAsync(1);
-    expect(continued).toBe(2);
   });
 });
