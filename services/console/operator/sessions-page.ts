@@ -5,6 +5,7 @@ import type { EndedSessions } from '../../../shared/sessions/ended-sessions.ts';
 import type { OperatorsFile } from '../../../shared/sessions/operators-file.ts';
 import type { SessionList } from '../../../shared/sessions/session-list.ts';
 import type { ListedSession, Sessions, SignedInOperator } from '../../../shared/sessions/sessions.ts';
+import { formOf } from '../components/form-body.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState } from '../components/layout.ts';
@@ -36,6 +37,10 @@ export function registerOperatorSessions(app: FastifyInstance, sources: Operator
     `${here}/:id/end`,
     actionForOperator('viewer', (name, request, reply) => end(sources, name, request, reply)),
   );
+  app.post(
+    `${here}/end-others`,
+    actionForOperator('viewer', (name, request, reply) => endOthers(sources, name, request, reply)),
+  );
 }
 
 async function end(
@@ -54,7 +59,28 @@ async function end(
   return reply.redirect(`${here}?done=session-ended`, 303);
 }
 
-/** An operator's own sessions have the same name: names of the operators' file and of the provider never collide. */
+/** Ends the listed sessions of the operator whom the form names, except the session of this request. */
+async function endOthers(
+  { sessions, endedSessions, audit }: OperatorSessionSources,
+  actor: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const name = formOf(request).get('name');
+  const ending = sessions
+    .listOperators()
+    .filter((one) => one.name === name && one.id !== request.operatorSessionId && mayEnd(request, one));
+  if (ending.length === 0) return reply.redirect(`${here}?done=session-gone`, 303);
+  const detail = `${ending.length} sessions of the operator ${name} ended`;
+  await audit.append({ actor, action: 'sessions-end', detail, facts: {} });
+  for (const session of ending) await endedSessions.end(session);
+  return reply.redirect(`${here}?done=session-ended`, 303);
+}
+
+/**
+ * An operator's own sessions are those with the same name. Two people can have one name, for example if an operator is
+ * added to the file while a session of single sign-on with this name is open; they can then end each other's sessions.
+ */
 function mayEnd(request: FastifyRequest, { name }: Row): boolean {
   return mayUse(request, 'admin') || request.operator?.name === name;
 }
@@ -65,6 +91,7 @@ function sessionsPage(
 ): PageContent {
   const refused = operatorsFile.refused();
   const isFull = sessionList.isFull(operatorsOwner, 'session');
+  const own = request.operator?.name ?? '';
   const body = html`<div class="page-head">
       <div>
         <h1>Signed-in operators</h1>
@@ -73,11 +100,12 @@ function sessionsPage(
           The next request of an ended session is refused.
         </p>
       </div>
+      ${endAllForm(own, 'End all my other sessions', '')}
     </div>
     ${refused === null ? null : refusedNotice(refused, request)}
     <section class="card stack">
       ${sessionTable(sessionList.ready() ? sessions.listOperators() : null, request)}
-      ${isFull ? fullHint : null}
+      ${isFull ? fullHint('sessions') : null}
     </section>`;
   return { title: 'Signed-in operators', body };
 }
@@ -112,9 +140,18 @@ function sessionTable(rows: readonly Row[] | null, request: FastifyRequest): Htm
         title: '',
         cell: (session) =>
           mayEnd(request, session) && session.id !== request.operatorSessionId
-            ? endForm(`${here}/${session.id}/end`, 'End', `the session of ${session.name}`)
+            ? html`${endForm(`${here}/${session.id}/end`, 'End', `the session of ${session.name}`)}
+              ${session.name === request.operator?.name ? null : endAllForm(session.name, 'End all', `sessions of ${session.name}`)}`
             : null,
       },
     ],
   });
+}
+
+/** A button that ends all other sessions of the operator with this name. `what` completes the label for screen readers. */
+function endAllForm(name: string, label: string, what: string): Html {
+  return html`<form class="plain" method="post" action="${here}/end-others">
+    <input type="hidden" name="name" value="${name}" />
+    <button class="quiet" type="submit">${label}<span class="hidden"> ${what}</span></button>
+  </form>`;
 }

@@ -144,7 +144,7 @@ const notices = new Map<unknown, string>(
     'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
     'sessions-ended': 'All portal links and sessions of this tenant have ended.',
     'policy-live': 'The policy is live. Gateways follow within seconds.',
-    'session-ended': 'Session ended. Its next request is refused.',
+    'session-ended': 'Ended. The next request of an ended session is refused.',
     replayed: 'Sent again. If it still cannot be read, it comes back as a new dead letter.',
   }),
 );

@@ -15,6 +15,7 @@ import type { Notice, PageContent } from '../components/layout.ts';
 import { table } from '../components/table.ts';
 import type { Column } from '../components/table.ts';
 import { clientText, endForm, fullHint, sessionColumns } from '../sessions/session-columns.ts';
+import { isOfSameHolder } from '../sessions/portal-access.ts';
 import { viaText } from '../sessions/sign-in-facts.ts';
 import { forTenant } from './visitor.ts';
 import type { Visit, Visitor } from './visitor.ts';
@@ -29,7 +30,10 @@ export interface SessionSources {
 
 const here = '/sessions';
 
-/** Page of the live sessions and portal links of the tenant, each of which can be ended. */
+/**
+ * Page of the live sessions and portal links of the tenant, each of which can be ended. A session that does not manage
+ * sessions sees and ends only those of its own key, link or user.
+ */
 export function registerSessions(app: FastifyInstance, sources: SessionSources): void {
   app.get(
     here,
@@ -64,7 +68,7 @@ async function endOne(
   visit: Visit,
 ): Promise<null> {
   const { tenantId, access } = visitor;
-  const session = sessions.listTenant(tenantId).find(({ id }) => id === idOf(visit));
+  const session = visibleSessions(sessions, visitor).find(({ id }) => id === idOf(visit));
   if (session === undefined) return redirected(visit, 'gone');
   const detail = `Session ended that was opened with ${viaText(session.source)}`;
   const entry = { action: 'session-end', detail, facts: { session: session.id } };
@@ -77,7 +81,8 @@ async function endOthers(
   { endedSessions, audit }: SessionSources,
   { tenantId, access, session }: Visitor,
   visit: Visit,
-): Promise<null> {
+): Promise<PageContent | null> {
+  if (!access.managesSessions) return notAllowed;
   const entry = { action: 'sessions-end', detail: 'All other portal links and sessions ended' };
   await audit.append({ ...access.actor, ...entry, tenant_id: tenantId, facts: { kept: session.id } });
   await endedSessions.endOthers(session.owner, keptIds(session));
@@ -88,11 +93,30 @@ async function revokeLink(
   { sessions, portalLinks }: SessionSources,
   { tenantId, access }: Visitor,
   visit: Visit,
-): Promise<null> {
+): Promise<PageContent | null> {
+  if (!access.managesSessions) return notAllowed;
   const link = sessions.listLinks(tenantId).find(({ id }) => id === idOf(visit));
   if (link === undefined) return redirected(visit, 'gone');
   await portalLinks.end(tenantId, link.id, access.actor);
   return redirected(visit, 'revoked');
+}
+
+const ownOnlyText =
+  'You see your own sessions here. To see and end others, sign in with an API key that may manage, or by a link of an admin of your provider.';
+
+/** The answer to a form of a session that does not manage sessions. */
+const notAllowed: PageContent = {
+  title: 'Sessions',
+  status: 403,
+  body: html`<section class="card">${emptyState('Nothing was ended', ownOnlyText)}</section>`,
+};
+
+function visibleSessions(
+  sessions: SessionSources['sessions'],
+  { tenantId, access, session: own }: Visitor,
+): readonly ListedSession<TenantSession>[] {
+  const live = sessions.listTenant(tenantId);
+  return access.managesSessions ? live : live.filter((session) => isOfSameHolder(own, session));
 }
 
 /** The session and the link that opened it, without which it would end. */
@@ -113,21 +137,16 @@ function sessionsPage(sources: SessionSources, visitor: Visitor, { request }: Vi
   const { sessions, sessionList } = sources;
   const { tenantId, access } = visitor;
   const ready = sessionList.ready();
-  const live = sessions.listTenant(tenantId);
-  const links = sessions.listLinks(tenantId);
-  const isFull = sessionList.isFull(tenantOwner(tenantId), 'session');
-  const kept = keptIds(visitor.session);
-  const isAlone = ready && [...live, ...links].every(({ id }) => kept.includes(id));
+  const owner = tenantOwner(tenantId);
   const body = html`<div class="page-head">
       <div>
         <h1>Sessions</h1>
         <p class="lead">
-          Who is signed in to this portal, and the links that open it.
-          ${access.mayManage ? null : 'You can see them here; the key of this session may not end others.'}
+          ${access.managesSessions ? 'Who is signed in to this portal, and the links that open it.' : ownOnlyText}
         </p>
       </div>
       ${
-        access.mayManage && !isAlone
+        access.managesSessions
           ? html`<form class="plain" method="post" action="${here}/end-others">
               <button class="danger" type="submit">End all other sessions and links</button>
             </form>`
@@ -136,25 +155,29 @@ function sessionsPage(sources: SessionSources, visitor: Visitor, { request }: Vi
     </div>
     <section class="card">
       <h2 class="card-head">Signed in now</h2>
-      ${sessionTable(ready ? live : null, links, visitor)} ${isFull ? fullHint : null}
+      ${sessionTable(ready ? visibleSessions(sessions, visitor) : null, visitor)}
+      ${sessionList.isFull(owner, 'session') ? fullHint('sessions') : null}
     </section>
-    <section class="card">
-      <h2 class="card-head">Portal links</h2>
-      ${linkTable(ready ? links : null, visitor)}
-      <p class="soft small">
-        Your provider issues them. Each opens this portal for its holder until it ends; a revoked link ends
-        the sessions that it opened.
-      </p>
-    </section>`;
+    ${access.managesSessions ? linkSection(sources, visitor) : null}`;
   const { done } = request.query as { readonly done?: string };
   return { title: 'Sessions', body, notice: notices.get(done) ?? null };
 }
 
-function sessionTable(
-  live: readonly ListedSession<TenantSession>[] | null,
-  links: readonly ListedLink[],
-  visitor: Visitor,
-): Html {
+function linkSection({ sessions, sessionList }: SessionSources, visitor: Visitor): Html {
+  const { tenantId } = visitor;
+  const isFull = sessionList.isFull(tenantOwner(tenantId), 'link');
+  return html`<section class="card">
+    <h2 class="card-head">Portal links</h2>
+    ${linkTable(sessionList.ready() ? sessions.listLinks(tenantId) : null, visitor)}
+    ${isFull ? fullHint('links') : null}
+    <p class="soft small">
+      Your provider issues them. Each opens this portal for its holder until it ends; a revoked link ends the
+      sessions that it opened.
+    </p>
+  </section>`;
+}
+
+function sessionTable(live: readonly ListedSession<TenantSession>[] | null, visitor: Visitor): Html {
   const { zone, session: own, access } = visitor;
   return table({
     caption: 'Signed in now',
@@ -165,7 +188,7 @@ function sessionTable(
         title: 'Signed in with',
         kind: 'head',
         cell: (session) =>
-          html`${sourceText(session, links, visitor)}
+          html`${sourceText(session, visitor)}
             ${session.id === own.id ? html`<span class="badge plain">this session</span>` : null}<br /><span
               class="soft small"
               >${clientText(session)}</span
@@ -185,8 +208,8 @@ function endColumn(ownId: string): Column<ListedSession<TenantSession>> {
   };
 }
 
-/** How the session was opened, with the name of the key, or who issued the link. */
-function sourceText({ source }: TenantSession, links: readonly ListedLink[], { record }: Visitor): HtmlValue {
+/** How the session was opened, with the name of the key. */
+function sourceText({ source }: TenantSession, { record }: Visitor): HtmlValue {
   switch (source.via) {
     case 'api_key': {
       const keyId = apiKeyId(source.keySha256);
@@ -194,27 +217,21 @@ function sourceText({ source }: TenantSession, links: readonly ListedLink[], { r
       const key = keys.find(({ sha256 }) => sha256 === source.keySha256);
       return html`API key ${key?.name ?? 'without a name'} <code>${keyId}</code>`;
     }
-    case 'link': {
-      const issuer = links.find(({ id }) => id === source.linkId)?.issuer ?? '';
-      return issuer === '' ? 'Portal link' : `Portal link by ${issuer}`;
-    }
+    case 'link':
+      return 'Portal link by your provider';
     case 'jwt':
       return source.userId === null ? 'Access token' : `Access token of user ${source.userId}`;
   }
 }
 
-function linkTable(
-  links: readonly ListedLink[] | null,
-  { zone, access, session: { source } }: Visitor,
-): Html {
+function linkTable(links: readonly ListedLink[] | null, { zone, session: { source } }: Visitor): Html {
   const isOwn = (id: string): boolean => source.via === 'link' && source.linkId === id;
   const columns: readonly Column<ListedLink>[] = [
     {
       title: 'Issued by',
       kind: 'head',
-      cell: ({ issuer, id }) =>
-        html`${issuer === '' ? 'unknown' : issuer}
-        ${isOwn(id) ? html`<span class="badge plain">this session</span>` : null}`,
+      cell: ({ id }) =>
+        html`your provider ${isOwn(id) ? html`<span class="badge plain">this session</span>` : null}`,
     },
     { title: 'Issued', kind: 'time', cell: ({ startedAtMs }) => formatTime(startedAtMs, zone) },
     { title: 'Works until', kind: 'time', cell: ({ expiresAtMs }) => formatTime(expiresAtMs, zone) },
@@ -226,17 +243,17 @@ function linkTable(
   ];
   const revoke: Column<ListedLink> = {
     title: '',
-    cell: ({ id, issuer }) =>
+    cell: ({ id, startedAtMs }) =>
       endForm(
         `${here}/links/${id}/revoke`,
         isOwn(id) ? 'Revoke and sign out' : 'Revoke',
-        `the link of ${issuer}`,
+        `the link of ${formatTime(startedAtMs, zone)}`,
       ),
   };
   return table({
     caption: 'Portal links',
     rows: links,
     empty: emptyState('No link is live', 'A new link is listed here until it ends.'),
-    columns: access.mayManage ? [...columns, revoke] : columns,
+    columns: [...columns, revoke],
   });
 }

@@ -2,7 +2,7 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import { apiKeyId, apiKeysOf, isPermitted } from '../../../shared/domain/tenant.ts';
 import type { KeyScope, TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { Author } from '../../../shared/domain/topics/audit-entry.ts';
-import type { SessionSource } from '../../../shared/sessions/claims.ts';
+import type { SessionSource, TenantSession } from '../../../shared/sessions/claims.ts';
 
 /** What a session of the portal may do, by the credential that opened it. */
 export interface PortalAccess {
@@ -12,6 +12,8 @@ export interface PortalAccess {
   readonly keySha256: string | null;
   /** Whether the session may change settings. */
   readonly mayManage: boolean;
+  /** Whether the session sees and ends all sessions and portal links of the tenant. Otherwise: those of its own source. */
+  readonly managesSessions: boolean;
   /** What the session may do with API keys. */
   readonly keys: 'manage' | 'view' | 'off';
   /** Actor of the changes of this session in the history. */
@@ -19,9 +21,9 @@ export interface PortalAccess {
 }
 
 /**
- * The access of a session; null if its key is not in the record or may not open the portal. A
- * session of a JWT never manages keys: the token may be that of one user, and a key acts for all users of the tenant. A
- * session of a link manages keys only if the operator who issued the link may do so.
+ * The access of a session; null if its key is not in the record or may not open the portal. A session of a JWT never
+ * manages keys or sessions: the token may be that of one user, and a key acts for all users of the tenant. A session of
+ * a link manages them only if the operator who issued the link may manage keys.
  */
 export function accessOf(
   policy: Policy,
@@ -34,12 +36,14 @@ export function accessOf(
   const scope = key?.scope ?? null;
   if (!opensPortal(scope)) return null;
   const mayManage = isPermitted(scope, 'manage');
+  const isManager = mayManage && managesKeys(source);
   const { keys } = policy.portal;
   return {
     scope,
     keySha256,
     mayManage,
-    keys: keys === 'manage' && (!mayManage || !managesKeys(source)) ? 'view' : keys,
+    managesSessions: isManager,
+    keys: keys === 'manage' && !isManager ? 'view' : keys,
     actor: { actor: `the tenant itself, by ${credentialText(source)}`, source: 'portal' },
   };
 }
@@ -51,6 +55,19 @@ export function opensPortal(scope: KeyScope | null): boolean {
 
 function managesKeys(source: SessionSource): boolean {
   return source.via === 'link' ? source.managesKeys : source.via === 'api_key';
+}
+
+/** Whether the same key, link or user opened both sessions. Of tokens that name no user, only the same session counts. */
+export function isOfSameHolder(a: TenantSession, b: TenantSession): boolean {
+  if (a.id === b.id) return true;
+  switch (a.source.via) {
+    case 'api_key':
+      return b.source.via === 'api_key' && b.source.keySha256 === a.source.keySha256;
+    case 'link':
+      return b.source.via === 'link' && b.source.linkId === a.source.linkId;
+    case 'jwt':
+      return b.source.via === 'jwt' && a.source.userId !== null && b.source.userId === a.source.userId;
+  }
 }
 
 /** Maximum number of characters of a user id in the name of an actor, which the record limits to 200. */

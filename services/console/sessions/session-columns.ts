@@ -33,6 +33,10 @@ export function endForm(path: string, label: string, what: string): Html {
   </form>`;
 }
 
-export const fullHint = html`<p class="soft small">
-  At most ${listedMax} sessions are listed. Others are live too, and are listed when one of these ends.
-</p>`;
+/** Hint below a list that has no room for further entries. */
+export function fullHint(what: 'sessions' | 'links'): Html {
+  return html`<p class="soft small">
+    At most ${listedMax} ${what} are listed. Others may be live too, and are listed with their next use after
+    one of these has ended.
+  </p>`;
+}

@@ -65,8 +65,9 @@ const portalSamples: Samples = {
   }),
   'GET /sessions': show('/sessions'),
   'POST /sessions/:id/end': () => ({ path: '/sessions/none/end', body: '', status: 303 }),
-  'POST /sessions/end-others': () => ({ path: '/sessions/end-others', body: '', status: 303 }),
-  'POST /sessions/links/:id/revoke': () => ({ path: '/sessions/links/none/revoke', body: '', status: 303 }),
+  // A session of a token ends only those of its own user.
+  'POST /sessions/end-others': () => ({ path: '/sessions/end-others', body: '', status: 403 }),
+  'POST /sessions/links/:id/revoke': () => ({ path: '/sessions/links/none/revoke', body: '', status: 403 }),
   'GET /notifications': show('/notifications'),
   'POST /notifications': () => ({
     path: '/notifications',
@@ -114,6 +115,11 @@ const operatorSamples: Samples = {
   ...consolePolicySamples,
   'GET /operator/sessions': show('/operator/sessions'),
   'POST /operator/sessions/:id/end': () => ({ path: '/operator/sessions/none/end', body: '', status: 303 }),
+  'POST /operator/sessions/end-others': () => ({
+    path: '/operator/sessions/end-others',
+    body: form({ name: 'none' }),
+    status: 303,
+  }),
   'GET /operator/pipeline': show('/operator/pipeline'),
   'GET /operator/dead-letters': show('/operator/dead-letters'),
   'GET /operator/audit': show('/operator/audit'),

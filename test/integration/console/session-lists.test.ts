@@ -75,13 +75,14 @@ describe('the portal lists who is signed in', () => {
     expect(endPaths((await get(other, '/sessions', own)).text)).toEqual([]);
   });
 
-  test('and the links that open it: issuer, use and end; a revoked one opens nothing', async () => {
+  test('and the links that open it: use and end, without the name of the operator; a revoked one opens nothing', async () => {
     const id = uniqueName('links');
     const [used, unused] = [await linkOf(id), await linkOf(id)];
     const cookie = await openLink(used);
-    const own = await signInBy(await fixture.jwt({ tenant_id: id }));
+    const own = await signInBy(await keyOf(id));
     const { text } = await get(fixture, '/sessions', own);
-    expect(text).toContain('Portal link by robin');
+    expect(text).toContain('Portal link by your provider');
+    expect(text).not.toContain('robin');
     expect(text.match(/not used/g)).toHaveLength(1);
     expect(revokePaths(text)).toHaveLength(2);
     for (const path of revokePaths(text))
@@ -89,7 +90,37 @@ describe('the portal lists who is signed in', () => {
     await eventually(async () => (await statusOf(other, cookie)) === 303);
     for (const token of [used, unused])
       expect((await get(fixture, `/sign-in?token=${token}`)).status).toBe(401);
-    expect((await get(fixture, '/sessions', own)).text).toContain('No link is live');
+    const after = (await get(fixture, '/sessions', own)).text;
+    expect(after).toContain('No link is live');
+    expect(after).toContain('/sessions/end-others');
+  });
+
+  test('to the user of a token only those of that user, who ends no other session and no link', async () => {
+    const id = uniqueName('users');
+    const link = await openLink(await linkOf(id));
+    const admin = await signInBy(await keyOf(id, { name: 'admin key' }));
+    const [ada, second] = [
+      await signInBy(await fixture.jwt({ tenant_id: id, sub: 'ada' })),
+      await signInBy(await fixture.jwt({ tenant_id: id, sub: 'ada' })),
+    ];
+    const grace = await signInBy(await fixture.jwt({ tenant_id: id, sub: 'grace' }));
+    const all = (await get(fixture, '/sessions', admin)).text;
+    const { text } = await get(fixture, '/sessions', ada);
+    for (const hidden of ['grace', 'admin key', 'Portal link', 'end-others', 'revoke'])
+      expect(text).not.toContain(hidden);
+    const [own = '', ...more] = endPaths(text);
+    expect(more).toEqual([]);
+    const mine = [own, ...endPaths((await get(fixture, '/sessions', second)).text)];
+    const others = endPaths(all).filter((path) => !mine.includes(path));
+    expect(others).toHaveLength(2);
+    for (const path of others)
+      expect((await post(fixture, path, {}, ada)).location).toBe('/sessions?done=gone');
+    for (const path of ['/sessions/end-others', ...revokePaths(all)])
+      expect((await post(fixture, path, {}, ada)).status).toBe(403);
+    expect((await post(fixture, own, {}, grace)).location).toBe('/sessions?done=gone');
+    expect((await post(fixture, own, {}, ada)).location).toBe('/sessions?done=ended');
+    await eventually(async () => (await statusOf(fixture, second)) === 303);
+    for (const cookie of [link, admin, ada, grace]) expect(await statusOf(fixture, cookie)).toBe(200);
   });
 
   test('a session that opened by a link ends all others and all other links at once, and stays with its link', async () => {
@@ -108,16 +139,17 @@ describe('the portal lists who is signed in', () => {
   });
 
   test('a tenant ends no session of another tenant, and a key that may only read ends none', async () => {
-    const [id, foreign] = [uniqueName('mine'), uniqueName('theirs')];
-    const victim = await signInBy(await fixture.jwt({ tenant_id: foreign }));
-    const own = await signInBy(await fixture.jwt({ tenant_id: foreign }));
+    const [id, theirs] = [uniqueName('mine'), uniqueName('theirs')];
+    const key = await keyOf(theirs);
+    const [victim, own] = [await signInBy(key), await signInBy(key)];
     const [path = ''] = endPaths((await get(fixture, '/sessions', own)).text);
-    const attacker = await signInBy(await fixture.jwt({ tenant_id: id }));
+    const attacker = await signInBy(await keyOf(id));
     expect((await post(fixture, path, {}, attacker)).location).toBe('/sessions?done=gone');
     const reader = await signInBy(await keyOf(id, { scope: { permissions: ['usage'] } }));
     const { status, text } = await get(fixture, '/sessions', reader);
     expect([status, endPaths(text)]).toEqual([200, []]);
     expect(text).not.toContain('end-others');
+    expect(text.match(/API key without a name/g)).toHaveLength(1);
     const [mine = ''] = endPaths((await get(fixture, '/sessions', attacker)).text);
     for (const refused of [mine, '/sessions/end-others'])
       expect((await post(fixture, refused, {}, reader)).status).toBe(403);
@@ -150,7 +182,13 @@ describe('the operator console lists the operators who are signed in', () => {
     const [own = ''] = endsIn(seen.text);
     expect((await post(other, own, {}, viewer)).location).toBe(`${path}?done=session-ended`);
     await eventually(async () => (await statusOf(fixture, second, path)) === 303);
-    for (const one of endsIn((await get(fixture, path, admin)).text)) await post(fixture, one, {}, admin);
+    expect((await post(fixture, `${path}/end-others`, { name: 'admin-operator' }, viewer)).location).toBe(
+      `${path}?done=session-gone`,
+    );
+    for (const name of ['viewer-operator', 'support-operator'])
+      expect((await post(fixture, `${path}/end-others`, { name }, admin)).location).toBe(
+        `${path}?done=session-ended`,
+      );
     for (const cookie of [viewer, support])
       await eventually(async () => (await statusOf(other, cookie, path)) === 303);
     expect(await statusOf(other, admin, path)).toBe(200);

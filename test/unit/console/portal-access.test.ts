@@ -1,12 +1,12 @@
 // Goal: a session of the portal may do no more than the credential that opened it and the policy allow.
 import { expect, test } from 'vitest';
-import { accessOf } from '../../../services/console/sessions/portal-access.ts';
-import type { SessionSource } from '../../../shared/sessions/claims.ts';
+import { accessOf, isOfSameHolder } from '../../../services/console/sessions/portal-access.ts';
+import type { SessionSource, TenantSession } from '../../../shared/sessions/claims.ts';
 import { policyOf } from '../policy/text.ts';
 
 const keySha256 = 'a'.repeat(64);
 const key: SessionSource = { via: 'api_key', keySha256 };
-const link: SessionSource = { via: 'link', linkId: 'l1', managesKeys: true };
+const link: SessionSource = { via: 'link', linkId: 'l1', linkStartedAtMs: null, managesKeys: true };
 const supportLink: SessionSource = { ...link, managesKeys: false };
 const jwt: SessionSource = { via: 'jwt', userId: 'ada' };
 
@@ -32,6 +32,47 @@ test.each(table)('with portal %s, a session %j of a key for %j: manages settings
     ...{ updated_at: '', updated_by: '' },
   };
   expect(accessOf(policy, record, source)).toMatchObject({ mayManage, keys });
+});
+
+const managers: [SessionSource, string[] | null, boolean][] = [
+  [link, null, true],
+  [key, null, true],
+  [key, ['manage'], true],
+  [key, ['usage'], false],
+  [supportLink, null, false],
+  [jwt, null, false],
+];
+
+test.each(managers)('a session %j of a key for %j manages the sessions of the tenant: %s', (...row) => {
+  const [source, permissions, managesSessions] = row;
+  const scope = permissions === null ? {} : { scope: { permissions } };
+  const record = {
+    ...{ tenant_id: 'acme', api_keys: [{ sha256: keySha256, ...scope }] },
+    ...{ updated_at: '', updated_by: '' },
+  };
+  for (const portal of [{}, { portal: '{ keys: "off" }' }])
+    expect(accessOf(policyOf(portal), record, source)?.managesSessions).toBe(managesSessions);
+});
+
+test('sessions have the same holder if one key, one link or one user opened both', () => {
+  const sessionOf = (id: string, source: SessionSource): TenantSession => ({
+    ...{ id, owner: 'tenant acme', tenantId: 'acme', startedAtMs: 0, expiresAtMs: 1, source },
+  });
+  const noUser: SessionSource = { via: 'jwt', userId: null };
+  const sources = [
+    ...[key, link, jwt, noUser],
+    ...[
+      { ...key, keySha256: 'b'.repeat(64) },
+      { ...link, linkId: 'l2' },
+      { ...jwt, userId: 'grace' },
+    ],
+  ];
+  for (const [own, a] of sources.entries())
+    for (const [other, b] of sources.entries()) {
+      const isSame = isOfSameHolder(sessionOf('s1', a), sessionOf('s2', b));
+      expect([a, b, isSame]).toEqual([a, b, own === other && a !== noUser]);
+    }
+  expect(isOfSameHolder(sessionOf('s1', noUser), sessionOf('s1', noUser))).toBe(true);
 });
 
 test('a key without a permission for the portal opens none', () => {
