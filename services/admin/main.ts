@@ -8,6 +8,7 @@ import { recordRevisions } from '../../shared/policy-changes/record-revisions.ts
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createSessionList } from '../../shared/sessions/session-list.ts';
+import { createSessionStates } from '../../shared/sessions/session-states.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { watchOperatorsFile } from '../../shared/sessions/operators-file.ts';
 import { createOperators } from '../../shared/sessions/operators.ts';
@@ -26,11 +27,12 @@ await runService(logger, async (lifecycle) => {
   const { registry, clock, policy, limiter, clickhouse, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
   lifecycle.onClose('ended sessions', () => ended.close());
-  const list = createSessionList({ kafka, topics, producer, ended, clock, registry, logger });
-  lifecycle.onClose('list of sessions', () => list.close());
   const operatorsFile = await watchOperatorsFile(config.TOLLGATE_OPERATORS_FILE, { logger, registry });
   lifecycle.onClose('file of operators', () => operatorsFile.close());
   const operators = createOperators(operatorsFile, config.TOLLGATE_ADMIN_TOKEN);
+  const { isSourceOver } = createSessionStates({ ended, operators, directory, clock });
+  const list = createSessionList({ kafka, topics, producer, ended, isSourceOver, clock, registry, logger });
+  lifecycle.onClose('list of sessions', () => list.close());
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const { policyWatch: watch } = stores;
   const recordOf = (tenantId: string): TenantRecord | null => directory.get(tenantId) ?? null;

@@ -7,6 +7,7 @@ import { createLogger } from '../../shared/runtime/logger.ts';
 import { startTracing } from '../../shared/runtime/tracing/start-tracing.ts';
 import { createEndedSessions } from '../../shared/sessions/ended-sessions.ts';
 import { createSessionList } from '../../shared/sessions/session-list.ts';
+import { createSessionStates } from '../../shared/sessions/session-states.ts';
 import { createPortalLinks, withoutSlashes } from '../../shared/sessions/portal-links.ts';
 import { createSessions } from '../../shared/sessions/sessions.ts';
 import { watchOperatorsFile } from '../../shared/sessions/operators-file.ts';
@@ -31,8 +32,6 @@ await runService(logger, async (lifecycle) => {
   const { registry, clock, policy, limiter, kafka, topics, directory, producer } = stores;
   const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
   lifecycle.onClose('ended sessions', () => ended.close());
-  const list = createSessionList({ kafka, topics, producer, ended, clock, registry, logger });
-  lifecycle.onClose('list of sessions', () => list.close());
   const credentials = createCredentials({ policy, directory, clock, logger, registry });
   lifecycle.onClose('credentials', async () => {
     credentials.close();
@@ -49,6 +48,9 @@ await runService(logger, async (lifecycle) => {
   const operators = createOperators(operatorsFile, config.TOLLGATE_ADMIN_TOKEN, {
     tokenSessions: config.TOLLGATE_TOKEN_SIGN_IN === 'on',
   });
+  const { isSourceOver } = createSessionStates({ ended, operators, directory, clock });
+  const list = createSessionList({ kafka, topics, producer, ended, isSourceOver, clock, registry, logger });
+  lifecycle.onClose('list of sessions', () => list.close());
   const oidcSettings = await readOidcSettings(config);
   const tokens = createTokens(config.TOLLGATE_PORTAL_SECRET, config.TOLLGATE_ADMIN_TOKEN, clock);
   const app = await createConsoleApp({
@@ -67,12 +69,9 @@ await runService(logger, async (lifecycle) => {
     sessionList: list,
     endedSessions: ended,
     portalLinks: createPortalLinks({
-      tokens,
-      ended,
+      ...{ tokens, ended, clock, list },
       consoleUrl: () => publicUrl,
-      clock,
       audit: stores.audit,
-      list,
     }),
     signIns: createSignInCounter(registry),
     operators,

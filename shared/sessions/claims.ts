@@ -22,7 +22,13 @@ export interface Link extends Signed {
 /** How a tenant's session was opened. The session ends when its API key, link or JWT is no longer valid. */
 export type SessionSource =
   | { readonly via: 'api_key'; readonly keySha256: string }
-  | { readonly via: 'link'; readonly linkId: string; readonly managesKeys: boolean }
+  | {
+      readonly via: 'link';
+      readonly linkId: string;
+      /** When the link was issued; null in sessions of earlier releases. */
+      readonly linkStartedAtMs: number | null;
+      readonly managesKeys: boolean;
+    }
   /** `userId`: the user whom the token names; null: it names none. */
   | { readonly via: 'jwt'; readonly userId: string | null };
 
@@ -106,16 +112,22 @@ export function claimsOf(source: SessionSource | OperatorSource): Claims {
     case 'api_key':
       return { via: source.via, key: source.keySha256 };
     case 'link':
-      return { via: source.via, link: source.linkId, manages_keys: source.managesKeys };
+      return {
+        ...{ via: source.via, link: source.linkId, manages_keys: source.managesKeys },
+        ...(source.linkStartedAtMs === null ? {} : { link_start_ms: source.linkStartedAtMs }),
+      };
     case 'jwt':
       return { via: source.via, user: source.userId };
   }
 }
 
-export function sourceOf({ via, key, link, manages_keys: managesKeys, user }: Claims): SessionSource | null {
+export function sourceOf(claims: Claims): SessionSource | null {
+  const { via, key, link, link_start_ms: startMs, manages_keys: managesKeys, user } = claims;
   if (via === 'api_key' && typeof key === 'string') return { via, keySha256: key };
-  if (via === 'link' && typeof link === 'string')
-    return { via, linkId: link, managesKeys: managesKeys === true };
+  if (via === 'link' && typeof link === 'string') {
+    const linkStartedAtMs = typeof startMs === 'number' ? startMs : null;
+    return { via, linkId: link, linkStartedAtMs, managesKeys: managesKeys === true };
+  }
   return via === 'jwt' ? { via, userId: typeof user === 'string' ? user : null } : null;
 }
 

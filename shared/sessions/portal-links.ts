@@ -61,7 +61,7 @@ export function createPortalLinks({
         detail,
         facts,
       });
-      await list.add({
+      list.add({
         ...{ id: value.id, kind: 'link', owner: value.owner, name: authorFields(author).actor, source: {} },
         ...{ startedAtMs: value.startedAtMs, expiresAtMs: value.expiresAtMs, usedAtMs: null },
         ...{ network: '', agent: '' },

@@ -1,10 +1,11 @@
-import type { KeyHolder } from '../domain/tenant.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import type { Role } from '../domain/operators/operator.ts';
 import { claimsOf, operatorSourceOf, operatorsOwner, sourceOf, tenantOwner } from './claims.ts';
 import type { Link, OperatorSession, OperatorSource, SessionSource } from './claims.ts';
 import type { Signed, TenantSession } from './claims.ts';
 import type { EndedSessions } from './ended-sessions.ts';
+import { createSessionStates } from './session-states.ts';
+import type { SessionState, SessionStatesOptions } from './session-states.ts';
 import type { Operators } from './operators.ts';
 import type { ListedEntry, SessionList } from './session-list.ts';
 import type { SignedToken, TokenReading, Tokens } from './tokens.ts';
@@ -85,10 +86,7 @@ export interface SessionsOptions {
   readonly operators: Pick<Operators, 'roleOf'>;
   readonly ended: EndedSessions;
   readonly list: Pick<SessionList, 'of' | 'note'>;
-  readonly directory: {
-    byApiKeyHash(sha256Hex: string): KeyHolder | undefined;
-    ready(): boolean;
-  };
+  readonly directory: SessionStatesOptions['directory'];
   readonly clock: Clock;
 }
 
@@ -102,6 +100,7 @@ export function createSessions({
   directory,
   clock,
 }: SessionsOptions): Sessions {
+  const states = createSessionStates({ operators, ended, directory, clock });
   return {
     async openTenant(tenantId, source, sourceEndsAtMs, client) {
       const ttlMs = Math.min(sessionTtlMsMax, sourceEndsAtMs - clock.now());
@@ -110,7 +109,7 @@ export function createSessions({
       return signed;
     },
     async readTenant(token) {
-      const reading = withState(await tokens.readTenant(token), stateOfTenant);
+      const reading = withState(await tokens.readTenant(token), states.ofTenant);
       if (reading.kind === 'valid') noteUse('session', reading.value.tenantId, reading.value);
       return reading;
     },
@@ -120,12 +119,12 @@ export function createSessions({
       return signed;
     },
     async readOperator(token) {
-      const reading = withRole(withState(await tokens.readOperator(token), stateOf));
+      const reading = withRole(withState(await tokens.readOperator(token), states.of));
       if (reading.kind === 'valid') noteUse('session', reading.value.name, reading.value);
       return reading;
     },
     async readLink(token) {
-      const reading = withState(await tokens.readLink(token), stateOf);
+      const reading = withState(await tokens.readLink(token), states.of);
       if (reading.kind === 'valid') noteUse('link', '', reading.value);
       return reading;
     },
@@ -136,7 +135,7 @@ export function createSessions({
         const source = sourceOf(entry.source);
         if (source === null) return null;
         const session = { ...signedOf(entry), tenantId, source };
-        return stateOfTenant(session) === null ? session : null;
+        return states.ofTenant(session) === null ? session : null;
       }),
     listLinks: (tenantId) =>
       list.of(tenantOwner(tenantId)).flatMap((entry) => {
@@ -155,7 +154,7 @@ export function createSessions({
 
   function withState<Value>(
     reading: TokenReading<Value>,
-    stateOfValue: (value: Value) => 'ended' | 'unknown' | null,
+    stateOfValue: (value: Value) => SessionState,
   ): SessionReading<Value> {
     const state = reading.kind === 'valid' ? stateOfValue(reading.value) : null;
     return state === null ? reading : { kind: state };
@@ -165,22 +164,6 @@ export function createSessions({
     if (reading.kind !== 'valid') return reading;
     const role = operators.roleOf(reading.value.source, reading.value.name);
     return role === null ? { kind: 'ended' } : { kind: 'valid', value: { ...reading.value, role } };
-  }
-
-  function stateOf(signed: Signed): 'ended' | 'unknown' | null {
-    if (ended.has(signed)) return 'ended';
-    return ended.ready() ? null : 'unknown';
-  }
-
-  function stateOfTenant(session: TenantSession): 'ended' | 'unknown' | null {
-    const { source, tenantId } = session;
-    if (source.via === 'link' && ended.has({ ...session, id: source.linkId })) return 'ended';
-    if (source.via === 'api_key') {
-      const holder = directory.byApiKeyHash(source.keySha256);
-      if (holder === undefined && !directory.ready()) return 'unknown';
-      if (holder?.record.tenant_id !== tenantId || holder.expiresAtMs <= clock.now()) return 'ended';
-    }
-    return stateOf(session);
   }
 
   /** Adds the session or link to the list, or notes its use there. */

@@ -85,10 +85,10 @@ function registerLinkSignIn(app: FastifyInstance, options: SignInOptions, thrott
       noteRefusal(options, request, throttle, `the link is ${reading.kind}`);
       return sendSignIn(reply, 401, { tone: 'bad', text: linkNotices[reading.kind] });
     }
-    const { id, tenantId, expiresAtMs, sessionTtlMs, managesKeys } = reading.value;
+    const { id, tenantId, startedAtMs, expiresAtMs, sessionTtlMs, managesKeys } = reading.value;
     const endsAtMs = Math.min(expiresAtMs, clock.now() + sessionTtlMs);
     const address = throttle.addressOf(request);
-    const source: SessionSource = { via: 'link', linkId: id, managesKeys };
+    const source: SessionSource = { via: 'link', linkId: id, linkStartedAtMs: startedAtMs, managesKeys };
     await openSession({ request, reply, address }, options, tenantId, source, endsAtMs);
     return reply.redirect('/usage', 303);
   });

@@ -35,6 +35,7 @@ import { createOperators } from '../../../shared/sessions/operators.ts';
 import { createPortalLinks } from '../../../shared/sessions/portal-links.ts';
 import { createSessionList } from '../../../shared/sessions/session-list.ts';
 import type { SessionList } from '../../../shared/sessions/session-list.ts';
+import { createSessionStates } from '../../../shared/sessions/session-states.ts';
 import { createSessions } from '../../../shared/sessions/sessions.ts';
 import { createTokens } from '../../../shared/sessions/tokens.ts';
 import type { Tokens } from '../../../shared/sessions/tokens.ts';
@@ -142,7 +143,9 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   const read = createClickHouse({ url, database, requestTimeoutMs: 5_000 });
   const producer = createProducer(kafka, { registry });
   const ended = createEndedSessions({ kafka, topics, producer, clock: systemClock, registry });
-  const list = createSessionList({ kafka, topics, producer, ended, ...common });
+  const operators = createOperators({ current: () => operatorEntries }, adminToken);
+  const { isSourceOver } = createSessionStates({ ended, operators, directory, clock: systemClock });
+  const list = createSessionList({ kafka, topics, producer, ended, isSourceOver, ...common });
   const testMessages: AlertEvent[] = [];
   const tokens = createTokens(portalSecret, adminToken, systemClock);
   const services = await createServices({

@@ -27,6 +27,7 @@ async function open(producer: Pick<Producer, 'send'> = fixture.producer): Promis
   const list = createSessionList({
     ...{ kafka: fixture.kafka, topics: fixture.topics, producer, clock },
     ended: { has: ({ id }) => ended.has(id) },
+    isSourceOver: () => false,
     registry: createRegistry('test'),
     logger: createLogger('test', 'silent'),
   });
@@ -72,7 +73,11 @@ test('a later use keeps the facts of the sign-in; uses within ten minutes are no
   const elsewhere = await open();
   const session = entry(uniqueName('tenant'));
   for (const afterMs of [0, 1_000, 599_999, 600_000, 600_001])
-    list.note({ ...session, usedAtMs: session.usedAtMs + afterMs, network: '', agent: '' });
+    list.note({
+      ...session,
+      usedAtMs: session.usedAtMs + afterMs,
+      ...(afterMs === 0 ? {} : { network: '', agent: '' }),
+    });
   const [listed] = list.of(session.owner);
   expect(listed).toMatchObject({ usedAtMs: session.usedAtMs + 600_000 });
   await eventually(() => elsewhere.of(session.owner)[0]?.usedAtMs === session.usedAtMs + 600_000);

@@ -15,6 +15,8 @@ interface Known {
   /** Operators of the operators' file. */
   readonly entries?: readonly OperatorEntry[];
   readonly ended?: readonly string[];
+  /** Links and sessions that started until then have ended. */
+  readonly allUntilMs?: number;
   readonly endsReady?: boolean;
   readonly recordsReady?: boolean;
   /** Holder of the only API key; if absent, the key is in no record. */
@@ -24,6 +26,7 @@ interface Known {
 function sessionsWith({
   entries = [],
   ended = [],
+  allUntilMs = 0,
   endsReady = true,
   recordsReady = true,
   holder,
@@ -32,7 +35,7 @@ function sessionsWith({
     tokens,
     operators: createOperators({ current: () => entries }, 'admin-token-1234'),
     ended: {
-      has: ({ id }) => ended.includes(id),
+      has: ({ id, startedAtMs }) => ended.includes(id) || startedAtMs <= allUntilMs,
       end: () => Promise.resolve(),
       endAll: () => Promise.resolve(),
       endOthers: () => Promise.resolve(),
@@ -68,13 +71,23 @@ describe('a session is valid only while neither it nor its source has ended', ()
   test('of a link: not after the link or the session was ended, and not before ended sessions were read', async () => {
     const { token, value } = await tokens.signTenant(
       'acme',
-      { via: 'link', linkId: 'l1', managesKeys: true },
+      { via: 'link', linkId: 'l1', linkStartedAtMs: null, managesKeys: true },
       60_000,
     );
     expect((await sessionsWith({}).readTenant(token)).kind).toBe('valid');
     for (const id of ['l1', value.id])
       expect((await sessionsWith({ ended: [id] }).readTenant(token)).kind).toBe('ended');
     expect((await sessionsWith({ endsReady: false }).readTenant(token)).kind).toBe('unknown');
+  });
+
+  test('of a link: not if the link was ended together with all others before the session began', async () => {
+    const allUntilMs = clock.nowMs - 1_000;
+    const kinds = [null, allUntilMs + 1, allUntilMs].map(async (linkStartedAtMs) => {
+      const source = { via: 'link', linkId: 'l1', linkStartedAtMs, managesKeys: true } as const;
+      const { token } = await tokens.signTenant('acme', source, 60_000);
+      return (await sessionsWith({ allUntilMs }).readTenant(token)).kind;
+    });
+    expect(await Promise.all(kinds)).toEqual(['valid', 'valid', 'ended']);
   });
 
   test('of an operator, and a link itself', async () => {

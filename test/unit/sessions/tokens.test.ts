@@ -38,7 +38,7 @@ describe('tokens', () => {
   test('a session carries its source, and every session has another id', async () => {
     const sources = [
       { via: 'api_key', keySha256: 'ab'.repeat(32) },
-      { via: 'link', linkId: 'l1', managesKeys: true },
+      { via: 'link', linkId: 'l1', linkStartedAtMs: 1_700_000_000_000, managesKeys: true },
       { via: 'jwt', userId: null },
     ] as const;
     const ids = new Set<string>();
