@@ -2,7 +2,6 @@ import { Counter } from 'prom-client';
 import { problemOfTenantId } from '../domain/identity.ts';
 import { authorFields } from '../domain/topics/audit-entry.ts';
 import type { AuditEntry, AuditSource, Author } from '../domain/topics/audit-entry.ts';
-import { historyEntriesMax } from '../domain/tenant.ts';
 import type { RecordChange, TenantRecord } from '../domain/tenant.ts';
 import type { TenantDirectory } from '../kafka/tables/tenant-directory.ts';
 import type { Clock } from '../runtime/time/clock.ts';
@@ -13,7 +12,7 @@ import type { Outcome } from './outcome.ts';
 import { auditedPart, changedFields, entryId } from './record/audited-change.ts';
 import type { ChangedFields } from './record/audited-change.ts';
 import { violationsOfRecord } from './record/violations.ts';
-import { undoFields, withoutOldChanges } from './undo/stored-changes.ts';
+import { trimHistory, undoFields } from './undo/stored-changes.ts';
 import { startAtZero } from '../runtime/zero-counters.ts';
 
 /** Result of an edit: the new record, and the entry for its history. */
@@ -125,7 +124,7 @@ export function createTenantRecords({
     };
     const changed: TenantRecord = {
       ...record,
-      history: withoutOldChanges([entry, ...(record.history ?? [])].slice(0, historyEntriesMax)),
+      history: trimHistory([entry, ...(record.history ?? [])]),
       updated_at: at,
       updated_by: actor,
     };

@@ -15,7 +15,8 @@ const UndoBody = Type.Object(
       Type.String({
         minLength: 1,
         maxLength: 64,
-        description: 'Id of the change in the audit trail; absent: the latest change of the record.',
+        description:
+          'Id of the change in the audit trail; absent: the latest change of the record, unless that is an undo (409).',
       }),
     ),
   },

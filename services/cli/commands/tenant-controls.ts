@@ -1,7 +1,9 @@
 import type { Command, Flag, Invocation, Report } from '../command.ts';
+import type { RecordChange } from '../../../shared/domain/tenant.ts';
 import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
 import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
 import { counted } from '../../../shared/domain/text/counted.ts';
+import { entryId } from '../../../shared/tenants/record/audited-change.ts';
 import { createFlag, existingTenant } from './existing-tenant.ts';
 import { pathOf } from './tenants.ts';
 
@@ -88,13 +90,10 @@ export const tenantControls: readonly Command[] = [
     operands: [1, 2],
     example: 'undo acme',
     async run(invocation) {
-      const change = operand(invocation, 1);
+      const path = pathOf(operand(invocation, 0));
+      const change = operand(invocation, 1) || (await latestChange(invocation, path));
       const body = change === '' ? {} : { change_id: change };
-      const data = await invocation.call<{ detail: string }>(
-        'POST',
-        `${pathOf(operand(invocation, 0))}/undo`,
-        body,
-      );
+      const data = await invocation.call<{ detail: string }>('POST', `${path}/undo`, body);
       return { data, text: data.detail };
     },
   },
@@ -135,6 +134,26 @@ export const tenantControls: readonly Command[] = [
 export function noteOf(invocation: Invocation): { readonly internal_note?: string } {
   const note = optional(invocation, 'note');
   return note === undefined ? {} : { internal_note: note };
+}
+
+/**
+ * Id of the latest change, which is printed first. With the id, a repeated request undoes nothing else. Empty if the latest
+ * change is an undo, or if there is none: then the API refuses the request.
+ */
+async function latestChange(invocation: Invocation, path: string): Promise<string> {
+  // The id is a hash of the texts of the change, so they have to be unchanged.
+  const { tenant_id: id, record } = await invocation.callUnchanged<{
+    tenant_id: string;
+    record: { readonly history?: readonly RecordChange[] } | null;
+  }>('GET', path);
+  const [latest] = record?.history ?? [];
+  if (latest === undefined || latest.undo_of !== undefined) return '';
+  if (invocation.flags['json'] !== true)
+    invocation.print({
+      data: latest,
+      text: `Latest change, by ${latest.actor}, ${latest.at}: ${latest.detail}`,
+    });
+  return entryId(id, latest);
 }
 
 async function resetOne(invocation: Invocation): Promise<Report> {

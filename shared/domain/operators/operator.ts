@@ -2,7 +2,7 @@
  * Roles of operators, each with the rights of the roles before it.
  *
  * - `viewer` reads everything and changes nothing.
- * - `support` also changes one tenant in ways that can be undone: boosts, blocks, resets, portal links, sessions.
+ * - `support` also changes one tenant: boosts, blocks, answers to requests, and without an undo resets, portal links, sessions.
  * - `admin` also changes plans, records, keys and the policy, and runs actions on all tenants.
  */
 export const roles = ['viewer', 'support', 'admin'] as const;

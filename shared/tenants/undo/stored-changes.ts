@@ -1,4 +1,6 @@
+import { historyEntriesMax } from '../../domain/tenant.ts';
 import type { RecordChange, TenantRecord } from '../../domain/tenant.ts';
+import { tenantItself } from '../../domain/topics/audit-entry.ts';
 import type { Author } from '../../domain/topics/audit-entry.ts';
 import { changesBetween } from './field-changes.ts';
 
@@ -21,12 +23,32 @@ export function undoFields(
   return JSON.stringify(changes).length > changesLengthMax ? {} : { changes };
 }
 
-/** The history in which only the latest changes have the values to undo them. */
-export function withoutOldChanges(history: readonly RecordChange[]): readonly RecordChange[] {
-  return history.map((entry, index) => {
-    if (index < undoableChangesMax) return entry;
-    const kept: { -readonly [Name in keyof RecordChange]: RecordChange[Name] } = { ...entry };
-    delete kept.changes;
-    return kept;
-  });
+/**
+ * Of the history, at most this many entries are changes of the tenant itself, so that many saves in the portal do not remove
+ * the latest changes of operators.
+ */
+export const tenantEntriesMax = 20;
+
+/**
+ * The history within its bounds: the newest entries of operators and of the tenant itself. Only the latest changes that
+ * can be undone keep their values.
+ */
+export function trimHistory(history: readonly RecordChange[]): readonly RecordChange[] {
+  const ofTenant = history.filter(isOfTenant).slice(0, tenantEntriesMax);
+  const kept = history
+    .filter((entry) => !isOfTenant(entry) || ofTenant.includes(entry))
+    .slice(0, historyEntriesMax);
+  const undoable = kept.filter(({ changes }) => changes !== undefined).slice(0, undoableChangesMax);
+  return kept.map((entry) => (undoable.includes(entry) ? entry : withoutChanges(entry)));
+}
+
+/** True for a change in the portal. Its actor may also name the credential of the tenant. */
+function isOfTenant({ actor }: RecordChange): boolean {
+  return actor.startsWith(tenantItself.actor);
+}
+
+function withoutChanges(entry: RecordChange): RecordChange {
+  const kept: { -readonly [Name in keyof RecordChange]: RecordChange[Name] } = { ...entry };
+  delete kept.changes;
+  return kept;
 }

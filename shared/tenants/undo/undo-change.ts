@@ -23,13 +23,19 @@ export type UndoState =
 export function undoState(record: TenantRecord, change: RecordChange, nowMs: number): UndoState {
   const { changes } = change;
   if (changes === undefined) return { kind: 'final', detail: finalTexts.get(change.action) ?? notKept };
-  const replaced = changes.find((one) => !isUnchangedSince(record, one));
-  if (replaced !== undefined) {
-    const id = entryId(record.tenant_id, change);
-    const by = (record.history ?? []).find(({ undo_of: undone }) => undone === id);
-    if (by !== undefined) return { kind: 'undone', by };
-    return { kind: 'conflict', detail: conflictText(record, change, replaced) };
+  const id = entryId(record.tenant_id, change);
+  const inForce = undosInForce(record);
+  const by = inForce.find(({ undo_of: undone }) => undone === id);
+  if (by !== undefined) return { kind: 'undone', by };
+  const later = laterChanges(record, change, inForce);
+  for (const one of changes) {
+    const replacedBy = later.find((entry) => entry.changes?.some((other) => isSamePlace(one, other)));
+    if (replacedBy !== undefined || !isUnchangedSince(record, one))
+      return { kind: 'conflict', detail: conflictText(one, replacedBy) };
   }
+  const reopened = changes.find((one) => hasOtherOpenRequest(record, one));
+  if (reopened !== undefined)
+    return { kind: 'conflict', detail: 'The tenant has another open request for the same limit.' };
   if (changes.every((one) => isOver(one, nowMs)))
     return { kind: 'final', detail: 'It has ended by itself, so there is nothing to undo.' };
   return {
@@ -39,7 +45,7 @@ export function undoState(record: TenantRecord, change: RecordChange, nowMs: num
 }
 
 export interface UndoRequest {
-  /** Id of the entry in the history; null: the latest one. */
+  /** Id of the entry in the history; null: the latest one, unless it is an undo, so that a retry changes nothing. */
   readonly changeId: string | null;
   readonly role: Role;
   readonly policy: Policy;
@@ -50,6 +56,8 @@ export interface UndoRequest {
 export function undoChange(record: TenantRecord, request: UndoRequest): Outcome<Edit> {
   const [latest = null] = record.history ?? [];
   const change = request.changeId === null ? latest : changeOf(record, request.changeId);
+  if (request.changeId === null && latest?.undo_of !== undefined)
+    return rejection(409, notUndone, 'The latest change is an undo itself. To undo it, name its id.');
   if (change === null)
     return rejection(404, notUndone, 'The history of this tenant has no such change, or not any more.');
   const state = undoState(record, change, request.nowMs);
@@ -94,13 +102,46 @@ const adminFields: ReadonlySet<string> = new Set([
   ...['plan', 'display_name', 'overrides', 'group', 'time_zone', 'billing_day'],
 ]);
 
-function conflictText({ history = [] }: TenantRecord, change: RecordChange, replaced: FieldChange): string {
+/** The undos in the history that were not undone themselves, newest first. */
+function undosInForce({ tenant_id: tenantId, history = [] }: TenantRecord): readonly RecordChange[] {
+  const undone = new Set<string>();
+  return history.filter((entry) => {
+    if (entry.undo_of === undefined || undone.has(entryId(tenantId, entry))) return false;
+    undone.add(entry.undo_of);
+    return true;
+  });
+}
+
+/**
+ * The later changes that are still in force, newest first. A later change and its undo have no effect together, so neither
+ * counts. Values alone do not show a later change: another one may have set the same value again.
+ */
+function laterChanges(
+  { tenant_id: tenantId, history = [] }: TenantRecord,
+  change: RecordChange,
+  inForce: readonly RecordChange[],
+): readonly RecordChange[] {
   const later = history.slice(0, history.indexOf(change));
-  const by = later.find(({ changes = [] }) => changes.some((one) => isSamePlace(one, replaced)));
+  const undone = new Set(inForce.map(({ undo_of: id }) => id));
+  const ids = new Map(later.map((entry) => [entry, entryId(tenantId, entry)]));
+  const laterIds = new Set(ids.values());
+  return later.filter(
+    (entry) => !undone.has(ids.get(entry)) && !(entry.undo_of !== undefined && laterIds.has(entry.undo_of)),
+  );
+}
+
+function conflictText(replaced: FieldChange, by: RecordChange | undefined): string {
   const what = 'key' in replaced ? `${replaced.field} “${replaced.key}”` : replaced.field;
   return by === undefined
     ? `Another change has replaced ${what} since.`
     : `${by.actor} changed ${what} after it, ${formatTime(by.at)}: ${by.detail}`;
+}
+
+/** True if an undo of this answer would make a second open request for one limit. */
+function hasOtherOpenRequest({ limit_requests: requests = [] }: TenantRecord, change: FieldChange): boolean {
+  const { field, from } = change;
+  if (field !== 'limit_requests' || from?.state !== 'open') return false;
+  return requests.some(({ id, limit, state }) => state === 'open' && limit === from.limit && id !== from.id);
 }
 
 /** True if neither value of a block or boost is in force any more, so that an undo would have no effect. */

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { historyEntriesMax } from '../../../shared/domain/tenant.ts';
 import type { RecordChange, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { block, unblock } from '../../../shared/tenants/block.ts';
@@ -16,9 +15,10 @@ import type { Edit } from '../../../shared/tenants/records.ts';
 import { patchSettings } from '../../../shared/tenants/settings.ts';
 import { applyChanges, changesBetween, inverseOf } from '../../../shared/tenants/undo/field-changes.ts';
 import {
+  tenantEntriesMax,
+  trimHistory,
   undoFields,
   undoableChangesMax,
-  withoutOldChanges,
 } from '../../../shared/tenants/undo/stored-changes.ts';
 import { undoChange, undoState } from '../../../shared/tenants/undo/undo-change.ts';
 
@@ -37,18 +37,19 @@ function edited(
   record: TenantRecord,
   editor: Editor,
   source: 'console' | 'portal' = 'console',
+  actor = source === 'portal' ? 'the tenant itself, by key 0123456789ab' : 'robin',
 ): TenantRecord {
   const outcome = editor(record);
   if (!outcome.ok) throw new Error(outcome.detail);
   const { record: after, action, detail, internalNote, undoOf } = outcome.value;
   const count = record.history?.length ?? 0;
   const entry: RecordChange = {
-    ...{ at: new Date(nowMs + count).toISOString(), actor: 'robin', action, detail },
+    ...{ at: new Date(nowMs + count).toISOString(), actor, action, detail },
     ...(internalNote === undefined ? {} : { internal_note: internalNote }),
     ...(undoOf === undefined ? {} : { undo_of: undoOf }),
     ...undoFields(record, after, { source }),
   };
-  const history = withoutOldChanges([entry, ...(record.history ?? [])].slice(0, historyEntriesMax));
+  const history = trimHistory([entry, ...(record.history ?? [])]);
   const changed = { ...after, history };
   expect(violationsOfRecord(changed)).toEqual([]);
   return changed;
@@ -208,6 +209,121 @@ describe('the undo of a change', () => {
     expect(states.map((state) => (state.kind === 'possible' ? state.role : state))).toEqual([
       ...['admin', 'admin', 'support', 'support', 'support', 'support', 'support', 'support', 'support'],
     ]);
+  });
+});
+
+/** The changes of the history that can be undone, by id. */
+function undoableIn(record: TenantRecord): readonly string[] {
+  return (record.history ?? [])
+    .filter((change) => undoState(record, change, nowMs).kind === 'possible')
+    .map((change) => entryId(record.tenant_id, change));
+}
+
+describe('the undo after a value was set again', () => {
+  test('B12: Ann free to pro, Ben pro to enterprise, Cy back to pro: only the change of Cy can be undone', () => {
+    const free = edited(bare, patch({ plan: 'free' }));
+    const ann = edited(free, patch({ plan: 'pro' }), 'console', 'ann');
+    const ben = edited(ann, patch({ plan: 'enterprise' }), 'console', 'ben');
+    const cy = edited(ben, patch({ plan: 'pro' }), 'console', 'cy');
+    expect(undoableIn(cy)).toEqual([newestId(cy)]);
+    const outcome = undoChange(cy, { changeId: newestId(ann), ...asAdmin });
+    expect(outcome).toMatchObject({ ok: false, status: 409 });
+    expect(outcome.ok ? '' : outcome.detail).toMatch(/^cy changed plan after it/);
+    const withoutCyAndBen = edited(undone(cy), (record) =>
+      undoChange(record, { changeId: newestId(ben), ...asAdmin }),
+    );
+    expect(undoableIn(withoutCyAndBen)).toContain(newestId(ann));
+  });
+
+  test('B12: a change can be undone exactly while the value in force is the one that it set, and not an equal one', () => {
+    const plan = fc.constantFrom('free', 'pro', 'enterprise').map((to) => ({ plan: to }));
+    const undo = fc.nat({ max: 9 }).map((index) => ({ index }));
+    fc.assert(
+      fc.property(fc.array(fc.oneof(plan, undo), { minLength: 1, maxLength: 9 }), (steps) => {
+        let record = bare;
+        let inForce = 'none';
+        /** Which value each change replaced and set: every change of the plan sets a value of its own. */
+        const values = new Map<string, { readonly from: string; readonly to: string }>();
+        for (const step of steps) {
+          const target = 'index' in step ? undoableIn(record)[step.index] : undefined;
+          if ('index' in step && target === undefined) continue;
+          if ('plan' in step && record.plan === step.plan) continue;
+          record = edited(record, (before) =>
+            'plan' in step
+              ? patch(step)(before)
+              : undoChange(before, { changeId: target ?? null, ...asAdmin }),
+          );
+          const id = newestId(record);
+          const to = target === undefined ? id : (values.get(target)?.from ?? '');
+          values.set(id, { from: inForce, to });
+          inForce = to;
+          expect(undoableIn(record)[0]).toBe(id);
+          for (const change of record.history ?? []) {
+            const { kind } = undoState(record, change, nowMs);
+            if (kind === 'undone') continue;
+            expect(kind === 'possible').toBe(values.get(entryId('acme', change))?.to === inForce);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('without an id, a repeated undo is refused, so that a retry does not undo the undo', () => {
+    const latest = { changeId: null, ...asAdmin };
+    const once = edited(edited(bare, patch({ plan: 'pro' })), (record) => undoChange(record, latest));
+    const again = undoChange(once, latest);
+    expect(again).toMatchObject({ ok: false, status: 409 });
+    expect(again.ok ? '' : again.detail).toContain('is an undo itself');
+    expect(undoChange(once, { ...latest, changeId: newestId(once) }).ok).toBe(true);
+  });
+
+  test('of an answer is refused while another request for the same limit is open', () => {
+    const requested = edited(bare, (record) => requestLimit(record, wanted, context), 'portal');
+    const declined = edited(requested, (record) =>
+      declineRequest(record, openRequestOf(record), { answer: 'no', actor: 'robin' }, nowMs),
+    );
+    const changeId = newestId(declined);
+    const requestedAgain = edited(declined, (record) => requestLimit(record, wanted, context), 'portal');
+    const outcome = undoChange(requestedAgain, { changeId, ...asAdmin });
+    expect(outcome).toMatchObject({ ok: false, status: 409 });
+    expect(outcome.ok ? '' : outcome.detail).toContain('another open request');
+  });
+});
+
+describe('the history of changes', () => {
+  const note = 'known for chargebacks';
+  const blocked = edited(bare, (before) =>
+    withInternalNote(block(before, { until: null, reason: 'Unpaid invoice' }, 'robin', nowMs), note),
+  );
+
+  test('keeps the block of an operator with its note and its undo, however often the tenant changes its settings', () => {
+    let record = blocked;
+    for (let count = 1; count <= 60; count++)
+      record = edited(
+        record,
+        (before) => ({
+          ok: true,
+          value: {
+            record: { ...before, notifications: { thresholds: [count / 100] } },
+            ...{ action: 'notifications', detail: `Thresholds ${count}` },
+          },
+        }),
+        'portal',
+      );
+    expect(record.history).toHaveLength(tenantEntriesMax + 1);
+    expect(record.history?.[0]?.detail).toBe('Thresholds 60');
+    expect(record.history?.at(-1)).toMatchObject({ action: 'block', internal_note: note });
+    expect(undoableIn(record)).toEqual([newestId(blocked)]);
+  });
+
+  test('counts only changes that have an undo for the number of changes that can be undone', () => {
+    let record = blocked;
+    for (let count = 1; count <= undoableChangesMax + 5; count++)
+      record = edited(record, (before) =>
+        addKey(before, String(count).padStart(64, '0'), { name: `CI ${count}` }, nowMs),
+      );
+    expect(undoableIn(record)).toEqual([newestId(blocked)]);
   });
 });
 
