@@ -18,12 +18,33 @@ export function withInternalNote(outcome: Outcome<Edit>, note = ''): Outcome<Edi
     : success({ ...outcome.value, internalNote: note });
 }
 
-/** Replaces the note about the tenant, which all operators read and the tenant does not. An empty text removes it. */
-export function setNote(record: TenantRecord, text: string, actor: string, nowMs: number): Outcome<Edit> {
+export interface NewNote {
+  /** Empty: the note is removed. */
+  readonly text: string;
+  readonly actor: string;
+  /** `at` of the note that the author had read; empty: there was no note; absent: the note is replaced in any case. */
+  readonly readAt?: string | undefined;
+}
+
+/** Replaces the note about the tenant, which all operators read and the tenant does not. */
+export function setNote(
+  record: TenantRecord,
+  { text, actor, readAt }: NewNote,
+  nowMs: number,
+): Outcome<Edit> {
   const { internal_note: before, ...without } = record;
   if (text.length > noteTextLengthMax)
     return rejection(422, 'Not saved', `A note has at most ${noteTextLengthMax} characters.`, 'text');
   if (text === (before?.text ?? '')) return rejection(409, 'Not saved', 'The note has this text already.');
+  if (readAt !== undefined && readAt !== (before?.at ?? ''))
+    return rejection(
+      409,
+      'Not saved',
+      before === undefined
+        ? 'Another operator removed the note meanwhile. To write yours, save it again.'
+        : `${before.actor} changed the note meanwhile. Merge both texts, then save again.`,
+      'text',
+    );
   const note = { text, actor, at: new Date(nowMs).toISOString() };
   return success({
     record: text === '' ? without : { ...record, internal_note: note },

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { noteSchema, noteTextLengthMax } from '../../../shared/tenants/record/history-schema.ts';
 import type { Operations } from '../answer.ts';
-import { TenantParams, actor } from '../request-schemas.ts';
+import { TenantParams, actor, entityTag, ifMatch } from '../request-schemas.ts';
 import { answer, text } from '../schema-parts.ts';
 
 const NoteBody = Type.Object(
@@ -33,11 +33,12 @@ export const changeOperations = {
     description: 'The tenant never reads it. The audit trail has the note before and after.',
     params: TenantParams,
     body: NoteBody,
-    requestHeaders: actor,
+    requestHeaders: { ...actor, ...ifMatch },
     response: {
       200: answer({ tenant_id: text, internal_note: Type.Union([noteSchema, Type.Null()]) }) as object,
     },
-    problems: [409, 422],
+    responseHeaders: { 200: entityTag },
+    problems: [409, 412, 422],
   },
   undoChange: {
     operationId: 'undoChange',

@@ -1,4 +1,5 @@
 import type { Policy } from '../../../shared/domain/policy.ts';
+import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { setNote } from '../../../shared/tenants/internal-note.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
@@ -6,25 +7,31 @@ import { undoChange } from '../../../shared/tenants/undo/undo-change.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp } from '../answer.ts';
 import { actorOf, authorOf } from '../authenticate.ts';
+import { changedMeanwhile, entityTag, ifMatchHolds } from '../tenants/entity-tag.ts';
 import { changeOperations } from './operations.ts';
 
 export interface ChangeOptions {
   readonly records: TenantRecords;
+  readonly directory: Pick<TenantDirectory, 'get'>;
   readonly policy: () => Policy;
   readonly clock: Clock;
 }
 
 /** Writes the note about a tenant, and undoes changes. */
-export function registerChanges(app: AdminApp, { records, policy, clock }: ChangeOptions): void {
+export function registerChanges(app: AdminApp, { records, directory, policy, clock }: ChangeOptions): void {
   app.put(
     '/admin/v1/tenants/:id/internal-note',
     { config: asDocument, schema: changeOperations.setInternalNote },
     async (request, reply) => {
       const { id } = request.params;
+      const note = { text: request.body.text, actor: actorOf(request) };
       const outcome = await records.change(id, authorOf(request), (record) =>
-        setNote(record, request.body.text, actorOf(request), clock.now()),
+        ifMatchHolds(request.headers['if-match'], directory.get(id) ?? null)
+          ? setNote(record, note, clock.now())
+          : changedMeanwhile,
       );
       if (!outcome.ok) return sendOutcome(reply, outcome);
+      void reply.header('etag', entityTag(outcome.value));
       return { tenant_id: id, internal_note: outcome.value.internal_note ?? null };
     },
   );

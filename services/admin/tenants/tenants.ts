@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasRole } from '../../../shared/domain/operators/operator.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { sendProblem } from '../../../shared/runtime/http/problem.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
-import { rejection } from '../../../shared/tenants/outcome.ts';
 import { maskSecrets } from '../../../shared/tenants/record/audited-change.ts';
 import type { TenantRecords } from '../../../shared/tenants/records.ts';
 import { patchSettings, replaceSettings } from '../../../shared/tenants/settings.ts';
@@ -12,6 +10,7 @@ import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp } from '../answer.ts';
 import { authorOf } from '../authenticate.ts';
 import { operations } from '../operations.ts';
+import { changedMeanwhile, entityTag, ifMatchHolds } from './entity-tag.ts';
 import { registerTenantList } from './tenant-list.ts';
 import type { TenantListSources } from '../../../shared/tenants/list/choose.ts';
 
@@ -114,25 +113,4 @@ async function write(
   );
   if (outcome.ok) void reply.header('etag', entityTag(outcome.value));
   return sendOutcome(reply, outcome);
-}
-
-const changedMeanwhile = rejection(
-  412,
-  'Changed meanwhile',
-  'This record was changed since you read it; read it again.',
-);
-
-/** Entity tag of a record. A missing record also has a tag. */
-function entityTag(record: TenantRecord | null): string {
-  return `"${createHash('sha256').update(JSON.stringify(record)).digest('hex').slice(0, 16)}"`;
-}
-
-/**
- * Evaluates If-Match (RFC 9110, 13.1.1): `*` matches every existing record; a list matches if it contains the tag of
- * the record.
- */
-function ifMatchHolds(header: string | undefined, record: TenantRecord | null): boolean {
-  if (header === undefined) return true;
-  const named = header.split(',').map((tag) => tag.trim());
-  return named.includes('*') ? record !== null : named.includes(entityTag(record));
 }

@@ -1,12 +1,16 @@
 import { Type } from 'typebox';
+import type { Author } from '../../../shared/domain/topics/audit-entry.ts';
+import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import { rejection } from '../../../shared/tenants/outcome.ts';
 import { sendTest } from '../../../shared/tenants/test-messages/send-test.ts';
 import type { TestSources } from '../../../shared/tenants/test-messages/send-test.ts';
 import { createTestMessageRate } from '../../../shared/tenants/test-messages/test-messages.ts';
+import type { TestMessages } from '../../../shared/tenants/test-messages/test-messages.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp, Operations } from '../answer.ts';
-import { TenantParams } from '../request-schemas.ts';
+import { authorOf } from '../authenticate.ts';
+import { TenantParams, actor } from '../request-schemas.ts';
 import { answer, text } from '../schema-parts.ts';
 
 const TestBody = Type.Object(
@@ -27,6 +31,7 @@ const operations = {
     description: 'At most five in ten minutes for a tenant. The alerter delivers them within seconds.',
     params: TenantParams,
     body: Type.Union([TestBody, Type.Null()]),
+    requestHeaders: actor,
     response: {
       200: answer({
         tenant_id: text,
@@ -44,6 +49,7 @@ const operations = {
 } satisfies Operations;
 
 export interface TestAlertOptions extends TestSources {
+  readonly audit: Pick<AuditLog, 'append'>;
   readonly directory: Pick<TenantDirectory, 'get'>;
 }
 
@@ -56,7 +62,13 @@ export function registerTestAlert(app: AdminApp, options: TestAlertOptions): voi
     async (request, reply) => {
       const { id } = request.params;
       const tenant = { tenantId: id, record: options.directory.get(id) ?? null };
-      const result = await sendTest(options, rate, tenant, request.body?.target ?? null);
+      const target = request.body?.target ?? null;
+      const result = await sendTest(
+        { ...options, testMessages: auditedMessages(options, authorOf(request), target) },
+        rate,
+        tenant,
+        target,
+      );
       if (result === 'no-target') return sendOutcome(reply, noTarget);
       if (result === 'too-many') return sendOutcome(reply, tooMany);
       return {
@@ -65,6 +77,21 @@ export function registerTestAlert(app: AdminApp, options: TestAlertOptions): voi
       };
     },
   );
+}
+
+/** Test messages whose entry of the audit trail Kafka has before they are sent. */
+function auditedMessages(
+  { audit, testMessages }: TestAlertOptions,
+  author: Author,
+  target: string | null,
+): TestMessages {
+  return {
+    async send(event) {
+      const detail = `Test message sent to ${target ?? 'all notification targets'}`;
+      await audit.append({ ...author, tenant_id: event.tenant_id, action: 'test-alert', detail });
+      await testMessages.send(event);
+    },
+  };
 }
 
 const noTarget = rejection(

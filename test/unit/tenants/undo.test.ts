@@ -1,93 +1,35 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { RecordChange, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { loadPolicy } from '../../../shared/policy/load.ts';
-import { block, unblock } from '../../../shared/tenants/block.ts';
-import { addBoost, endBoost } from '../../../shared/tenants/boosts.ts';
+import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { addKey } from '../../../shared/tenants/api-keys.ts';
-import { setNote, withInternalNote } from '../../../shared/tenants/internal-note.ts';
+import { block, unblock } from '../../../shared/tenants/block.ts';
+import { endBoost } from '../../../shared/tenants/boosts.ts';
+import { setNote } from '../../../shared/tenants/internal-note.ts';
 import { approveRequest } from '../../../shared/tenants/limit-requests/approve-request.ts';
 import { declineRequest, requestLimit } from '../../../shared/tenants/limit-requests/limit-requests.ts';
-import type { Outcome } from '../../../shared/tenants/outcome.ts';
-import { changedFields, entryId } from '../../../shared/tenants/record/audited-change.ts';
-import { violationsOfRecord } from '../../../shared/tenants/record/violations.ts';
-import type { Edit } from '../../../shared/tenants/records.ts';
-import { patchSettings } from '../../../shared/tenants/settings.ts';
+import { entryId } from '../../../shared/tenants/record/audited-change.ts';
 import { applyChanges, changesBetween, inverseOf } from '../../../shared/tenants/undo/field-changes.ts';
-import {
-  tenantEntriesMax,
-  trimHistory,
-  undoFields,
-  undoableChangesMax,
-} from '../../../shared/tenants/undo/stored-changes.ts';
+import { undoableChangesMax } from '../../../shared/tenants/undo/stored-changes.ts';
 import { undoChange, undoState } from '../../../shared/tenants/undo/undo-change.ts';
-
-const policy = await loadPolicy('policies/default.yaml', {}, { secrets: 'optional' });
-const nowMs = Date.parse('2026-03-10T12:00:00Z');
-const hourMs = 3_600_000;
-const bare: TenantRecord = { tenant_id: 'acme', updated_at: '2026-03-10T12:00:00Z', updated_by: 'kim' };
-const inHours = (hours: number): string => new Date(nowMs + hours * hourMs).toISOString();
-const context = { policy, seenPlan: 'free', planKnown: true, nowMs };
-const asAdmin = { role: 'admin', policy, nowMs } as const;
-
-type Editor = (record: TenantRecord) => Outcome<Edit>;
-
-/** Runs an edit as `records.ts` does. */
-function edited(
-  record: TenantRecord,
-  editor: Editor,
-  source: 'console' | 'portal' = 'console',
-  actor = source === 'portal' ? 'the tenant itself, by key 0123456789ab' : 'robin',
-): TenantRecord {
-  const outcome = editor(record);
-  if (!outcome.ok) throw new Error(outcome.detail);
-  const { record: after, action, detail, internalNote, undoOf } = outcome.value;
-  const count = record.history?.length ?? 0;
-  const entry: RecordChange = {
-    ...{ at: new Date(nowMs + count).toISOString(), actor, action, detail },
-    ...(internalNote === undefined ? {} : { internal_note: internalNote }),
-    ...(undoOf === undefined ? {} : { undo_of: undoOf }),
-    ...undoFields(record, after, { source }),
-  };
-  const history = trimHistory([entry, ...(record.history ?? [])]);
-  const changed = { ...after, history };
-  expect(violationsOfRecord(changed)).toEqual([]);
-  return changed;
-}
-
-function newestId({ tenant_id: id, history: [newest] = [] }: TenantRecord): string {
-  if (newest === undefined) throw new Error('no change');
-  return entryId(id, newest);
-}
-
-function undone(record: TenantRecord): TenantRecord {
-  return edited(record, (before) => undoChange(before, { changeId: newestId(before), ...asAdmin }));
-}
-
-function newestOf({ history: [newest] = [] }: TenantRecord): RecordChange {
-  if (newest === undefined) throw new Error('no change');
-  return newest;
-}
-
-const patch =
-  (fields: object): Editor =>
-  (record) =>
-    patchSettings(record, { ...fields }, policy);
-const minuteBoost =
-  (multiply: number, hours: number, startsIn?: number): Editor =>
-  (record) =>
-    addBoost(
-      record,
-      {
-        ...{ limit: 'minute', multiply, ends_at: inHours(hours), reason: 'launch', actor: 'robin' },
-        ...(startsIn === undefined ? {} : { starts_at: inHours(startsIn) }),
-      },
-      policy,
-      nowMs,
-    );
-const wanted = { limit: 'minute', wanted: 500, forMs: hourMs, reason: 'launch' };
-const openRequestOf = ({ limit_requests: requests = [] }: TenantRecord): string =>
-  requests.find(({ state }) => state === 'open')?.id ?? '';
+import {
+  asAdmin,
+  bare,
+  context,
+  edited,
+  hourMs,
+  inHours,
+  minuteBoost,
+  newestId,
+  newestOf,
+  nowMs,
+  openRequestOf,
+  patch,
+  policy,
+  undoableIn,
+  undone,
+  wanted,
+} from './undo-fixture.ts';
+import type { Editor } from './undo-fixture.ts';
 
 /** One edit of each kind that operators make. An edit that the record refuses is left out. */
 const editors: fc.Arbitrary<Editor> = fc.oneof(
@@ -116,7 +58,7 @@ const editors: fc.Arbitrary<Editor> = fc.oneof(
   fc.string({ maxLength: 50 }).map(
     (text): Editor =>
       (record) =>
-        setNote(record, text, 'robin', nowMs),
+        setNote(record, { text: text, actor: 'robin' }, nowMs),
   ),
   fc.constant<Editor>((record) => requestLimit(record, wanted, context)),
   fc.boolean().map(
@@ -198,7 +140,7 @@ describe('the undo of a change', () => {
       edited(boosted, (record) => endBoost(record, boostId, nowMs + 1)),
       blocked,
       edited(blocked, unblock),
-      edited(bare, (record) => setNote(record, 'calls a lot', 'robin', nowMs)),
+      edited(bare, (record) => setNote(record, { text: 'calls a lot', actor: 'robin' }, nowMs)),
       edited(requested, (record) =>
         approveRequest(record, openRequestOf(record), { actor: 'robin', role: 'admin' }, context),
       ),
@@ -211,13 +153,6 @@ describe('the undo of a change', () => {
     ]);
   });
 });
-
-/** The changes of the history that can be undone, by id. */
-function undoableIn(record: TenantRecord): readonly string[] {
-  return (record.history ?? [])
-    .filter((change) => undoState(record, change, nowMs).kind === 'possible')
-    .map((change) => entryId(record.tenant_id, change));
-}
 
 describe('the undo after a value was set again', () => {
   test('B12: Ann free to pro, Ben pro to enterprise, Cy back to pro: only the change of Cy can be undone', () => {
@@ -291,42 +226,6 @@ describe('the undo after a value was set again', () => {
   });
 });
 
-describe('the history of changes', () => {
-  const note = 'known for chargebacks';
-  const blocked = edited(bare, (before) =>
-    withInternalNote(block(before, { until: null, reason: 'Unpaid invoice' }, 'robin', nowMs), note),
-  );
-
-  test('keeps the block of an operator with its note and its undo, however often the tenant changes its settings', () => {
-    let record = blocked;
-    for (let count = 1; count <= 60; count++)
-      record = edited(
-        record,
-        (before) => ({
-          ok: true,
-          value: {
-            record: { ...before, notifications: { thresholds: [count / 100] } },
-            ...{ action: 'notifications', detail: `Thresholds ${count}` },
-          },
-        }),
-        'portal',
-      );
-    expect(record.history).toHaveLength(tenantEntriesMax + 1);
-    expect(record.history?.[0]?.detail).toBe('Thresholds 60');
-    expect(record.history?.at(-1)).toMatchObject({ action: 'block', internal_note: note });
-    expect(undoableIn(record)).toEqual([newestId(blocked)]);
-  });
-
-  test('counts only changes that have an undo for the number of changes that can be undone', () => {
-    let record = blocked;
-    for (let count = 1; count <= undoableChangesMax + 5; count++)
-      record = edited(record, (before) =>
-        addKey(before, String(count).padStart(64, '0'), { name: `CI ${count}` }, nowMs),
-      );
-    expect(undoableIn(record)).toEqual([newestId(blocked)]);
-  });
-});
-
 describe('an undo is refused', () => {
   const raised = edited(bare, patch({ overrides: { minute: 500 } }));
 
@@ -386,28 +285,5 @@ describe('an undo is refused', () => {
     const first = record.history?.at(-1);
     expect(first?.changes).toBeUndefined();
     expect(record.history?.[undoableChangesMax - 1]?.changes).toBeDefined();
-  });
-});
-
-describe('a note for operators', () => {
-  const note = 'known for chargebacks';
-
-  test('is in the entry of the change, and in no field that the tenant reads', () => {
-    const record = edited(bare, (before) =>
-      withInternalNote(block(before, { until: null, reason: 'Unpaid invoice' }, 'robin', nowMs), note),
-    );
-    expect(newestOf(record).internal_note).toBe(note);
-    const history = record.history?.map((entry) => ({ ...entry, internal_note: '' }));
-    expect(JSON.stringify({ ...record, history })).not.toContain(note);
-    expect(JSON.stringify(changedFields(bare, record))).not.toContain(note);
-  });
-
-  test('that is too long is refused, with its field', () => {
-    const outcome = withInternalNote(
-      block(bare, { until: null, reason: 'abuse' }, 'robin', nowMs),
-      'x'.repeat(501),
-    );
-    expect(outcome).toMatchObject({ ok: false, status: 422, field: 'internal_note' });
-    expect(setNote(bare, 'x'.repeat(2_001), 'robin', nowMs)).toMatchObject({ ok: false, field: 'text' });
   });
 });

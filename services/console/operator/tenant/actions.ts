@@ -70,7 +70,15 @@ export function registerActions(app: FastifyInstance, options: ActionOptions): v
   edit('/plan', 'admin', 'saved', (record, { form }) => planFrom(form, record, policy()));
   edit('/settings', 'admin', 'saved', (record, { form }) => settingsFrom(form, record, policy()));
   edit('/note', 'support', 'noted', (record, { form, name }) =>
-    setNote(record, (form.get('text') ?? '').replaceAll('\r\n', '\n').trim(), name, clock.now()),
+    setNote(
+      record,
+      {
+        text: (form.get('text') ?? '').replaceAll('\r\n', '\n').trim(),
+        actor: name,
+        readAt: form.get('read_at') ?? undefined,
+      },
+      clock.now(),
+    ),
   );
   edit('/undo', 'support', 'undone', (record, { form, role }) =>
     undoChange(record, { changeId: form.get('change') ?? '', role, policy: policy(), nowMs: clock.now() }),

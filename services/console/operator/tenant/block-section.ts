@@ -1,4 +1,5 @@
-import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { RecordChange, TenantRecord } from '../../../../shared/domain/tenant.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { blockNow } from '../../../../shared/tenants/block.ts';
 import { field, formError } from '../../components/form.ts';
@@ -21,7 +22,7 @@ export function blockSection(forms: TenantForms): Html {
         ${held.until === null ? 'Until lifted' : `Until ${formatTime(held.until, zone)}`}: ${held.reason}
         <span class="soft small">(${held.actor})</span>
       </p>
-      ${noteOfBlock(record)}
+      ${record === null ? null : noteOfBlock(record, held)}
       <form method="post" action="${path}/unblock" ${forRole('support', forms)}>
         <button type="submit">Lift the block</button>
       </form>
@@ -44,10 +45,20 @@ const blockSpans = [
   ['', 'Until lifted'],
 ] as const;
 
-/** What the operator who blocked the tenant noted for other operators. */
-function noteOfBlock(record: TenantRecord | null): Html | null {
-  const blocked = (record?.history ?? []).find(({ action }) => action === 'block');
+/** What the operator who set the block in force noted for other operators. */
+function noteOfBlock({ history = [] }: TenantRecord, held: NonNullable<TenantRecord['block']>): Html | null {
+  const blocked = history.find((entry) => entry.action === 'block' && isChangeTo(entry, held));
   return blocked?.internal_note === undefined
     ? null
     : html`<p class="soft small">Internal note: ${blocked.internal_note}</p>`;
+}
+
+/** True if the entry set this block. Old entries do not have values any more: of them, actor and reason are compared. */
+function isChangeTo(
+  { actor, detail, changes }: RecordChange,
+  held: NonNullable<TenantRecord['block']>,
+): boolean {
+  return changes === undefined
+    ? actor === held.actor && detail.endsWith(held.reason)
+    : changes.some(({ field: name, to }) => name === 'block' && isDeepStrictEqual(to, held));
 }

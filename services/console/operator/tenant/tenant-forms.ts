@@ -138,6 +138,7 @@ export function noteSection(forms: TenantForms): Html {
       <summary>${note === undefined ? 'Write a note' : 'Change it'}</summary>
       <form method="post" action="${path}/note" ${forRole('support', forms)}>
         ${formError(refused)}
+        <input type="hidden" name="read_at" value="${note?.at ?? ''}" />
         ${field(
           {
             ...{ kind: 'area', form: 'note', name: 'text', label: 'Note (operators only)' },
