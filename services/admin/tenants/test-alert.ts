@@ -44,7 +44,7 @@ const operations = {
         ),
       }) as object,
     },
-    problems: [409, 422],
+    problems: [422, 429],
   },
 } satisfies Operations;
 
@@ -70,7 +70,8 @@ export function registerTestAlert(app: AdminApp, options: TestAlertOptions): voi
         target,
       );
       if (result === 'no-target') return sendOutcome(reply, noTarget);
-      if (result === 'too-many') return sendOutcome(reply, tooMany);
+      if (result === 'too-many')
+        return sendOutcome(reply.header('retry-after', rate.retryAfterSeconds(id)), tooMany);
       return {
         tenant_id: id,
         targets: result.targets.map(({ id: targetId, channel, shown }) => ({ id: targetId, channel, shown })),
@@ -99,4 +100,4 @@ const noTarget = rejection(
   'No such target',
   'The tenant has no notification target, or none with this id. Without a target in the request, the message goes to all.',
 );
-const tooMany = rejection(409, 'Not sent', 'Five test messages in ten minutes are the most for one tenant.');
+const tooMany = rejection(429, 'Not sent', 'Five test messages in ten minutes are the most for one tenant.');

@@ -194,19 +194,26 @@ interface ApiDocument {
 
 /** Adds to the document what @fastify/swagger cannot express. */
 function completed(document: ApiDocument, api: ApiDescription): object {
+  const described = new Set(Object.keys(componentHeaders(api)));
   for (const operation of Object.values(document.paths).flatMap((path) => Object.values(path))) {
-    nameHeaders(operation, Object.keys(api.responseHeaders));
+    nameHeaders(operation, Object.keys(api.responseHeaders), described);
     leaveOutNull(operation);
   }
   return document;
 }
 
 /**
- * Lists the headers of every response: the headers of all responses, the headers of its status, and its own headers.
+ * Lists the headers of every response: the headers of all responses, the headers of its status that the document describes,
+ * and its own headers.
  */
-function nameHeaders({ responses }: Operation, everywhere: readonly string[]): void {
+function nameHeaders(
+  { responses }: Operation,
+  everywhere: readonly string[],
+  described: ReadonlySet<string>,
+): void {
   for (const [status, response] of Object.entries(responses)) {
-    const names = [...everywhere, ...(statusHeaders[status] ?? [])];
+    const ofStatus = (statusHeaders[status] ?? []).filter((name) => described.has(name));
+    const names = [...everywhere, ...ofStatus];
     const references = names.map((name) => [name, { $ref: `#/components/headers/${name}` }] as const);
     response.headers = { ...Object.fromEntries(references), ...response.headers };
   }

@@ -19,6 +19,8 @@ export function createTestMessages(producer: Producer, alertsTopic: string): Tes
 export interface TestMessageRate {
   /** Counts a test message of the tenant. Returns false if the tenant has reached the limit. */
   accepts(tenantId: string): boolean;
+  /** Whole seconds after which a test message of the tenant is accepted again. */
+  retryAfterSeconds(tenantId: string): number;
 }
 
 const messagesMax = 5;
@@ -39,6 +41,10 @@ export function createTestMessageRate(clock: Clock): TestMessageRate {
       if (recent.length >= messagesMax) return false;
       sentAtMs.set(tenantId, [...recent, nowMs]);
       return true;
+    },
+    retryAfterSeconds(tenantId) {
+      const oldestMs = sentAtMs.get(tenantId)?.at(-messagesMax) ?? -Infinity;
+      return Math.max(1, Math.ceil((oldestMs + windowMs - clock.now()) / 1000));
     },
   };
 }

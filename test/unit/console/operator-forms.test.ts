@@ -1,6 +1,6 @@
 // Goal: forms of operators show the state that is in force, and send what the operator read.
 import { expect, test } from 'vitest';
-import type { TenantRecord } from '../../../shared/domain/tenant.ts';
+import type { RecordChange, TenantRecord } from '../../../shared/domain/tenant.ts';
 import { blockSection } from '../../../services/console/operator/tenant/block-section.ts';
 import { noteSection } from '../../../services/console/operator/tenant/tenant-forms.ts';
 import type { TenantForms } from '../../../services/console/operator/tenant/tenant-forms.ts';
@@ -19,17 +19,19 @@ const forms: TenantForms = {
 test('a block shows the note of the entry that set it, not of a later block that is no longer in force', () => {
   const block = { until: null, reason: 'Unpaid invoice', actor: 'kim' };
   const other = { until: null, reason: 'abuse', actor: 'robin' };
-  const entry = (set: typeof block, note: string): NonNullable<TenantRecord['history']>[number] => ({
+  const entry = (set: typeof block, note: string): RecordChange => ({
     ...{ at, actor: set.actor, action: 'block', detail: `Blocked until lifted: ${set.reason}` },
     internal_note: note,
-    changes: [{ field: 'block', from: null, to: set }],
   });
-  const history = [entry(other, 'note of robin'), entry(block, 'note of kim')];
+  const old = [entry(other, 'note of robin'), entry(block, 'note of kim')];
+  const history = [other, block].map((set, index): RecordChange => {
+    const changes = [{ field: 'block', from: null, to: set }] as const;
+    return { ...entry(set, old[index]?.internal_note ?? ''), changes };
+  });
   const shown = (changed: Partial<TenantRecord>): string =>
     blockSection({ ...forms, record: { ...record, ...changed } }).markup;
   expect(shown({ block, history })).toContain('note of kim');
   expect(shown({ block, history })).not.toContain('note of robin');
-  const old = history.map(({ changes: _changes, ...others }) => others);
   expect(shown({ block, history: old })).toContain('note of kim');
   expect(shown({ block: { ...block, reason: 'by another way' }, history })).not.toContain(
     'Internal note: note',

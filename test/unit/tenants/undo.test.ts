@@ -24,7 +24,6 @@ import {
   nowMs,
   openRequestOf,
   patch,
-  policy,
   undoableIn,
   undone,
   wanted,

@@ -248,6 +248,17 @@ describe('the internal note of an action', () => {
     expect(JSON.stringify({ ...settingsOf(id), internal_note: null })).not.toContain('Zanzibar');
   });
 
+  test('that another operator wrote since the page was read is not replaced, and the page has both texts', async () => {
+    const id = await newTenant('note');
+    await act(id, 'note', { text: 'pays late', read_at: '' });
+    const page = await act(id, 'note', { text: 'moves to pro', read_at: '' });
+    expect(page.status).toBe(409);
+    expect(textOf(page.text)).toContain('changed the note meanwhile');
+    for (const text of ['pays late', 'moves to pro']) expect(textOf(page.text)).toContain(text);
+    const readAt = /name="read_at" value="([^"]+)"/.exec(page.text)?.[1] ?? '';
+    expect((await act(id, 'note', { text: 'both', read_at: readAt })).status).toBe(303);
+  });
+
   test('by the admin API, with the undo', async () => {
     const id = await newTenant('by-api');
     const path = `/admin/v1/tenants/${id}`;
@@ -259,6 +270,11 @@ describe('the internal note of an action', () => {
     expect(fixture.directory.get(id)).not.toHaveProperty('block');
     const written = await fixture.admin(`PUT ${path}/internal-note`, { text: note });
     expect(written.body).toMatchObject({ internal_note: { text: note } });
+    const read = { 'if-match': String(written.headers['etag']) };
+    const replace = async (text: string): Promise<number> =>
+      (await fixture.admin(`PUT ${path}/internal-note`, { text }, read)).status;
+    expect(await replace('moves to pro')).toBe(200);
+    expect(await replace('moves to free')).toBe(412);
     expect((await fixture.admin(`PUT ${path}/internal-note`, { text: 'x'.repeat(2_001) })).status).toBe(422);
     expect((await fixture.admin(`PUT ${path}/internal-note`, { text: '' })).body).toMatchObject({
       internal_note: null,
