@@ -56,6 +56,8 @@ test('a proposed policy is compared, backtested on recorded traffic and put live
   expect(await page.getByText('requests passed and would be refused').textContent()).toMatch(/30\s+of\s+40/);
   await page.getByRole('button', { name: 'Put live…' }).click();
   await page.getByText('This affects all tenants.').waitFor();
+  await page.locator('.policy-text .added').getByText('limit: 10, window: 1m').first().waitFor();
+  expect((await layoutOf(page)).width).toBeLessThanOrEqual(390);
   const revision = (await page.locator('.hint code').textContent()) ?? '';
   await page.getByLabel('Why').fill('ten are enough');
   await page.getByLabel('Type this to confirm').fill('not this');

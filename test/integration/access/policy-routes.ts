@@ -51,5 +51,5 @@ export const consolePolicySamples: Samples = {
     body: form({ text: 'version: 1', expected: '0123456789ab', confirm: 'no' }),
     status: 422,
   }),
-  'GET /operator/policy/live': () => ({ path: '/operator/policy/live', status: 422 }),
+  'GET /operator/policy/live': () => ({ path: '/operator/policy/live', status: 303 }),
 };

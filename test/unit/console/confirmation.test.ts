@@ -86,6 +86,17 @@ describe('an action that needs a confirmation', () => {
     expect(done).toEqual([]);
   });
 
+  test('is opened only by its form if its form carries what is confirmed', async () => {
+    registerConfirmed(app, {
+      ...{ path: '/operator/texts/use', role: 'admin', here: '/operator/policy', isFormOnly: true },
+      confirmation: () => Promise.resolve(rejection(422, 'Not a text', 'The text is empty.')),
+      act: () => Promise.resolve(success('/operator/policy')),
+    });
+    const linked = await app.inject('/operator/texts/use?text=other');
+    expect([linked.statusCode, linked.headers.location]).toEqual([303, '/operator/policy']);
+    expect((await app.inject({ method: 'POST', url: '/operator/texts/use' })).statusCode).toBe(422);
+  });
+
   test('is not run if the count has changed since the page was shown; the page has the new count', async () => {
     tenants = 4;
     const response = await post({ confirm: 'drop 3', reason: 'cleanup' });

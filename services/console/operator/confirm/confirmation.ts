@@ -14,9 +14,11 @@ export interface Confirmation {
   readonly title: string;
   /** Sentences that name what will happen, with counts. */
   readonly effects: readonly HtmlValue[];
+  /** What the sentences cannot state, such as the comparison of two texts. */
+  readonly details?: Html;
   /**
-   * Text that the operator has to type. It contains the count or the name of what is affected: if that has changed since
-   * the page was shown, the typed text no longer equals the phrase, and the page is shown again.
+   * Text that the operator has to type. It contains the count or the name of what is affected, or the revision of the submitted
+   * text. If this has changed since the page was shown, the typed text no longer equals the phrase, and the page is shown again.
    */
   readonly phrase: string;
   /** Label of the button. */
@@ -34,6 +36,10 @@ export interface ConfirmedAction {
   readonly bodyLimit?: number;
   /** `href` of the navigation item under which the page is shown. */
   readonly here: string;
+  /**
+   * True: only a form (`POST`) opens the page, so that a link of another site cannot fill it. A `GET` is redirected to `here`.
+   */
+  readonly isFormOnly?: boolean;
   /** `form` has the fields of the submitted form, or of the query if the page was opened by a link. */
   readonly confirmation: (request: FastifyRequest, form: URLSearchParams) => Promise<Outcome<Confirmation>>;
   /** Runs after the confirmation. Returns the address to which the browser is redirected. */
@@ -51,6 +57,7 @@ export interface ConfirmedAction {
 export function registerConfirmed(app: FastifyInstance, action: ConfirmedAction): void {
   const config = { access: `operator-session:${action.role}` } as const;
   app.get(action.path, { config }, (request, reply) => {
+    if (action.isFormOnly === true) return reply.redirect(action.here, 303);
     const query = new URLSearchParams(request.query as Record<string, string>);
     return confirm(action, request, reply, query);
   });
@@ -94,7 +101,7 @@ function refusalOf({ phrase }: Confirmation, form: URLSearchParams): RefusedForm
 
 function confirmationCard(
   path: string,
-  { title, effects, phrase, button, back, fields = {} }: Confirmation,
+  { title, effects, details, phrase, button, back, fields = {} }: Confirmation,
   refused: RefusedForm | null,
 ): Html {
   return html`<section class="card narrow stack">
@@ -102,6 +109,7 @@ function confirmationCard(
     <ul class="list">
       ${effects.map((effect) => html`<li>${effect}</li>`)}
     </ul>
+    ${details ?? null}
     <form method="post" action="${path}">
       ${formError(refused)}
       ${Object.entries(fields).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`)}

@@ -3,13 +3,13 @@ import { apiKeysOf } from '../../../../shared/domain/tenant.ts';
 import type { AuditLog } from '../../../../shared/kafka/audit-log.ts';
 import type { DeadLetterService } from '../../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
-import { changedLines, diffLines } from '../../../../shared/policy-changes/line-diff.ts';
 import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
 import { rejection, success } from '../../../../shared/tenants/outcome.ts';
 import type { TenantRecords } from '../../../../shared/tenants/records.ts';
 import type { Resets } from '../../../../shared/tenants/reset.ts';
 import { counted } from '../../../../shared/domain/text/counted.ts';
 import { html } from '../../components/html.ts';
+import { comparison } from '../policy/policy-text.ts';
 import { registerConfirmed } from './confirmation.ts';
 
 export interface ConfirmedOptions {
@@ -131,6 +131,7 @@ function registerPutLive(app: FastifyInstance, { policyTools }: ConfirmedOptions
     bodyLimit: policyBodyLimit,
     role: 'admin',
     here,
+    isFormOnly: true,
     confirmation: async (_request, form) => {
       const { editor } = policyTools;
       const [text, expected] = [textOf(form), form.get('expected') ?? ''];
@@ -150,17 +151,15 @@ function registerPutLive(app: FastifyInstance, { policyTools }: ConfirmedOptions
           'The policy file cannot be written here',
           `Change ${file} where it is deployed from.`,
         );
-      const changes = changedLines(diffLines(inForce, text)).filter(
-        (line) => line !== null && line.kind !== 'same',
-      );
       return success({
         title: 'Put a policy live',
         effects: [
-          `Revision ${checked.policy.revision} replaces revision ${policy.revision} in ${file}: ${counted(changes.length, 'line')} added or removed.`,
+          `Revision ${checked.policy.revision} replaces revision ${policy.revision} in ${file}.`,
           'This affects all tenants. Gateways follow within seconds.',
           'To take it back, put the earlier revision live again: the history keeps both.',
         ],
-        phrase: policy.revision,
+        details: comparison(inForce, text),
+        phrase: checked.policy.revision,
         button: 'Put live',
         back: here,
         fields: { text, expected },

@@ -91,22 +91,31 @@ test('a refreshed part of the page does not read the revision with which the pol
   expect(compared.text).toContain('No difference');
 });
 
-test('a policy is put live by the confirmation that all such actions have, for the revision that was seen', async () => {
+test('a policy is put live by the confirmation that all such actions have, for the text and the revision that were seen', async () => {
   const text = `${inForce}# ${'long '.repeat(30_000)}\n`;
   const expected = revisionOf(inForce);
   const live = (form: Record<string, string>) =>
     post(fixture, '/operator/policy/live', { text, expected, ...form }, operator);
   const shown = await live({});
   expect(shown).toMatchObject({ status: 200 });
-  expect(shown.text).toContain('1 line added or removed');
+  expect(shown.text).toMatch(/class="line added"[^#]+# long long/);
+  expect(shown.text).toContain(`<code>${revisionOf(text)}</code>`);
+  const linked = await get(
+    fixture,
+    `/operator/policy/live?${new URLSearchParams({ text: inForce, expected }).toString()}`,
+    operator,
+  );
+  expect(linked).toMatchObject({ status: 303, location: '/operator/policy' });
   const wrong = await live({ confirm: 'no', reason: 'because' });
   expect(wrong.status).toBe(422);
   expect(wrong.text).toContain('value="because"');
-  expect(await live({ confirm: expected, reason: '' })).toMatchObject({ status: 422 });
+  expect(await live({ confirm: revisionOf(text), reason: '' })).toMatchObject({ status: 422 });
+  for (const confirm of [expected, revisionOf(`${inForce}# another tab\n`)])
+    expect(await live({ confirm, reason: 'because' })).toMatchObject({ status: 422 });
   expect(await live({ expected: '0123456789ab' })).toMatchObject({ status: 412 });
   expect(await live({ text: 'version: 1' })).toMatchObject({ status: 422 });
   expect(await readFile(file, 'utf8')).toBe(inForce);
-  expect(await live({ confirm: expected, reason: 'because' })).toMatchObject({
+  expect(await live({ confirm: revisionOf(text), reason: 'because' })).toMatchObject({
     status: 303,
     location: '/operator/policy?done=policy-live',
   });
