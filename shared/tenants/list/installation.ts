@@ -8,8 +8,8 @@ import { targetsIn } from '../notification-targets.ts';
 /** State of the whole installation, as ClickHouse has it. Every function rejects if ClickHouse does not answer. */
 export interface Installation {
   /**
-   * Targets of notifications whose last attempted delivery since `sinceMs` failed. Targets that the tenant has removed are left
-   * out.
+   * Targets of notifications whose newest alert since `sinceMs` has an error, also because the target is disabled. Targets that the
+   * tenant has removed are left out.
    */
   failingTargets(sinceMs: number): Promise<FailingTarget[]>;
   /** Time at which the last rebuild of lost counters began, ISO 8601; null if there was none since `sinceMs`. */

@@ -1,6 +1,6 @@
 import type { ClickHouseReader } from '../../client.ts';
 
-/** A target of a tenant's notifications whose last attempted delivery failed. */
+/** A target of a tenant's notifications whose newest alert with an attempt has an error. */
 export interface FailingTarget {
   readonly tenant_id: string;
   readonly channel: string;
@@ -12,7 +12,10 @@ export interface FailingTarget {
   readonly error: string;
 }
 
-/** Returns the targets whose last attempted delivery since `sinceMs` failed, most failed messages first. */
+/**
+ * Returns the targets whose newest alert since `sinceMs` with an attempt has an error, most failed messages first. An alert
+ * that was dropped counts as well, although it has no attempt: its target answered 410 before and is disabled.
+ */
 export function failingTargets(
   clickhouse: ClickHouseReader,
   sinceMs: number,
@@ -22,7 +25,7 @@ export function failingTargets(
     `SELECT tenant_id, channel, target, countIf(a.error != '') AS messages,
       argMax(a.error, (a.time, alert_id)) AS error
     FROM alerts AS a
-    WHERE a.time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND channel NOT IN ('', 'log') AND attempts > 0
+    WHERE a.time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC') AND channel NOT IN ('', 'log') AND (attempts > 0 OR status = 'dropped')
     GROUP BY tenant_id, channel, target
     HAVING error != ''
     ORDER BY messages DESC, tenant_id, channel, target
