@@ -23,8 +23,7 @@ export interface LossAuditOptions {
 
 /**
  * Repeats the loss audit. Reports losses in metrics, in Redis for the start page of operators, and in the log with the position of
- * each lost record. After a failed audit,
- * the metrics keep the figures and the time of the last successful audit. A failed audit never counts as clean.
+ * each lost record. After a failed audit the metrics keep the last figures; the report says only that it failed.
  */
 export function startLossAudit(options: LossAuditOptions): Repetition {
   const { audit, intervalMs, reports, clock, logger } = options;
@@ -68,7 +67,7 @@ export function startLossAudit(options: LossAuditOptions): Repetition {
 
   /** `report` is null after a failed audit. A report that Redis does not store is only missing on the start page. */
   async function publish(report: LossReport | null): Promise<void> {
-    const found = processReport(report, clock.now());
+    const found = processReport(report, intervalMs, clock.now());
     try {
       await reports.write(found);
       if (hasLoss(found)) await reports.write({ ...found, kind: 'last-loss' });
@@ -78,18 +77,20 @@ export function startLossAudit(options: LossAuditOptions): Repetition {
   }
 }
 
-function processReport(report: LossReport | null, nowMs: number): LossAuditReport {
+function processReport(report: LossReport | null, intervalMs: number, nowMs: number): LossAuditReport {
+  const counters = report?.counters ?? null;
   return {
     ...{ kind: 'loss-audit', name: '', at: new Date(nowMs).toISOString(), is_failed: report === null },
+    ...{ interval_ms: intervalMs, is_cut: report?.cut ?? false },
     lost_events: report?.lost ?? 0,
-    units_ahead: unitsAhead(report?.counters ?? []),
+    units_ahead: counters === null ? null : unitsAhead(counters),
     disagreeing_days: report?.disagreements.length ?? 0,
     spools_set_back: report?.setBack.length ?? 0,
   };
 }
 
 function hasLoss({ lost_events, units_ahead, disagreeing_days, spools_set_back }: LossAuditReport): boolean {
-  return lost_events + units_ahead + disagreeing_days + spools_set_back > 0;
+  return lost_events + (units_ahead ?? 0) + disagreeing_days + spools_set_back > 0;
 }
 
 function unitsAhead(counters: NonNullable<LossReport['counters']>): number {

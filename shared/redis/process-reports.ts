@@ -28,7 +28,7 @@ export interface ProcessReportsOptions {
 /** A gateway that ended without removing its report is listed for an hour. */
 const keptMs = { gateway: 3_600_000, 'loss-audit': 7 * 86_400_000, 'last-loss': 7 * 86_400_000 } as const;
 const keptMsMax = Math.max(...Object.values(keptMs));
-/** More reports than that are not kept: those that end first are deleted. */
+/** At most this many are listed: the ids that expire first are removed; their reports expire by themselves. */
 const reportsMax = 1_000;
 
 /**

@@ -137,6 +137,7 @@ function gatewayColumns(nowMs: number): readonly Column<GatewayReport>[] {
 function auditFacts({
   at,
   is_failed: isFailed,
+  is_cut: isCut,
   lost_events: events,
   units_ahead: units,
   disagreeing_days: days,
@@ -148,9 +149,9 @@ function auditFacts({
     <dt>Time</dt>
     <dd>${formatTime(at)}</dd>
     <dt>Lost events</dt>
-    <dd>${badge(events === 0, 'none', count(events))}</dd>
+    <dd>${badge(events === 0, 'none', `${isCut ? 'at least ' : ''}${count(events)}`)}</dd>
     <dt>Units that only Redis counted</dt>
-    <dd>${badge(units === 0, 'none', count(units))}</dd>
+    <dd>${badge(units === 0, 'none', units === null ? 'not compared' : count(units))}</dd>
     <dt>Days with totals that do not agree</dt>
     <dd>${badge(days === 0, 'none', count(days))}</dd>
     <dt>Spools that were set back</dt>

@@ -28,10 +28,14 @@ export interface LossAuditReport {
   /** End of the audit, ISO 8601. */
   readonly at: string;
   readonly is_failed: boolean;
+  /** Time from the end of an audit to the start of the next in milliseconds. */
+  readonly interval_ms: number;
+  /** True if more records are missing than an audit reads: `lost_events` is then a lower bound. */
+  readonly is_cut: boolean;
   /** Accepted events that are in no table. */
   readonly lost_events: number;
-  /** Units that Redis counted and ClickHouse did not. */
-  readonly units_ahead: number;
+  /** Units that Redis counted and ClickHouse did not; null: they were not compared, because the pipeline was late. */
+  readonly units_ahead: number | null;
   /** Days whose totals do not agree with the stored events. */
   readonly disagreeing_days: number;
   /** Starts of a gateway whose spool was an older copy, or a copy that another node uses. */
@@ -63,8 +67,10 @@ const lossAuditShape: Shape<LossAuditReport> = {
   name: textOf(0, 0),
   at: isInstant,
   is_failed: isBoolean,
+  interval_ms: integerFrom(0),
+  is_cut: isBoolean,
   lost_events: integerFrom(0),
-  units_ahead: numberFrom(0),
+  units_ahead: nullable(numberFrom(0)),
   disagreeing_days: integerFrom(0),
   spools_set_back: integerFrom(0),
 };

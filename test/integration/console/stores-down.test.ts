@@ -63,13 +63,13 @@ describe('the start page of operators', () => {
       const quiet = await start(fixture);
       expect(quiet).toContain('No gateway has reported within an hour.');
       expect(quiet).toContain('Every target accepted its last notification.');
-      expect(quiet).toContain('Redis has lost no counters within a day.');
+      expect(quiet).toContain('there are no totals.');
       await fixture.reports.write({
         ...{ kind: 'gateway', name: 'gw-1', at: now(), policy: 'other', refused_edit: 'p.yaml:3:1: no plan' },
         ...{ redis_unavailable: 2, without_redis_at: now(), spool_failure: null },
       });
-      const audit = { name: '', at: now(), is_failed: false, units_ahead: 0 } as const;
-      const found = { ...audit, lost_events: 4, disagreeing_days: 0, spools_set_back: 0 };
+      const audit = { name: '', at: now(), is_failed: false, units_ahead: 0, interval_ms: 300_000 } as const;
+      const found = { ...audit, is_cut: false, lost_events: 4, disagreeing_days: 0, spools_set_back: 0 };
       await fixture.reports.write({ ...found, kind: 'loss-audit' });
       await fixture.reports.write({ ...found, kind: 'last-loss' });
       const [id, address] = [uniqueName('failing'), 'ops@example.com'];
@@ -91,7 +91,7 @@ describe('the start page of operators', () => {
       expect(page).toContain('Gateway gw-1 decides without 2 Redis servers');
       expect(page).toContain('Gateway gw-1 refused the last edit of its policy file: p.yaml:3:1: no plan');
       expect(page).toContain('found 4 lost events.');
-      expect(page).toContain('Redis lost counters.');
+      expect(page).toContain('Counters of Redis were rebuilt');
       expect(page).toContain(
         `1 notification of ${id} could not be delivered by email to ${address}: HTTP 500`,
       );
@@ -100,6 +100,11 @@ describe('the start page of operators', () => {
         { ...sent, time: new Date(Date.now() + 1000).toISOString(), alert_id: 'd', ...failed, error: '' },
       ]);
       expect(await start(fixture)).toContain('Every target accepted its last notification.');
+      const [later, disabled] = [new Date(Date.now() + 2000).toISOString(), 'the target answered 410 before'];
+      await fixture.clickhouse.insert('stored_alerts', [
+        { ...sent, time: later, alert_id: 'e', status: 'dropped', attempts: 0, error: disabled },
+      ]);
+      expect(await start(fixture)).toContain(`by email to ${address}: ${disabled}`);
     } finally {
       await fixture.dispose();
     }
@@ -120,8 +125,10 @@ describe('the start page of operators', () => {
         expect(withoutClickHouse).toContain(`${part} cannot be shown right now`);
       expect(withoutClickHouse).toContain('No gateway has reported within an hour.');
       expect(withoutClickHouse).toContain('Every message could be read.');
+      await storeUsage(noRedis.clickhouse, [{ timeMs: Date.now(), tenant: uniqueName('active') }]);
       const withoutRedis = await start(noRedis);
-      for (const part of ['The state of the gateways', 'The result of the loss audits'])
+      expect(withoutRedis).not.toContain('No tenant is near a limit');
+      for (const part of ['Live usage', 'The state of the gateways', 'The result of the loss audits'])
         expect(withoutRedis).toContain(`${part} cannot be shown right now`);
       expect(withoutRedis).toContain('Every target accepted its last notification.');
     } finally {

@@ -188,5 +188,7 @@ test('a store that does not answer is never a clean audit', async () => {
   expect(text).toContain('tollgate_audit_runs_total{outcome="clean"} 0');
   expect(text).toContain('tollgate_audit_last_success_timestamp_seconds 0');
   expect(new Set(reported.map(({ kind }) => kind))).toEqual(new Set(['loss-audit']));
-  expect(reported).toContainEqual(expect.objectContaining({ is_failed: true }));
+  expect(reported).toContainEqual(
+    expect.objectContaining({ is_failed: true, units_ahead: null, interval_ms: 10 }),
+  );
 });

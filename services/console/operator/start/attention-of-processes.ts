@@ -12,30 +12,53 @@ const policyHref = '/operator/policy';
 /** Gateways report every two seconds. */
 const silentMs = 15_000;
 const recentlyMs = 15 * 60_000;
-/** By default, loss audits run every five minutes. */
-const auditLateMs = 30 * 60_000;
+/** Longest time that a loss audit is expected to run, with a reserve. */
+const auditRunMs = 20 * 60_000;
 const behindMs = 60_000;
-/** More items of one kind are stated as a number. */
+/** Further items of a list are only counted. */
 const itemsMax = 10;
+const silentNamesMax = 5;
 
-/** What the reports of gateways show. `revision` is the policy in force in this process. */
+/**
+ * What the reports of gateways show: first the faults of gateways that report, then the gateways that no longer report.
+ * `revision` is the policy in force in this process.
+ */
 export function attentionOfGateways(
   gateways: readonly GatewayReport[],
   revision: string,
   nowMs: number,
 ): readonly AttentionItem[] {
-  if (gateways.length === 0)
-    return [{ tone: 'plain', sentence: 'No gateway has reported within an hour.', href: pipelineHref }];
-  return firstOf(gateways.flatMap((gateway) => itemsOfGateway(gateway, revision, nowMs)));
+  const isSilent = ({ at }: GatewayReport): boolean => nowMs - Date.parse(at) > silentMs;
+  const faults = gateways
+    .filter((gateway) => !isSilent(gateway))
+    .flatMap((gateway) => itemsOfGateway(gateway, revision, nowMs));
+  const urgentFirst = faults.toSorted((a, b) => Number(b.tone === 'bad') - Number(a.tone === 'bad'));
+  return [...firstOf(urgentFirst), ...itemsOfSilent(gateways.filter(isSilent), nowMs)];
+}
+
+/** Without any report, `hasTotals` states whether requests were served before; null: unknown. */
+export function attentionWithoutGateways(hasTotals: boolean | null): readonly AttentionItem[] {
+  const sentence = 'No gateway has reported within an hour.';
+  return [{ tone: hasTotals === false ? 'plain' : 'bad', sentence, href: pipelineHref }];
+}
+
+/** One sentence for all of them, because a rollout can leave as many as there are gateways. The last report comes first. */
+function itemsOfSilent(silent: readonly GatewayReport[], nowMs: number): readonly AttentionItem[] {
+  const [latest, ...others] = silent.toSorted((a, b) => (a.at > b.at ? -1 : 1));
+  if (latest === undefined) return [];
+  const lastly = durationForReading(nowMs - Date.parse(latest.at));
+  const names = [latest, ...others.slice(0, silentNamesMax - 1)].map(({ name }) => name).join(', ');
+  const further = silent.length - silentNamesMax;
+  const more = further > 0 ? ` and ${count(further)} more` : '';
+  const sentence =
+    others.length === 0
+      ? `Gateway ${latest.name} has not reported for ${lastly}: it was killed, or it cannot reach Redis and decides without it.`
+      : `${count(silent.length)} gateways have not reported for ${lastly} or longer: ${names}${more}. They were killed, or they cannot reach Redis and decide without it.`;
+  return [{ tone: 'bad', sentence, href: pipelineHref }];
 }
 
 function itemsOfGateway(gateway: GatewayReport, revision: string, nowMs: number): readonly AttentionItem[] {
-  const { name, at, without_redis_at: withoutRedisAt, redis_unavailable: servers } = gateway;
-  const silent = nowMs - Date.parse(at);
-  if (silent > silentMs) {
-    const sentence = `Gateway ${name} has not reported for ${durationForReading(silent)}: it was killed, or it cannot reach Redis and decides without it.`;
-    return [{ tone: 'bad', sentence, href: pipelineHref }];
-  }
+  const { name, without_redis_at: withoutRedisAt, redis_unavailable: servers } = gateway;
   const wasWithout = withoutRedisAt !== null && nowMs - Date.parse(withoutRedisAt) < recentlyMs;
   return itemsOf([
     servers > 0 && {
@@ -87,21 +110,25 @@ export function attentionOfPolicy(
   ]);
 }
 
-/** What loss audits found. `last` is the newest audit, `loss` the newest with a loss; null: none of the last days. */
+/**
+ * What loss audits found. `last` is the newest audit, `loss` the newest with a loss. Null: none within the seven days that reports
+ * are kept. A loss stays urgent until an audit that did not fail finds none.
+ */
 export function attentionOfLosses(
   { last, loss }: { readonly last: LossAuditReport | null; readonly loss: LossAuditReport | null },
   nowMs: number,
 ): readonly AttentionItem[] {
-  const lateMs = last === null ? 0 : nowMs - Date.parse(last.at);
-  const isCurrent = loss !== null && last !== null && loss.at === last.at;
+  const agoMs = last === null ? 0 : nowMs - Date.parse(last.at);
+  const isLate = last !== null && agoMs > 2 * last.interval_ms + auditRunMs;
+  const isOpen = last === null || last.is_failed || loss?.at === last.at;
   return itemsOf([
     loss !== null && {
-      tone: isCurrent ? 'bad' : 'warn',
+      tone: isOpen ? 'bad' : 'warn',
       sentence: `The loss audit of ${formatTime(loss.at)} found ${lossText(loss)}. “tollgate audit” names each of them.`,
       href: pipelineHref,
     },
     last === null && {
-      tone: 'plain',
+      tone: 'warn',
       sentence: 'No loss audit has reported within a week.',
       href: pipelineHref,
     },
@@ -110,9 +137,15 @@ export function attentionOfLosses(
       sentence: `The loss audit of ${formatTime(last.at)} failed, so losses are unknown.`,
       href: pipelineHref,
     },
-    lateMs > auditLateMs && {
+    last?.is_failed === false &&
+      last.units_ahead === null && {
+        tone: 'warn',
+        sentence: `The loss audit of ${formatTime(last.at)} did not compare the counters of Redis, because the totals were late.`,
+        href: pipelineHref,
+      },
+    isLate && {
       tone: 'warn',
-      sentence: `The last loss audit was ${durationForReading(lateMs)} ago.`,
+      sentence: `The last loss audit was ${durationForReading(agoMs)} ago.`,
       href: pipelineHref,
     },
   ]);
@@ -121,15 +154,18 @@ export function attentionOfLosses(
 function lossText(loss: LossAuditReport): string {
   const { lost_events: events, units_ahead: units, disagreeing_days: days, spools_set_back: spools } = loss;
   const parts = [
-    events > 0 && counted(events, 'lost event'),
-    units > 0 && `${count(units)} units that only Redis counted`,
+    events > 0 && `${loss.is_cut ? 'at least ' : ''}${counted(events, 'lost event')}`,
+    units !== null && units > 0 && `${count(units)} units that only Redis counted`,
     days > 0 && `${counted(days, 'day')} with totals that do not agree`,
     spools > 0 && counted(spools, 'spool that was set back', 'spools that were set back'),
   ];
   return parts.filter((part) => part !== false).join(', ');
 }
 
-/** Delay of the totals and lost counters. `through` is null before the first event; `rebuiltAt` if nothing was rebuilt. */
+/**
+ * Delay of the totals and rebuilt counters. `through` is null before an aggregator has read an event; `rebuiltAt` is null if nothing
+ * was rebuilt.
+ */
 export function attentionOfPipeline(
   { through, rebuiltAt }: { readonly through: string | null; readonly rebuiltAt: string | null },
   nowMs: number,
@@ -143,7 +179,12 @@ export function attentionOfPipeline(
     },
     rebuiltAt !== null && {
       tone: 'warn',
-      sentence: `Redis lost counters. They were rebuilt from ClickHouse from ${formatTime(rebuiltAt)} on.`,
+      sentence: `Counters of Redis were rebuilt from ClickHouse from ${formatTime(rebuiltAt)} on, after a restart or a loss.`,
+      href: pipelineHref,
+    },
+    through === null && {
+      tone: 'plain',
+      sentence: 'No aggregator has read an event yet, so there are no totals.',
       href: pipelineHref,
     },
   ]);
@@ -161,8 +202,8 @@ export function attentionOfTargets(targets: readonly FailingTarget[]): readonly 
 }
 
 function firstOf(items: readonly AttentionItem[]): readonly AttentionItem[] {
-  const [further, last] = [items.length - itemsMax, items.at(-1)];
-  if (further <= 0 || last === undefined) return items;
-  const sentence = `${count(further)} more of this kind.`;
-  return [...items.slice(0, itemsMax), { ...last, sentence }];
+  const next = items[itemsMax];
+  if (next === undefined) return items;
+  const sentence = `${count(items.length - itemsMax)} more of this kind.`;
+  return [...items.slice(0, itemsMax), { ...next, sentence }];
 }

@@ -4,6 +4,7 @@ import { counted } from '../../../../shared/domain/text/counted.ts';
 import { shareOf } from '../../../../shared/tenants/list/limit-shares.ts';
 import type { FullestLimit } from '../../../../shared/tenants/list/limit-shares.ts';
 import type { ListedTenant } from '../../../../shared/tenants/list/list.ts';
+import { orderTenants } from '../../../../shared/tenants/list/select.ts';
 import { openRequestCount } from '../../../../shared/tenants/limit-requests/list-requests.ts';
 import { blockNow } from '../../../../shared/tenants/block.ts';
 
@@ -55,6 +56,12 @@ export function attentionNow(
       href: '/operator/tenants?state=boosted',
     },
   ]);
+}
+
+/** The tenants with requests today, those with the most first. */
+export function busiestOf(tenants: readonly ListedTenant[]): readonly ListedTenant[] {
+  const active = tenants.filter(({ requests_today: today }) => (today ?? 0) > 0);
+  return orderTenants(active, 'requests', true);
 }
 
 /** What the usage of tenants shows: limits that are nearly used up, and unusually many refusals. */

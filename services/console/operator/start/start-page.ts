@@ -2,20 +2,22 @@ import type { GatewayReport, LossAuditReport } from '../../../../shared/domain/o
 import type { DeadLetterService } from '../../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
 import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
+import { count } from '../../../../shared/domain/text/counted.ts';
 import type { Limiter } from '../../../../shared/redis/decision/limiter.ts';
 import type { ProcessReports } from '../../../../shared/redis/process-reports.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Installation } from '../../../../shared/tenants/list/installation.ts';
-import { readFullestLimits } from '../../../../shared/tenants/list/limit-shares.ts';
-import type { LimitShareSources } from '../../../../shared/tenants/list/limit-shares.ts';
+import { readFullestLimits, sharesMax } from '../../../../shared/tenants/list/limit-shares.ts';
+import type { FullestLimit, LimitShareSources } from '../../../../shared/tenants/list/limit-shares.ts';
 import { listTenants, readFigures } from '../../../../shared/tenants/list/list.ts';
+import type { ListedTenant } from '../../../../shared/tenants/list/list.ts';
 import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import type { OperatorVisit } from '../signed-in.ts';
-import { attentionNow, attentionOfLetters, attentionOfUsage } from './attention.ts';
+import { attentionNow, attentionOfLetters, attentionOfUsage, busiestOf } from './attention.ts';
 import type { AttentionItem } from './attention.ts';
 import {
   attentionOfGateways,
@@ -23,6 +25,7 @@ import {
   attentionOfPipeline,
   attentionOfPolicy,
   attentionOfTargets,
+  attentionWithoutGateways,
 } from './attention-of-processes.ts';
 
 export interface StartSources extends LimitShareSources {
@@ -40,7 +43,7 @@ const lettersMax = 50;
 const targetsSinceMs = 7 * 86_400_000;
 const rebuiltSinceMs = 86_400_000;
 
-/** A part of the page: it reads one store, so that a store that is slow or away does not delay or hide the others. */
+/** A part of the page. It is rendered alone, so that a store that is slow or away does not delay or hide the other parts. */
 interface StartPart {
   readonly id: string;
   readonly title: string;
@@ -83,9 +86,26 @@ async function usagePart(sources: StartSources): Promise<Html> {
   const figures = await readFigures(sources);
   if (figures === null) return failedState('Usage of the tenants');
   const tenants = listTenants([...directory.all()], figures, policy(), clock.now());
-  const active = tenants.filter(({ requests_today: today }) => (today ?? 0) > 0);
+  const active = busiestOf(tenants);
   const fullest = await readFullestLimits(sources, active);
-  return list(attentionOfUsage(tenants, fullest), 'No tenant is near a limit or refused unusually often.');
+  return usageState(tenants, fullest, active.length > sharesMax);
+}
+
+/** `isCut`: more tenants have requests than limits were read. */
+export function usageState(
+  tenants: readonly ListedTenant[],
+  fullest: ReadonlyMap<string, FullestLimit>,
+  isCut: boolean,
+): Html {
+  const items = attentionOfUsage(tenants, fullest);
+  if ([...fullest.values()].includes(undefined))
+    return html`${items.length === 0 ? null : list(items, '')}${failedState('Live usage')}`;
+  const cut = isCut
+    ? html`<p class="soft small">
+        Only the limits of the ${count(sharesMax)} tenants with the most requests today were read.
+      </p>`
+    : null;
+  return html`${list(items, 'No tenant is near a limit or refused unusually often.')}${cut}`;
 }
 
 function tenantsPart({ directory, limiter, clock }: StartSources): Promise<Html> {
@@ -95,7 +115,7 @@ function tenantsPart({ directory, limiter, clock }: StartSources): Promise<Html>
 }
 
 /** An edit of the policy that this process refused is shown also without Redis. */
-async function gatewaysPart({ reports, reads, policyTools, clock }: StartSources): Promise<Html> {
+async function gatewaysPart({ reports, reads, policyTools, usage, clock }: StartSources): Promise<Html> {
   const { editor } = policyTools;
   const violations = editor.refused()?.violations ?? null;
   const found = await reads.orNull(reports.list());
@@ -104,11 +124,14 @@ async function gatewaysPart({ reports, reads, policyTools, clock }: StartSources
     return html`${edits.length === 0 ? null : list(edits, '')}${failedState('The state of the gateways')}`;
   }
   const gateways = found.filter((report): report is GatewayReport => report.kind === 'gateway');
+  const states =
+    gateways.length === 0
+      ? attentionWithoutGateways(
+          await reads.orNull(usage.completeThrough().then((through) => through !== null)),
+        )
+      : attentionOfGateways(gateways, editor.inForce().policy.revision, clock.now());
   return list(
-    [
-      ...attentionOfPolicy(violations, gateways),
-      ...attentionOfGateways(gateways, editor.inForce().policy.revision, clock.now()),
-    ],
+    [...attentionOfPolicy(violations, gateways), ...states],
     'All gateways report, decide with Redis, and apply the policy in force.',
   );
 }
@@ -133,7 +156,7 @@ async function pipelinePart({ usage, installation, reads, clock }: StartSources)
   const [through, rebuiltAt] = found;
   return list(
     attentionOfPipeline({ through, rebuiltAt }, nowMs),
-    'Totals follow the requests, and Redis has lost no counters within a day.',
+    'Totals follow the requests, and no counters of Redis were rebuilt within a day.',
   );
 }
 
