@@ -21,7 +21,7 @@ export interface ShadowResultsOptions {
 }
 
 const tenantsMax = 10;
-/** Older revisions are not read: a limit that was in shadow mode in all of them has been so “at least since” the oldest. */
+/** This many are read, newest first. A limit in shadow mode in all of them is shown as “at least since” the oldest. */
 const revisionsMax = 20;
 /** Names of the limits in shadow mode, by revision. */
 const namesByRevision = new LRUCache<string, ReadonlySet<string>>({ max: 100 });

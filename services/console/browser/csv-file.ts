@@ -12,7 +12,7 @@ export interface CsvFile<Row> {
   readonly remaining: string | null;
 }
 
-/** Sends a CSV file. All files are sent by this function, so that a file without all rows says so in its last row. */
+/** Sends a CSV file. All files are sent by this function, so that each cut file says in its last row that it is cut. */
 export function sendCsv<Row>(
   reply: FastifyReply,
   { name, columns, rows, remaining }: CsvFile<Row>,

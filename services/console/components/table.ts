@@ -42,8 +42,8 @@ export interface TableOptions<Row> {
   /** Present: the list is read in parts, each from where the one before ended. */
   readonly cursor?: CursorPage;
   /**
-   * Present if the address with `format=csv` is the table as a file: with all rows, or in files of `fileRowsMax` rows, each with the
-   * address of the next one.
+   * Present if the address with `format=csv` is the table as a file. `complete`: one file with all rows; `parts`: files of
+   * `fileRowsMax` rows, each naming the next.
    */
   readonly csv?: 'complete' | 'parts';
 }

@@ -104,7 +104,7 @@ export function keyFrom(form: URLSearchParams, own: KeyScope | null, nowMs: numb
   };
 }
 
-/** An unknown span gives a text that is no time, which the record's contract refuses with its reason. */
+/** Returns a span that is not valid unchanged; the record's contract then refuses it. */
 function endAfter(span: string, nowMs: number): string {
   const ms = spanMs(span);
   const end = new Date(nowMs + (ms ?? NaN));

@@ -39,7 +39,7 @@ export function rollForm(action: string, { form, attributes = null }: RollFormOp
   </form>`;
 }
 
-/** Overlap that the form names; NaN: none of its options. */
+/** The chosen overlap in milliseconds; NaN if the value is none of the options. */
 export function overlapMsFrom(form: URLSearchParams): number {
   return overlaps.get(form.get('overlap') ?? '') ?? Number.NaN;
 }

@@ -205,8 +205,8 @@ export function runStages<Work>(options: StagesOptions<Work>): Stages<Work> {
 
   /**
    * Handles each block again with all stages, so that the record that causes the failure is isolated. The first stage
-   * handles a later block meanwhile. This is safe because the first stage has completed this block before: as after a
-   * crash, it repeats writes that exist already, also if a later block has written since.
+   * handles a later block meanwhile. This is safe because the first stage has completed this block before: its writes are repeated,
+   * as after a crash; that a later block has written meanwhile changes nothing.
    */
   async function handleEach(begun: readonly BegunBlock<Work>[]): Promise<readonly BegunBlock<Work>[]> {
     const handled: BegunBlock<Work>[] = [];

@@ -12,8 +12,8 @@ const listFields = ['boosts', 'limit_requests'] as const;
 const undoableFields: ReadonlySet<string> = new Set([...valueFields, 'overrides', ...listFields]);
 
 /**
- * The changes that make `after` out of `before`. Null if another field changed, such as API keys or a reset: a part of a
- * change is not undone without its other parts.
+ * The changes that make `after` out of `before`. Null if another field changed, such as API keys or a reset, because a change is
+ * undone completely or not at all.
  */
 export function changesBetween(before: TenantRecord, after: TenantRecord): readonly FieldChange[] | null {
   const [was, is]: [Fields, Fields] = [{ ...before }, { ...after }];

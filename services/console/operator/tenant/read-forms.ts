@@ -86,7 +86,7 @@ function endOf(form: URLSearchParams, startMs: number): string | null {
   return durationMs === null ? text : new Date(startMs + durationMs).toISOString();
 }
 
-/** Text that is no time is kept, so that the check of the time refuses it. */
+/** Returns an invalid time as entered; the record's contract refuses it and states why. */
 function isoOrText(timeMs: number, text: string): string {
   return Number.isNaN(timeMs) ? text : new Date(timeMs).toISOString();
 }
