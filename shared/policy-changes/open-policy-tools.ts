@@ -14,7 +14,7 @@ import type { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Clock } from '../runtime/time/clock.ts';
 import { createPolicyEditor } from './policy-editor.ts';
 import type { PolicyEditor } from './policy-editor.ts';
-import { shadowResults } from './shadow-results.ts';
+import { createShadowReader } from './shadow-results.ts';
 import type { ShadowLimit } from './shadow-results.ts';
 
 /** What operators need to read, try and change the policy. */
@@ -26,8 +26,8 @@ export interface PolicyTools {
     list(limit: number): Promise<PolicyRevision[]>;
     find(revision: string): Promise<PolicyText | null>;
   };
-  /** What the limits in shadow mode of the policy in force would have refused since `sinceMs`. */
-  shadowResults(sinceMs: number): Promise<ShadowLimit[]>;
+  /** What the limits in shadow mode of the policy in force would have refused in the last days. */
+  shadowResults(): Promise<ShadowLimit[]>;
 }
 
 export interface PolicyToolsOptions {
@@ -67,6 +67,6 @@ export function openPolicyTools(options: PolicyToolsOptions): PolicyTools {
       list: (limit) => listPolicyRevisions(clickhouse, limit),
       find: (revision) => findPolicyRevision(clickhouse, revision),
     },
-    shadowResults: (sinceMs) => shadowResults(clickhouse, { policy: watch.current(), sinceMs }),
+    shadowResults: createShadowReader(clickhouse, () => watch.current(), clock),
   };
 }

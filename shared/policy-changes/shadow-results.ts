@@ -5,6 +5,7 @@ import { shadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts'
 import type { ShadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts';
 import type { Policy } from '../domain/policy.ts';
 import { limitsOf } from '../policy/limits-of.ts';
+import type { Clock } from '../runtime/time/clock.ts';
 import { checkPolicy } from './policy-editor.ts';
 
 /** A limit in shadow mode, with what it would have refused. */
@@ -15,19 +16,49 @@ export interface ShadowLimit extends ShadowRefusals {
   readonly since_is_start: boolean;
 }
 
-export interface ShadowResultsOptions {
+interface ShadowResultsOptions {
   readonly policy: Policy;
   readonly sinceMs: number;
 }
 
+/** Days before now of which the results are read. */
+export const shadowDays = 7;
+const dayMs = 86_400_000;
+/** Results are read again after this time. */
+const keptMs = 5_000;
 const tenantsMax = 10;
 /** This many are read, newest first. A limit in shadow mode in all of them is shown as “at least since” the oldest. */
 const revisionsMax = 20;
 /** Names of the limits in shadow mode, by revision. */
 const namesByRevision = new LRUCache<string, ReadonlySet<string>>({ max: 100 });
 
+/**
+ * Returns a reader of the results of the policy in force, of the last `shadowDays` days. All calls share one read: those while it
+ * runs, and those within some seconds after it. A read that failed is not kept.
+ */
+export function createShadowReader(
+  clickhouse: ClickHouseReader,
+  policyInForce: () => Policy,
+  clock: Clock,
+): () => Promise<ShadowLimit[]> {
+  let kept: { readonly revision: string; readonly results: Promise<ShadowLimit[]>; untilMs: number } | null =
+    null;
+  return () => {
+    const policy = policyInForce();
+    if (kept?.revision === policy.revision && clock.now() < kept.untilMs) return kept.results;
+    const results = shadowResults(clickhouse, { policy, sinceMs: clock.now() - shadowDays * dayMs });
+    const read = { revision: policy.revision, results, untilMs: Infinity };
+    kept = read;
+    results.then(
+      () => (read.untilMs = clock.now() + keptMs),
+      () => (read.untilMs = 0),
+    );
+    return results;
+  };
+}
+
 /** Results of all limits of the policy that are in shadow mode, those that would have refused the most first. */
-export async function shadowResults(
+async function shadowResults(
   clickhouse: ClickHouseReader,
   { policy, sinceMs }: ShadowResultsOptions,
 ): Promise<ShadowLimit[]> {
@@ -81,7 +112,8 @@ function namesIn(revision: string, text: string): ReadonlySet<string> {
   return names;
 }
 
-function shadowNames(policy: Policy): ReadonlySet<string> {
+/** Names of the limits of the policy that are in shadow mode. */
+export function shadowNames(policy: Policy): ReadonlySet<string> {
   const limits = [...limitsOf(policy), ...policy.platform];
   return new Set(limits.filter(({ mode }) => mode === 'shadow').map(({ name }) => name));
 }

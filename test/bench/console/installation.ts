@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { startClickHouseServer } from '../../../dev/servers/clickhouse.ts';
@@ -24,7 +25,6 @@ import { openDatabase } from '../storage/history.ts';
 import { fillTotals } from './fill.ts';
 import type { Extent } from './fill.ts';
 
-export const policyPath = 'policies/default.yaml';
 const database = 'console_bench';
 const topics = topicsWith('tollgate.');
 
@@ -56,6 +56,7 @@ export async function startConsole(
     ...{ TOLLGATE_JWT_SECRET: secret(), TOLLGATE_SERVICE_TOKEN: secret() },
     ...{ TOLLGATE_ADMIN_TOKEN: secret(), TOLLGATE_PORTAL_SECRET: secret() },
   };
+  const policyPath = await writePolicy(dir);
   const policy = await loadPolicy(policyPath, secrets);
   const clickhouse = await openDatabase(server.url, database);
   await fillTotals(clickhouse, extent, Date.now(), { revision: policy.revision, say });
@@ -89,6 +90,18 @@ export async function startConsole(
       for (const running of [server, kafka, redis]) await running.stop();
     },
   };
+}
+
+/** The default policy with a limit in shadow mode, over which the stored events have requests. */
+async function writePolicy(dir: string): Promise<string> {
+  const text = await readFile('policies/default.yaml', 'utf8');
+  const path = join(dir, 'policy.yaml');
+  await writeFile(path, text.replace('limit: 30, window: 1m }', 'limit: 30, window: 1m, mode: shadow }'));
+  const { routes } = await loadPolicy(path, {}, { secrets: 'optional' });
+  const limits = routes.flatMap((route) => route.limits);
+  if (!limits.some(({ name, mode }) => name === 'audit-logs' && mode === 'shadow'))
+    throw new Error('the policy of the benchmark has no limit in shadow mode');
+  return path;
 }
 
 function cookieOf({ status, headers }: Response): string {

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PolicyRevision } from '../../../../shared/clickhouse/queries/policy/revisions.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
+import { shadowDays, shadowNames } from '../../../../shared/policy-changes/shadow-results.ts';
 import { policyTextLengthMax } from '../../../../shared/policy-changes/policy-editor.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
@@ -18,7 +19,7 @@ import type { Column } from '../../components/table.ts';
 import { forOperator, mayUse } from '../signed-in.ts';
 import { backtestState } from './backtest-result.ts';
 import { comparison, numberedText } from './policy-text.ts';
-import { shadowDays, shadowSection } from './shadow-section.ts';
+import { shadowSection } from './shadow-section.ts';
 
 export interface PolicySources {
   readonly policyTools: PolicyTools;
@@ -66,7 +67,7 @@ export async function policyPage(
   const pageParts = parts ?? createParts(request, { url: policyHref });
   const backtest = await backtestCard(sources, request, pageParts);
   const history = await pageParts.render('history', 'History', () => historyTable(sources));
-  const shadow = await pageParts.render('shadow', 'Results of shadow mode', () => shadowPart(sources));
+  const shadow = await shadowPart(sources, request, pageParts);
   const compared = await revisionCard(sources, request, pageParts);
   // A refreshed part needs no page around it.
   if (pageParts.wanted !== null) return { title: 'Policy', body: null };
@@ -224,9 +225,18 @@ async function historyTable({ policyTools, reads }: PolicySources): Promise<Html
   });
 }
 
-async function shadowPart({ policyTools, reads, clock }: PolicySources): Promise<Html> {
-  const sinceMs = clock.now() - shadowDays * 86_400_000;
-  return shadowSection(await reads.orNull(policyTools.shadowResults(sinceMs)));
+/** The results of shadow mode. They are counted from the events of all tenants, so they are read on request only. */
+async function shadowPart(
+  { policyTools, reads }: PolicySources,
+  request: FastifyRequest,
+  parts: Parts,
+): Promise<Html> {
+  const wanted = (request.query as { shadow?: string }).shadow !== undefined;
+  if (!wanted && shadowNames(policyTools.editor.inForce().policy).size > 0)
+    return html`<p><a href="${policyHref}?shadow=1#shadow">Show what would have been refused</a></p>`;
+  return await parts.render('shadow', 'Results of shadow mode', async () =>
+    shadowSection(await reads.orNull(policyTools.shadowResults())),
+  );
 }
 
 /** The comparison of a revision of the history with the text in force, if the query names one. */

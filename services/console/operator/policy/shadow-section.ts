@@ -1,5 +1,6 @@
 import { count, counted } from '../../../../shared/domain/text/counted.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import { anonymousTenant } from '../../../../shared/domain/usage-event.ts';
 import type { ShadowLimit } from '../../../../shared/policy-changes/shadow-results.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
@@ -9,8 +10,6 @@ import { table } from '../../components/table.ts';
 import type { Column } from '../../components/table.ts';
 
 type TenantResult = ShadowLimit['by_tenant'][number];
-
-export const shadowDays = 7;
 
 /** What the limits in shadow mode would have refused. `limits` is null if it could not be read. */
 export function shadowSection(limits: readonly ShadowLimit[] | null): Html {
@@ -61,7 +60,7 @@ const tenantColumns: readonly Column<TenantResult>[] = [
     title: 'Tenant',
     kind: 'head',
     cell: ({ tenant_id: id }) =>
-      id === '' ? 'anonymous callers' : html`<a href="${tenantHref(id)}">${id}</a>`,
+      id === anonymousTenant ? 'anonymous callers' : html`<a href="${tenantHref(id)}">${id}</a>`,
   },
   { title: 'Would have been refused', kind: 'number', cell: ({ requests }) => count(requests) },
   {

@@ -63,7 +63,10 @@ test('the results of shadow mode name limit, start, requests by day, and the ten
     },
     { timeMs: nowMs, tenant: `${prefix}-refused`, decision: 'limited', limitedBy: ['minute'] },
   ]);
-  const { text } = await get(fixture, '/operator/policy', operator);
+  const unread = await get(fixture, '/operator/policy', operator);
+  expect(unread.text).not.toContain('part-shadow');
+  expect(unread.text).toContain('href="/operator/policy?shadow=1#shadow"');
+  const { text } = await get(fixture, '/operator/policy?shadow=1', operator);
   const section = text
     .slice(text.indexOf('part-shadow'), text.indexOf('id="history"'))
     .replaceAll(/\s+/g, ' ');
@@ -82,7 +85,7 @@ test('the results of shadow mode name limit, start, requests by day, and the ten
 test('a refreshed part of the page does not read the revision with which the policy is compared', async () => {
   const part = await getAsScript(
     fixture,
-    `/operator/policy?revision=${revisionOf(inForce)}&part=shadow`,
+    `/operator/policy?revision=${revisionOf(inForce)}&shadow=1&part=shadow`,
     operator,
   );
   expect(part.status).toBe(200);

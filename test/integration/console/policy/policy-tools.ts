@@ -9,7 +9,7 @@ import type { AuditLog } from '../../../../shared/kafka/audit-log.ts';
 import type { TenantDirectory } from '../../../../shared/kafka/tables/tenant-directory.ts';
 import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-tools.ts';
 import { createPolicyEditor } from '../../../../shared/policy-changes/policy-editor.ts';
-import { shadowResults } from '../../../../shared/policy-changes/shadow-results.ts';
+import { createShadowReader } from '../../../../shared/policy-changes/shadow-results.ts';
 import { watchPolicy } from '../../../../shared/policy/load.ts';
 import { createLogger } from '../../../../shared/runtime/logger.ts';
 import { systemClock } from '../../../../shared/runtime/time/clock.ts';
@@ -44,7 +44,7 @@ export async function openTools({
       list: (limit) => listPolicyRevisions(clickhouse, limit),
       find: (revision) => findPolicyRevision(clickhouse, revision),
     },
-    shadowResults: (sinceMs) => shadowResults(clickhouse, { policy: watch.current(), sinceMs }),
+    shadowResults: createShadowReader(clickhouse, () => watch.current(), systemClock),
     close: async () => {
       await backtests.close();
       await watch.close();

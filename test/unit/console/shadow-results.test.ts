@@ -1,0 +1,65 @@
+// Goal: the results of shadow mode cost little, however often the page is viewed.
+import { expect, test } from 'vitest';
+import { shadowSection } from '../../../services/console/operator/policy/shadow-section.ts';
+import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
+import { createShadowReader, shadowNames } from '../../../shared/policy-changes/shadow-results.ts';
+import { checkPolicy } from '../../../shared/policy-changes/policy-editor.ts';
+import { readFile } from 'node:fs/promises';
+
+const startMs = Date.parse('2026-11-27T10:00:00Z');
+
+/** A reader over a store whose totals name these hours. `queries` has the SQL of each query. */
+async function readerOver(hours: readonly number[]) {
+  const text = await readFile('policies/default.yaml', 'utf8');
+  const checked = checkPolicy(
+    text.replace('limit: 100, window: 1m }', 'limit: 100, window: 1m, mode: shadow }'),
+    null,
+  );
+  if (!checked.valid) throw new Error(checked.violations.join());
+  const queries: string[] = [];
+  const state = { nowMs: startMs, isDown: false };
+  const query = (sql: string): Promise<never[]> => {
+    queries.push(sql);
+    if (state.isDown) return Promise.reject(new Error('down'));
+    return Promise.resolve((sql.includes('DISTINCT') ? hours.map((at) => ({ at_ms: at })) : []) as never[]);
+  };
+  const clickhouse: ClickHouseReader = { query };
+  const read = createShadowReader(clickhouse, () => checked.policy, { now: () => state.nowMs });
+  return { read, queries, state, policy: checked.policy };
+}
+
+test('views that follow each other within seconds share one read, and a failed read is repeated', async () => {
+  const { read, queries, state, policy } = await readerOver([startMs]);
+  const [first, second] = await Promise.all([read(), read()]);
+  expect(first.map(({ limit_name: name }) => name)).toEqual([...shadowNames(policy)]);
+  expect(second).toBe(first);
+  expect(await read()).toBe(first);
+  expect(queries.filter((sql) => sql.includes('FROM usage_events'))).toHaveLength(1);
+  state.nowMs += 5_001;
+  state.isDown = true;
+  await expect(read()).rejects.toThrow('down');
+  state.isDown = false;
+  expect(await read()).not.toBe(first);
+});
+
+test('only hours with requests over a limit in shadow mode are read, within a limit of time', async () => {
+  const { read, queries } = await readerOver([startMs - 7_200_000, startMs - 3_600_000, startMs + 7_200_000]);
+  await read();
+  const [events = ''] = queries.filter((sql) => sql.includes('FROM usage_events'));
+  expect(events.match(/\btime >= /g)).toHaveLength(2);
+  expect(events).toContain('max_execution_time');
+  const none = await readerOver([]);
+  await none.read();
+  expect(none.queries.filter((sql) => sql.includes('FROM usage_events'))).toEqual([]);
+});
+
+test('callers without a tenant have a name and no link', () => {
+  const { markup } = shadowSection([
+    {
+      ...{ limit_name: 'minute', requests: 1, tenants: 1, since: null, since_is_start: false, by_day: [] },
+      by_tenant: [{ tenant_id: 'anonymous', requests: 1, decision_id: '019a' }],
+    },
+  ]);
+  expect(markup).toContain('anonymous callers');
+  expect(markup).not.toContain('/operator/tenants/anonymous');
+});
