@@ -17,10 +17,12 @@ export function sendCsv<Row>(
   reply: FastifyReply,
   { name, columns, rows, remaining }: CsvFile<Row>,
 ): FastifyReply {
+  // All rows of a CSV file have the same number of fields.
+  const emptyFields = ','.repeat(Math.max(0, writtenColumns(columns).length - 1));
   const cut =
     remaining === null
       ? ''
-      : `${csvField(`This file was cut after ${counted(rows.length, 'row')}. ${remaining}`)}\r\n`;
+      : `${csvField(`This file was cut after ${counted(rows.length, 'row')}. ${remaining}`)}${emptyFields}\r\n`;
   return reply
     .header('cache-control', 'no-store')
     .header('content-disposition', `attachment; filename="${name}.csv"`)
@@ -35,7 +37,7 @@ export function nextFile(href: string | null): string | null {
 
 /** The rows as CSV (RFC 4180). */
 export function csvOf<Row>(columns: readonly FileColumn<Row>[], rows: readonly Row[]): string {
-  const written = columns.filter(({ csv }) => csv !== undefined);
+  const written = writtenColumns(columns);
   const lines = [
     written.map(({ title }) => csvField(title)),
     ...rows.map((row) => written.map(({ csv }) => csvField(csv?.(row) ?? ''))),
@@ -43,12 +45,17 @@ export function csvOf<Row>(columns: readonly FileColumn<Row>[], rows: readonly R
   return lines.map((line) => `${line.join(',')}\r\n`).join('');
 }
 
+function writtenColumns<Row>(columns: readonly FileColumn<Row>[]): readonly FileColumn<Row>[] {
+  return columns.filter(({ csv }) => csv !== undefined);
+}
+
 /**
  * Spreadsheets run a text that begins with one of `= + - @` as a formula. Clients choose paths and user ids, so such a
- * text gets an apostrophe, which spreadsheets read as the mark of a text.
+ * text gets an apostrophe, which spreadsheets read as the mark of a text. A negative number, such as a refund, stays a number.
  */
 function csvField(value: string | number): string {
   if (typeof value === 'number') return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const isFormula = /^[=+\-@\t\r]/.test(value) && !/^-?\d+(\.\d+)?$/.test(value);
+  const text = isFormula ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

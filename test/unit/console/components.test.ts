@@ -81,12 +81,24 @@ describe('table', () => {
           .replace(/,7\r\n$/, '')
           .replace(/^"([^]*)"$/, '$1')
           .replaceAll('""', '"');
-        expect(text).toBe(/^[=+\-@\t\r]/.test(name) ? `'${name}` : name);
-        expect(text).not.toMatch(/^[=+\-@]/);
+        const isNumber = /^-?\d+(\.\d+)?$/.test(name);
+        expect(text).toBe(/^[=+\-@\t\r]/.test(name) && !isNumber ? `'${name}` : name);
+        if (!isNumber) expect(text).not.toMatch(/^[=+\-@]/);
       }),
     );
     expect(csvOf(columns, [{ name: '=1+1', size: 1 }])).toBe("Name,Size\r\n'=1+1,1\r\n");
     expect(csvOf(columns, [{ name: 'a,"b"', size: 1 }])).toBe('Name,Size\r\n"a,""b""",1\r\n');
+  });
+
+  test.each([
+    ['-12.5', '-12.5'],
+    ['-3', '-3'],
+    ['-1+1', "'-1+1"],
+    ['-12.5e3', "'-12.5e3"],
+    ['--1', "'--1"],
+    ['+1', "'+1"],
+  ])('%s is %s in a CSV file: a negative amount of money stays a number', (name, field) => {
+    expect(csvOf(columns, [{ name, size: 1 }])).toBe(`Name,Size\r\n${field},1\r\n`);
   });
 });
 

@@ -29,55 +29,93 @@ test('while ClickHouse does not answer, no file is sent', async () => {
   expect(file).toEqual({ sent: '', status: 503 });
 });
 
-test('a file states that it is cut in its last row, as one field', () => {
+test('a file states that it is cut in its last row, which has as many fields as the other rows', () => {
   let sent = '';
   const reply = { header: () => reply, type: () => reply, send: (text: string) => ((sent = text), reply) };
-  const columns = [{ title: 'name', csv: (name: string) => name }];
+  const columns = [
+    { title: 'name', csv: (name: string) => name },
+    { title: 'only on the page' },
+    { title: 'size', csv: (name: string) => name.length },
+  ];
   const file = { name: 'names', columns, rows: ['a', 'b'] };
   sendCsv(reply as never, { ...file, remaining: nextFile('/refusals?user="x",y') });
   expect(sent).toBe(
-    'name\r\na\r\nb\r\n"This file was cut after 2 rows. The remaining rows: /refusals?user=""x"",y"\r\n',
+    'name,size\r\na,1\r\nb,1\r\n"This file was cut after 2 rows. The remaining rows: /refusals?user=""x"",y",\r\n',
   );
   sendCsv(reply as never, { ...file, remaining: nextFile(null) });
-  expect(sent).toBe('name\r\na\r\nb\r\n');
+  expect(sent).toBe('name,size\r\na,1\r\nb,1\r\n');
 });
 
-/** A visitor with this many refusals. `filters` has the filter of each query. */
+/** A visitor with this many refusals. `filters` has the filter of each query, and `parts` the requested part of the list. */
 function visitorWith(total: number) {
   const filters: object[] = [];
+  const parts: ListPart[] = [];
   const usage = {
-    refusalList: (_tenant: string, filter: object, { offset, countMax }: ListPart) => {
+    refusalList: (_tenant: string, filter: object, part: ListPart) => {
       filters.push(filter);
-      const rows = Math.max(0, Math.min(countMax, total - offset));
-      return Promise.resolve(Array.from({ length: rows }, (_, index) => refusalRow(offset + index)));
+      parts.push(part);
+      const { cursor = null } = part;
+      const first = part.offset + (cursor === null ? 0 : lastMs - cursor.timeMs + 1);
+      const rows = Math.max(0, Math.min(part.countMax, total - first));
+      return Promise.resolve(Array.from({ length: rows }, (_, index) => refusalRow(first + index)));
     },
   };
   const visitor = { tenantId: 'acme', usage, record: null, zone: 'UTC' } as unknown as Visitor;
-  return { filters, visitor };
+  return { filters, parts, visitor };
 }
 
+const lastMs = Date.parse('2026-11-15T23:00:00Z');
+const timeOf = (index: number): string => new Date(lastMs - index).toISOString();
 const refusalRow = (index: number): RefusalGroup => ({
   ...{ route: '*', user_id: `u${index}`, limited_by: ['day'], decision: 'limited', requests: 1 },
-  ...{ first: '', last: '', event_id: '', method: 'GET', path: '/', plan: 'free' },
+  ...{
+    first: timeOf(index),
+    last: timeOf(index),
+    event_id: `e${index}`,
+    method: 'GET',
+    path: '/',
+    plan: 'free',
+  },
 });
 
-test('the files of refusals follow each other to the end, with the same end of time', async () => {
-  const { filters, visitor } = visitorWith(25_000);
+/** The CSV file at the address: the users in it, and the address of the next file. */
+async function refusalsFile(visitor: Visitor, url: string, nowMs: number) {
+  let sent = '';
+  const reply = { header: () => reply, type: () => reply, send: (text: string) => ((sent = text), reply) };
+  const query = Object.fromEntries(new URL(url, 'http://console.test').searchParams);
+  const visit = { request: { url, query }, reply, parts: {} } as unknown as Visit;
+  const policy = () => ({ currency: null }) as Policy;
+  await refusalsPage({ policy, reads: {} as StoreReads, clock: { now: () => nowMs } }, visitor, visit);
+  return {
+    sent,
+    users: [...sent.matchAll(/,(u\d+),/g)].map(([, user = '']) => user),
+    next: /The remaining rows: ([^\s",]+)"?,*\r\n$/.exec(sent)?.[1] ?? null,
+  };
+}
+
+const nowMs = Date.parse('2026-11-16T00:00:00Z');
+
+test('the files of refusals follow each other to the end, with the same end of time and without skipped rows', async () => {
+  const { filters, parts, visitor } = visitorWith(25_000);
   const users: string[] = [];
-  let url: string | null = '/refusals?span=24h&format=csv';
+  let url: string | null = '/refusals?view=each&span=24h&format=csv';
   while (url !== null) {
-    let sent = '';
-    const reply = { header: () => reply, type: () => reply, send: (text: string) => ((sent = text), reply) };
-    const query = Object.fromEntries(new URL(url, 'http://console.test').searchParams);
-    const visit = { request: { url, query }, reply, parts: {} } as unknown as Visit;
-    const clock = { now: () => Date.parse('2026-11-16T00:00:00Z') + filters.length * 1_000 };
-    const policy = () => ({ currency: null }) as Policy;
-    await refusalsPage({ policy, reads: {} as StoreReads, clock }, visitor, visit);
-    users.push(...[...sent.matchAll(/,(u\d+),/g)].map(([, user = '']) => user));
-    url = /The remaining rows: ([^\s"]+)"?\r\n$/.exec(sent)?.[1] ?? null;
+    const file = await refusalsFile(visitor, url, nowMs + filters.length * 1_000);
+    users.push(...file.users);
+    url = file.next;
   }
   expect(users).toHaveLength(25_000);
   expect(new Set(users).size).toBe(25_000);
   expect(filters).toHaveLength(3);
   expect(new Set(filters.map((filter) => JSON.stringify(filter))).size).toBe(1);
+  expect(parts.map(({ offset }) => offset)).toEqual([0, 0, 0]);
+});
+
+test('a file of repeated refusals in one row has no further file, and no address has a large offset', async () => {
+  const { parts, visitor } = visitorWith(25_000);
+  const file = await refusalsFile(visitor, '/refusals?format=csv&offset=90000000', nowMs);
+  expect(file.users).toHaveLength(10_000);
+  expect(file.next).toBeNull();
+  expect(file.sent).toContain('cut after 10,000 rows. Choose a shorter time, or a filter');
+  expect(parts.map(({ offset }) => offset)).toEqual([0]);
 });

@@ -60,7 +60,8 @@ export function cursorText({ timeMs, id }: EventCursor): string {
   return `${timeMs}_${id}`;
 }
 
-function readCursor(text: string): EventCursor | null {
+/** The position that is the value of `before`; null if the text is none. */
+export function readCursor(text: string): EventCursor | null {
   const [, time = '', id = ''] = /^(\d{1,16})_(.*)$/s.exec(text) ?? [];
   const timeMs = Number(time);
   return time === '' || timeMs > cursorTimeMsMax ? null : { timeMs, id };

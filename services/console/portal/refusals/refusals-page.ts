@@ -1,3 +1,4 @@
+import type { EventCursor } from '../../../../shared/clickhouse/queries/portal/event-list.ts';
 import type { RefusalFilter, RefusalGroup } from '../../../../shared/clickhouse/queries/portal/refusals.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
@@ -12,9 +13,11 @@ import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
 import { addressOf, linkWith } from '../../components/links.ts';
+import type { Address } from '../../components/links.ts';
 import { fileRowsMax, table } from '../../components/table.ts';
 import type { Column } from '../../components/table.ts';
 import { explainRefusal } from '../../../../shared/tenants/decisions/explain-refusal.ts';
+import { cursorText, readCursor } from '../events/wanted-events.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 
 export interface RefusalSources {
@@ -33,13 +36,15 @@ const spans = {
 const pageSize = 50;
 /** A visitor who needs older rows narrows the filter. */
 const offsetMax = 10_000;
-const fileOffsetMax = 100_000_000;
 
 interface Wanted {
   readonly span: keyof typeof spans;
   readonly filter: RefusalFilter;
   readonly grouped: boolean;
+  /** Rows of the list before the page. */
   readonly offset: number;
+  /** Position from which a further file continues. */
+  readonly cursor: EventCursor | null;
   /** End of the time; the address of a further file has it. */
   readonly atMs: number;
 }
@@ -56,14 +61,11 @@ export async function refusalsPage(
   const { filter, grouped, offset } = wanted;
   const columns = columnsOf(sources, visitor, grouped);
   if (query['format'] === 'csv') {
-    const part = { offset, countMax: fileRowsMax + 1 };
+    const part = { offset: 0, cursor: wanted.cursor, countMax: fileRowsMax + 1 };
     const rows = await usage.refusalList(tenantId, filter, part, grouped);
-    // The next file has the same end of time: new refusals do not move its first row.
-    const next = { format: 'csv', at: String(wanted.atMs), offset: String(offset + fileRowsMax) };
-    const href = rows.length > fileRowsMax ? linkWith(addressOf(request), next) : null;
     await sendCsv(reply, {
       ...{ name: `refusals-${wanted.span}`, columns, rows: rows.slice(0, fileRowsMax) },
-      remaining: nextFile(href),
+      remaining: rows.length > fileRowsMax ? remainingRows(wanted, rows, addressOf(request)) : null,
     });
     return null;
   }
@@ -78,7 +80,7 @@ export async function refusalsPage(
       empty: emptyState('Nothing was refused', 'With this filter every request had room in all limits.'),
       address: addressOf(request),
       page: { offset, size: pageSize, total: null, more: rows.length > pageSize && offset < offsetMax },
-      csv: 'parts',
+      csv: grouped ? 'cut' : 'parts',
     });
   });
   const body = html`<div class="page-head">
@@ -92,6 +94,21 @@ export async function refusalsPage(
       ${decisionForm()} ${filterForm(sources.policy(), wanted)} ${content}
     </section>`;
   return { title: 'Refusals', body };
+}
+
+/** How the rows after those of a file are read. Groups have no position from which a further file could continue. */
+function remainingRows(
+  { grouped, atMs }: Wanted,
+  rows: readonly RefusalGroup[],
+  address: Address,
+): string | null {
+  if (grouped) return 'Choose a shorter time, or a filter, to see the other rows.';
+  const last = rows[fileRowsMax - 1];
+  if (last === undefined) return null;
+  // The next file begins after the last row of this one, so no row is in two files. It has the same end of time, so that its span
+  // has the same start.
+  const before = cursorText({ timeMs: Date.parse(last.last), id: last.event_id });
+  return nextFile(linkWith(address, { format: 'csv', at: String(atMs), before, offset: null }));
 }
 
 function wantedOf(query: Record<string, string | undefined>, nowMs: number): Wanted {
@@ -113,9 +130,8 @@ function wantedOf(query: Record<string, string | undefined>, nowMs: number): Wan
       ...(decision === undefined ? {} : { decision }),
     },
     grouped: query['view'] !== 'each',
-    offset: Number.isFinite(offset)
-      ? Math.min(isFile ? fileOffsetMax : offsetMax, Math.max(0, Math.trunc(offset)))
-      : 0,
+    offset: Number.isFinite(offset) ? Math.min(offsetMax, Math.max(0, Math.trunc(offset))) : 0,
+    cursor: isFile ? readCursor(query['before'] ?? '') : null,
     atMs,
   };
 }

@@ -1,4 +1,5 @@
 import type { ClickHouseReader, Params } from '../../client.ts';
+import type { EventCursor } from './event-list.ts';
 import type { Span } from '../period-totals.ts';
 import { overLimit, passedLimits } from '../predicates.ts';
 import { requestEventType } from '../../../domain/usage-event.ts';
@@ -14,7 +15,10 @@ export interface RefusalFilter extends Span {
 
 /** A part of a list, which is read without counting the list. */
 export interface ListPart {
+  /** ClickHouse sorts and drops this many rows, so callers bound it. */
   readonly offset: number;
+  /** The part has requests before this position only. Groups have no position: they ignore it. */
+  readonly cursor?: EventCursor | null;
   readonly countMax: number;
 }
 
@@ -60,15 +64,23 @@ export function refusalsOneByOne(
   clickhouse: ClickHouseReader,
   tenantId: string,
   filter: RefusalFilter,
-  { offset, countMax }: ListPart,
+  { offset, cursor = null, countMax }: ListPart,
 ): Promise<RefusalGroup[]> {
-  const { sql, params } = conditionOf(tenantId, filter);
+  const endMs = Math.min(filter.endMs, cursor === null ? Infinity : cursor.timeMs + 1);
+  const { sql, params } = conditionOf(tenantId, { ...filter, endMs });
+  const before =
+    cursor === null
+      ? ''
+      : `AND (e.time, event_id) < (fromUnixTimestamp64Milli({cursorMs:Int64}, 'UTC'), {cursorId:String})`;
   return clickhouse.query<RefusalGroup>(
     `SELECT route, user_id, limited_by, decision, 1 AS requests, e.time AS first, e.time AS last, event_id, method, path, plan
-    FROM usage_events AS e WHERE ${sql}
-    ORDER BY last DESC, event_id
+    FROM usage_events AS e WHERE ${sql} ${before}
+    ORDER BY last DESC, event_id DESC
     LIMIT {countMax:UInt32} OFFSET {offset:UInt32}`,
-    { ...params, offset, countMax },
+    {
+      ...{ ...params, offset, countMax },
+      ...(cursor === null ? {} : { cursorMs: cursor.timeMs, cursorId: cursor.id }),
+    },
   );
 }
 
