@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { uniqueName } from '../../support/servers.ts';
+import { dateAt, periodAt } from '../../../shared/domain/time/calendar.ts';
+import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
@@ -63,6 +64,39 @@ describe('history and refusals', () => {
     ).toEqual(["'=ada,2,1", 'ada,1,0']);
   });
 
+  test('days and hours of a zone with a half hour have exactly their own requests', async () => {
+    const id = uniqueName('half');
+    const zone = 'Asia/Kolkata';
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', time_zone: zone });
+    await eventually(() => Promise.resolve(fixture.directory.get(id) !== undefined));
+    const { startMs: todayMs } = periodAt('day', zone, Date.now());
+    const firstMs = todayMs - 29 * 24 * hourMs;
+    const times = [todayMs + 1, todayMs - 1, todayMs - 60_000, firstMs, firstMs + 1, firstMs - 1];
+    await storeUsage(
+      fixture.clickhouse,
+      times.map((timeMs) => ({ timeMs, tenant: id })),
+    );
+    const cookie = await visit(fixture, id);
+    const requests = async (query: string): Promise<Record<string, number>> => {
+      const { text } = await get(fixture, `/history?${query}&format=csv`, cookie);
+      const lines = text.trim().split('\r\n').slice(1);
+      return Object.fromEntries(
+        lines.map((line) => [line.split(',')[0] ?? '', Number(line.split(',')[2])] as const),
+      );
+    };
+    const iso = (ms: number): string => new Date(ms).toISOString();
+    expect(await requests('span=30d')).toEqual({
+      [iso(firstMs)]: 2,
+      [iso(todayMs - 24 * hourMs)]: 2,
+      [iso(todayMs)]: 1,
+    });
+    const date = (ms: number): string => dateAt(zone, ms);
+    expect(await requests(`span=custom&from=${date(todayMs - 72 * hourMs)}&to=${date(todayMs)}`)).toEqual({
+      [iso(todayMs - hourMs)]: 2,
+      [iso(todayMs)]: 1,
+    });
+  });
+
   test('refusals are filtered, in pages, and repeated ones are in one row', async () => {
     const id = uniqueName('many');
     const limited = { tenant: id, decision: 'limited' as const };
@@ -88,7 +122,13 @@ describe('history and refusals', () => {
     expect(next).toContain('offset=50');
     expect(await rows(next.split('?')[1] ?? '')).toBe(11);
     const file = await get(fixture, '/refusals?view=each&format=csv', cookie);
-    expect(file.text.trim().split('\r\n')).toHaveLength(62);
+    const lines = file.text.trim().split('\r\n');
+    expect(lines).toHaveLength(62);
+    // A further file continues after the row of its address.
+    const [time = '', , , , event = ''] = (lines[20] ?? '').split(',');
+    const before = encodeURIComponent(`${Date.parse(time)}_${event}`);
+    const further = await get(fixture, `/refusals?view=each&format=csv&before=${before}`, cookie);
+    expect(further.text.trim().split('\r\n')).toEqual([lines[0], ...lines.slice(21)]);
   });
 
   test('a decision shows what its counter held, the exact time at which it would have passed, and the calls', async () => {

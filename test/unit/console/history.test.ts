@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { byInterval, sumsByKey } from '../../../services/console/portal/history/history-figures.ts';
 import { intervalsOf, wantedHistory } from '../../../services/console/portal/history/wanted-history.ts';
+import { dividedHours } from '../../../shared/clickhouse/queries/portal/usage-history.ts';
 import type { HistoryRow } from '../../../shared/clickhouse/queries/portal/usage-history.ts';
 
 const nowMs = Date.parse('2026-11-27T10:07:31Z');
@@ -53,6 +54,18 @@ describe('the span of the history', () => {
     ]);
     for (const wrong of [{ from: '2020-01-01' }, { from: 'x' }, { from: '2026-11-03' }, { to: '2026-02-31' }])
       expect(wantedHistory({ ...custom, ...wrong }, 'UTC', nowMs).span).toBe('30d');
+  });
+
+  test.each([
+    ['UTC', []],
+    ['America/New_York', []],
+    ['Asia/Kolkata', ['2026-11-24T18:00', '2026-11-25T18:00', '2026-11-26T18:00', '2026-11-27T18:00']],
+    ['Asia/Kathmandu', ['2026-11-24T18:00', '2026-11-25T18:00', '2026-11-26T18:00', '2026-11-27T18:00']],
+  ])('in %s the hours that contain a midnight are %j', (zone, hours) => {
+    const { startMs, endMs } = wantedHistory({ span: '30d' }, zone, nowMs).query;
+    const divided = dividedHours({ startMs: endMs - 3 * 86_400_000, endMs, zone });
+    expect(divided.map((at) => iso(at * 1000).slice(0, 16)).toSorted()).toEqual(hours);
+    expect(dividedHours({ startMs, endMs, zone })).toHaveLength(hours.length === 0 ? 0 : 31);
   });
 
   test('no address makes it fail or unbounded', () => {

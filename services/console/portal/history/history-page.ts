@@ -52,13 +52,14 @@ export async function historyPage(
   const address = addressOf(request);
   const { currency } = policy();
   if (fields['format'] === 'csv') {
-    const rows = await usage.history(tenantId, query);
-    const remaining = rows.length < historyRowsMax ? null : cutText;
+    const read = await usage.history(tenantId, query);
+    const rows = read.slice(0, historyRowsMax);
+    const remaining = read.length > historyRowsMax ? cutText : null;
     await sendCsv(reply, { name: `usage-${wanted.span}`, columns: csvColumns, rows, remaining });
     return null;
   }
   const content = await parts.render('history', 'The history', async () => {
-    const [rows, before, freshness] = await Promise.all([
+    const [read, before, freshness] = await Promise.all([
       reads.orNull(usage.history(tenantId, query)),
       compare ? reads.orNull(usage.history(tenantId, previous)) : null,
       readFreshness({ usage, reads }),
@@ -67,12 +68,13 @@ export async function historyPage(
       <h2 id="graph">${historyMetrics[wanted.metric]}</h2>
       ${freshnessLine(freshness)}
     </div>`;
-    if (rows === null) return html`${head} ${failedState('The history')}`;
+    if (read === null) return html`${head} ${failedState('The history')}`;
+    const rows = read.slice(0, historyRowsMax);
     if (rows.length === 0)
       return html`${head}
       ${emptyState('No requests in this time', 'Choose a longer time, or another filter.')}`;
     const intervals = byInterval(query, rows, before === null ? null : { query: previous, rows: before });
-    const cut = rows.length < historyRowsMax ? null : html`<p class="notice bad" role="alert">${cutText}</p>`;
+    const cut = read.length > historyRowsMax ? html`<p class="notice bad" role="alert">${cutText}</p>` : null;
     return html`${head} ${cut} ${historyChart(wanted, intervals, rows, currency)}
       ${tiles(rows, before, currency)} ${breakdown(wanted, rows, address, currency)}
       <p class="table-foot">

@@ -1,7 +1,8 @@
 import type { Amount } from '../../../domain/amount.ts';
 import type { Money } from '../../../domain/money.ts';
+import { periodAt } from '../../../domain/time/calendar.ts';
 import { requestEventType } from '../../../domain/usage-event.ts';
-import type { ClickHouseReader } from '../../client.ts';
+import type { ClickHouseReader, Params } from '../../client.ts';
 import { withMoney } from '../decimals.ts';
 import type { MoneyAsText } from '../decimals.ts';
 import type { Span } from '../period-totals.ts';
@@ -14,7 +15,7 @@ export type HistoryDimension = 'route' | 'user' | 'decision' | 'model';
 export const historyDimensions: readonly HistoryDimension[] = ['route', 'user', 'decision', 'model'];
 
 export interface HistoryQuery extends Span {
-  /** Length of an interval. Days begin in the time zone; other intervals in UTC. */
+  /** Length of an interval. Days begin in the time zone; other intervals follow each other from `startMs`. */
   readonly stepMs: number;
   readonly zone: string;
   /** Null: one row for each interval. */
@@ -36,11 +37,16 @@ export interface HistoryRow {
   readonly latency_p95: number | null;
 }
 
-const minuteMs = 60_000;
 const hourMs = 3_600_000;
 const dayMs = 86_400_000;
-/** Most rows of a history; a history with this number of rows is cut. */
+/** Most rows of a history. The query returns one row more if there are more. */
 export const historyRowsMax = 50_000;
+const columns: Readonly<Record<HistoryDimension, string>> = {
+  route: 'route',
+  user: 'user_id',
+  decision: 'decision',
+  model: 'model',
+};
 
 /**
  * Returns the usage of a tenant by interval and by one dimension. Totals do not contain users, so a query by user or of
@@ -49,51 +55,77 @@ export const historyRowsMax = 50_000;
 export async function usageHistory(
   clickhouse: ClickHouseReader,
   tenantId: string,
-  { startMs, endMs, stepMs, zone, by, filter }: HistoryQuery,
+  query: HistoryQuery,
 ): Promise<HistoryRow[]> {
-  const ofEvents = by === 'user' || filter.user !== undefined;
-  const level = ofEvents ? 'event' : stepMs < hourMs ? 'minute' : 'hour';
-  const view = level === 'event' ? 'usage_events' : `usage_by_${level}_states`;
-  const time = level === 'event' ? 'time' : level;
-  const requests = level === 'event' ? '1' : 'u.requests';
-  const sum = (column: string, condition: string): string => `sumIf(${column}, ${condition})`;
-  const columns: Readonly<Record<HistoryDimension, string>> = {
-    route: 'route',
-    user: 'user_id',
-    decision: 'decision',
-    model: 'model',
-  };
+  const { startMs, endMs, stepMs, zone, by, filter } = query;
   const filters = historyDimensions.filter((name) => filter[name] !== undefined);
+  const where = [
+    'tenant_id = {tenant:String} AND type = {requestType:String}',
+    ...filters.map((name) => `${columns[name]} = {${name}:String}`),
+  ].join(' AND ');
+  const ofEvents = by === 'user' || filter.user !== undefined;
+  const source = ofEvents ? { sql: eventRows(where), params: {} } : totalRows(query, where);
+  const sum = (column: string, condition: string): string => `sumIf(${column}, ${condition})`;
   const bucket =
     stepMs >= dayMs
-      ? `toStartOfDay(toTimeZone(${time}, {zone:String}))`
-      : `toStartOfInterval(toDateTime(${time}, 'UTC'), INTERVAL ${Math.round(stepMs / minuteMs)} MINUTE)`;
-  const latency =
-    level === 'event'
-      ? `quantileTDigestIf(0.95)(latency_ms, ${served})`
-      : `quantilesTDigestMergeIf(0.5, 0.95, 0.99)(latency_state, ${served})[2]`;
+      ? `toInt64(toUnixTimestamp(toStartOfDay(toTimeZone(u.at, {zone:String})))) * 1000`
+      : `{from:Int64} + intDiv(toInt64(toUnixTimestamp(u.at)) * 1000 - {from:Int64}, {step:Int64}) * {step:Int64}`;
+  const latency = ofEvents
+    ? `quantileTDigestIf(0.95)(u.latency, ${served})`
+    : `quantilesTDigestMergeIf(0.5, 0.95, 0.99)(u.latency, ${served})[2]`;
   const rows = await clickhouse.query<MoneyAsText<HistoryRow>>(
-    `SELECT toInt64(toUnixTimestamp(${bucket})) * 1000 AS at_ms,
-      toString(${by === null ? `''` : columns[by]}) AS key,
-      sum(${requests}) AS requests, ${sum(requests, refused)} AS limited,
-      ${level === 'event' ? 'countIf(status >= 500)' : 'sum(u.errors)'} AS errors,
+    `SELECT ${bucket} AS at_ms, toString(${by === null ? `''` : `u.${columns[by]}`}) AS key,
+      sum(u.requests) AS requests, ${sum('u.requests', refused)} AS limited, sum(u.errors) AS errors,
       ${sum('u.units', served)} AS units, toString(${sum('u.cost', served)}) AS cost,
       if(countIf(${served}) = 0, NULL, ${latency}) AS latency_p95
-    FROM ${view} AS u
-    WHERE tenant_id = {tenant:String} AND type = {requestType:String} AND ${levelRange(level, 'from', 'to')}
-      ${filters.map((name) => `AND ${columns[name]} = {${name}:String}`).join(' ')}
+    FROM (${source.sql}) AS u
     GROUP BY at_ms, key ORDER BY at_ms, key LIMIT {rowsMax:UInt32}`,
     {
-      ...{
-        tenant: tenantId,
-        requestType: requestEventType,
-        from: startMs,
-        to: endMs,
-        zone,
-        rowsMax: historyRowsMax,
-      },
+      ...{ ...source.params, tenant: tenantId, requestType: requestEventType },
+      ...{ from: startMs, to: endMs, step: stepMs, zone, rowsMax: historyRowsMax + 1 },
       ...Object.fromEntries(filters.map((name) => [name, filter[name]])),
     },
   );
   return rows.map((row) => withMoney<HistoryRow>(row));
+}
+
+function eventRows(where: string): string {
+  return `SELECT time AS at, route, user_id, decision, model, toUInt64(1) AS requests, toUInt64(status >= 500) AS errors, units, cost,
+      latency_ms AS latency
+    FROM usage_events WHERE ${where} AND ${levelRange('event', 'from', 'to')}`;
+}
+
+/**
+ * The totals of a history. An hour that contains the border of an interval is read by minute: midnight in Asia/Kolkata is 18:30
+ * in UTC. Other hours are read by hour, because the totals by minute have up to 60 times as many rows.
+ */
+function totalRows(query: HistoryQuery, where: string): { readonly sql: string; readonly params: Params } {
+  const rowsOf = (level: 'minute' | 'hour', condition = ''): string =>
+    `SELECT ${level} AS at, route, decision, model, requests, errors, units, cost, latency_state AS latency
+    FROM usage_by_${level}_states WHERE ${where} AND ${levelRange(level, 'from', 'to')} ${condition}`;
+  const { startMs, stepMs } = query;
+  if (stepMs < hourMs || (stepMs < dayMs && startMs % hourMs !== 0))
+    return { sql: rowsOf('minute'), params: {} };
+  const divided = stepMs < dayMs ? [] : dividedHours(query);
+  if (divided.length === 0) return { sql: rowsOf('hour'), params: {} };
+  const hours = `(SELECT toDateTime(arrayJoin({divided:Array(UInt32)}), 'UTC'))`;
+  return {
+    sql: `${rowsOf('hour', `AND hour NOT IN ${hours}`)}
+    UNION ALL ${rowsOf('minute', `AND toStartOfHour(minute) IN ${hours}`)}`,
+    params: { divided },
+  };
+}
+
+/** The hours of the span that contain its start, its end or a midnight of the zone, other than at their start, in Unix seconds. */
+export function dividedHours({
+  startMs,
+  endMs,
+  zone,
+}: Pick<HistoryQuery, 'startMs' | 'endMs' | 'zone'>): readonly number[] {
+  const borders = [endMs];
+  const calendar = zone === 'UTC' ? null : zone;
+  for (let borderMs = startMs; borderMs < endMs; borderMs = periodAt('day', calendar, borderMs).endMs)
+    borders.push(borderMs);
+  const divided = borders.filter((borderMs) => borderMs % hourMs !== 0);
+  return [...new Set(divided.map((borderMs) => (borderMs - (borderMs % hourMs)) / 1000))];
 }
