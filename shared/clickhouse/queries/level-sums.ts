@@ -50,9 +50,9 @@ export async function compareLevels(
  */
 function differencesOf({ day, events, by_minute, by_hour, by_day }: LevelSums): string[] {
   return [
-    ...(events > 0 && events !== by_minute ? [`events of ${day}`] : []),
-    ...(by_minute !== by_hour ? [`minutes of ${day}`] : []),
-    ...(by_hour !== by_day ? [`hours of ${day}`] : []),
+    ...(events > 0 && events !== by_minute ? [`${day} in events`] : []),
+    ...(by_minute !== by_hour ? [`${day} in minutes`] : []),
+    ...(by_hour !== by_day ? [`${day} in hours`] : []),
   ];
 }
 
