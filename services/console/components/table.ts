@@ -8,7 +8,7 @@ export interface Column<Row> {
   readonly title: string;
   readonly cell: (row: Row) => HtmlValue;
   /** `head`: the cell names its row. */
-  readonly kind?: 'head' | 'text' | 'number' | 'time' | 'meter';
+  readonly kind?: 'head' | 'text' | 'sentence' | 'number' | 'time' | 'meter';
   /** Value of `sort` in the query for this order; absent: the table cannot be sorted by the column. */
   readonly sort?: string;
   /** Value by which `sortRows` orders the rows; null: unknown. */
@@ -147,7 +147,14 @@ function orderLinks<Row>({ columns, sorted, address }: TableOptions<Row>): Html 
   </details>`;
 }
 
-const classes = { number: 'right', time: 'time', meter: 'meter', text: '', head: '' } as const;
+const classes = {
+  number: 'right',
+  time: 'time',
+  meter: 'meter',
+  sentence: 'sentence',
+  text: '',
+  head: '',
+} as const;
 
 function bodyCell<Row>({ title, kind = 'text', cell }: Column<Row>, row: Row): Html {
   if (kind === 'head') return html`<th role="rowheader" scope="row">${cell(row)}</th>`;

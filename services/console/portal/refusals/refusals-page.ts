@@ -224,6 +224,7 @@ function columnsOf(
     { title: 'User', cell: ({ user_id: user }) => breakable(user || '–'), csv: ({ user_id: user }) => user },
     {
       title: 'Why',
+      kind: 'sentence',
       cell: (row) =>
         html`${explainRefusal({ ...row, time: row.last }, policy(), record).reason}
         ${row.decision === 'shadow_limited' ? html`<span class="badge plain">let pass: not enforced</span>` : null}`,
