@@ -215,7 +215,7 @@ test('the command line shows the policy, compares it and backtests a proposed on
     new Date(recorded.toMs).toISOString(),
   ];
   const ran = await tollgate('policy', 'backtest', file, ...range);
-  expect(ran.out).toMatch(/Agreement of the replay with the record: \d+ of \d+ decisions/);
+  expect(ran.out).toMatch(/Agreement of the replay with the record: [\d,]+ of [\d,]+ decisions/);
   expect(ran.code).toBe(0);
   const json = await tollgate('policy', 'backtest', file, ...range, '--json');
   expect(JSON.parse(json.out)).toMatchObject({

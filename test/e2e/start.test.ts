@@ -105,9 +105,13 @@ test('E7: the printed commands do what they say: ten 200 and one 429, which are 
   expect(statuses.trim().split('\n')).toEqual([...Array.from({ length: 10 }, () => '200'), '429']);
   const { tenant_id: tenantId } = quietTenant('pro');
   await eventually(async () => (await countEvents(tenantId)) === 12, { timeoutMs: 15_000 });
-  const stored = await paste(/# These twelve calls/);
+  // Totals follow the stored events a moment later.
+  const stored = await vi.waitFor(async () => {
+    const text = await paste(/# These twelve calls/);
+    expect(text).toMatch(/"requests":12/);
+    return text;
+  }, 15_000);
   expect(stored.match(/\/agent\/chat/g)).toHaveLength(11);
-  expect(stored).toMatch(/"requests":12/);
   expect(await paste(/# A link to the portal/)).toContain(`${stack.urls['console']!}/sign-in?token=`);
 });
 

@@ -9,7 +9,7 @@ import { readInstant } from '../../../shared/domain/time/instant.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Command, Invocation } from '../command.ts';
 import { UsageError, operand, optional, required, table } from '../command.ts';
-import { counted } from '../../../shared/domain/text/counted.ts';
+import { count, counted } from '../../../shared/domain/text/counted.ts';
 
 export const policyCommands: readonly Command[] = [
   {
@@ -138,9 +138,9 @@ function describeResult(result: BacktestResult): string {
   const currency = money.currency ?? '';
   return [
     `${result.from} to ${result.to}: ${counted(requests, 'request')} of ${counted(tenants.total, 'tenant')} under ${result.policy_revision}, in force ${result.revision_in_force}.`,
-    `Newly refused: ${refused} (${counted(tenants.with_newly_refused, 'tenant')}). Newly allowed: ${allowed} (${counted(tenants.with_newly_allowed, 'tenant')}).`,
+    `Newly refused: ${count(refused)} (${counted(tenants.with_newly_refused, 'tenant')}). Newly allowed: ${count(allowed)} (${counted(tenants.with_newly_allowed, 'tenant')}).`,
     `Cost of passed requests: ${currency} ${money.cost} → ${money.cost_proposed}. Revenue a month: ${currency} ${money.monthly_revenue} → ${money.monthly_revenue_proposed}.`,
-    `Agreement of the replay with the record: ${agreed} of ${counted(compared, 'decision')}.`,
+    `Agreement of the replay with the record: ${count(agreed)} of ${counted(compared, 'decision')}.`,
     '',
     table(
       ['LIMIT', 'REFUSED', 'PROPOSED', 'NEWLY'],
