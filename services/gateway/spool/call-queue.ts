@@ -1,13 +1,13 @@
 /** Allows one call to the disk at a time, and measures how long the current call takes. */
 export class CallQueue {
-  /** Time at which the current call began; 0 if there is none. */
-  #since = 0;
+  /** Time at which the current call began; null if there is none. */
+  #since: number | null = null;
   /** Start of the call that was in progress at the previous check for a stalled call. */
-  #sinceAtCheck = 0;
+  #sinceAtCheck: number | null = null;
   #onIdle: (() => void)[] = [];
 
   get isBusy(): boolean {
-    return this.#since !== 0;
+    return this.#since !== null;
   }
 
   begin(): void {
@@ -16,8 +16,8 @@ export class CallQueue {
 
   /** Ends the current call and returns its duration in milliseconds. */
   end(): number {
-    const tookMs = performance.now() - this.#since;
-    this.#since = 0;
+    const tookMs = performance.now() - (this.#since ?? performance.now());
+    this.#since = null;
     for (const resolve of this.#onIdle.splice(0)) resolve();
     return tookMs;
   }
@@ -27,8 +27,8 @@ export class CallQueue {
    * if two checks find it running, because at the first check it may have ended while the event loop was blocked.
    */
   isStalled(limitMs: number): boolean {
-    const isStalled =
-      this.isBusy && performance.now() - this.#since > limitMs && this.#sinceAtCheck === this.#since;
+    const since = this.#since;
+    const isStalled = since !== null && performance.now() - since > limitMs && this.#sinceAtCheck === since;
     this.#sinceAtCheck = this.#since;
     return isStalled;
   }

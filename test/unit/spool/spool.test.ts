@@ -22,6 +22,7 @@ beforeEach(() => {
   directory = newFolder();
 });
 afterEach(() => {
+  vi.useRealTimers();
   removeFolder(directory);
 });
 
@@ -97,7 +98,6 @@ test('a correction that Kafka acknowledged is not sent again after a crash, howe
   await next.close();
   removeFolder(copy);
   await spool.close();
-  vi.useRealTimers();
 });
 
 test('with durability "power", flushed resolves for every append, across segments', async () => {

@@ -4,7 +4,7 @@ import {
   attentionOfLetters,
   attentionOfUsage,
   busiestOf,
-} from '../../../services/console/operator/start/attention.ts';
+} from '../../../../services/console/operator/start/attention.ts';
 import {
   attentionOfGateways,
   attentionOfLosses,
@@ -12,12 +12,12 @@ import {
   attentionOfPolicy,
   attentionOfTargets,
   attentionWithoutGateways,
-} from '../../../services/console/operator/start/attention-of-processes.ts';
-import { usageState } from '../../../services/console/operator/start/start-page.ts';
-import type { GatewayReport, LossAuditReport } from '../../../shared/domain/operators/process-report.ts';
-import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import type { LimitStatus } from '../../../shared/tenants/live-usage.ts';
-import type { ListedTenant } from '../../../shared/tenants/list/list.ts';
+} from '../../../../services/console/operator/start/attention-of-processes.ts';
+import { usageState } from '../../../../services/console/operator/start/start-page.ts';
+import type { GatewayReport, LossAuditReport } from '../../../../shared/domain/operators/process-report.ts';
+import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
+import type { LimitStatus } from '../../../../shared/tenants/live-usage.ts';
+import type { ListedTenant } from '../../../../shared/tenants/list/list.ts';
 
 const nowMs = Date.parse('2026-11-16T00:00:00Z');
 const record = (some: Partial<TenantRecord>): TenantRecord => ({

@@ -1,9 +1,9 @@
 // Goal: the results of shadow mode cost little, however often the page is viewed.
 import { expect, test } from 'vitest';
-import { shadowSection } from '../../../services/console/operator/policy/shadow-section.ts';
-import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
-import { createShadowReader, shadowNames } from '../../../shared/policy-changes/shadow-results.ts';
-import { checkPolicy } from '../../../shared/policy-changes/policy-editor.ts';
+import { shadowSection } from '../../../../services/console/operator/policy/shadow-section.ts';
+import type { ClickHouseReader } from '../../../../shared/clickhouse/client.ts';
+import { createShadowReader, shadowNames } from '../../../../shared/policy-changes/shadow-results.ts';
+import { checkPolicy } from '../../../../shared/policy-changes/policy-editor.ts';
 import { readFile } from 'node:fs/promises';
 
 const startMs = Date.parse('2026-11-27T10:00:00Z');
