@@ -61,7 +61,7 @@ test('reports of processes are replaced, listed together, deleted, and expire', 
   );
   await reports.remove(gateway(odd, 'r1'));
   expect(await listed()).toEqual([JSON.stringify(gateway('gw', 'r2'))]);
-  const [id = ''] = await redis.zrange(`${prefix}:{=reports}`, 0, -1);
+  const [id = ''] = await redis.zrange(`${prefix}:{=reports}`, 0, '-1');
   const key = `${prefix}:{=reports}:${id}`;
   expect(await redis.pttl(key)).toBeGreaterThan(3_590_000);
   await redis.set(key, 'a report of a newer version', 'KEEPTTL');
