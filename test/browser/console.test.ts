@@ -97,7 +97,7 @@ describe('the operator console in a browser', () => {
     const form = page.locator('#boosts form').last();
     await form.getByLabel('Limit').selectOption('minute');
     await form.getByLabel('Value').fill('5');
-    await form.getByLabel('Why').fill('launch week');
+    await form.getByLabel('Reason (the tenant reads this)').fill('launch week');
     await form.getByRole('button', { name: 'Raise' }).click();
     await page.getByText('Limit raised.').waitFor();
     expect(await page.locator('#boosts li').textContent()).toMatch(
@@ -124,13 +124,13 @@ describe('the operator console in a browser', () => {
       await page.goto(`${fixture.url}/operator/tenants/${id}`);
       const form = page.locator('form[action$="/reset"]');
       await form.getByLabel(/to confirm/).fill(typed);
-      await form.getByLabel('Why').fill('ticket 7');
+      await form.getByLabel('Reason (operators only)').fill('ticket 7');
       await form.getByRole('button', { name: 'Reset' }).click();
     };
     await reset('something else');
     await page.getByText('Not reset.').waitFor();
     const form = page.locator('form[action$="/reset"]');
-    expect(await form.getByLabel('Why').inputValue()).toBe('ticket 7');
+    expect(await form.getByLabel('Reason (operators only)').inputValue()).toBe('ticket 7');
     expect(await form.getByLabel(/to confirm/).getAttribute('aria-invalid')).toBe('true');
     await reset(id);
     await page.getByText('Counters reset.').first().waitFor();
