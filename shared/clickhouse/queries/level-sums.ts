@@ -34,10 +34,11 @@ export async function compareLevels(
     persistent =
       attempt === 1 ? differing : persistent.filter((difference) => differing.includes(difference));
     if (persistent.length === 0 || attempt === attemptsMax) {
-      const days = new Set(persistent.map((difference) => difference.split(' ')[0]));
       return {
         events: levels.reduce((sum, { events }) => sum + events, 0),
-        disagreements: levels.filter(({ day }) => days.has(day)),
+        disagreements: levels.filter((level) =>
+          differencesOf(level).some((difference) => persistent.includes(difference)),
+        ),
       };
     }
     await wait(attemptIntervalMs);
