@@ -16,7 +16,7 @@ export class CallQueue {
 
   /** Ends the current call and returns its duration in milliseconds. */
   end(): number {
-    const tookMs = performance.now() - (this.#since ?? performance.now());
+    const tookMs = this.#since === null ? 0 : performance.now() - this.#since;
     this.#since = null;
     for (const resolve of this.#onIdle.splice(0)) resolve();
     return tookMs;
