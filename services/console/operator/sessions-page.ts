@@ -150,8 +150,10 @@ function sessionTable(rows: readonly Row[] | null, request: FastifyRequest): Htm
 
 /** A button that ends all other sessions of the operator with this name. `what` completes the label for screen readers. */
 function endAllForm(name: string, label: string, what: string): Html {
-  return html`<form class="plain" method="post" action="${here}/end-others">
-    <input type="hidden" name="name" value="${name}" />
-    <button class="quiet" type="submit">${label}<span class="hidden"> ${what}</span></button>
-  </form>`;
+  return endForm(
+    `${here}/end-others`,
+    label,
+    what,
+    html`<input type="hidden" name="name" value="${name}" />`,
+  );
 }

@@ -26,9 +26,10 @@ export function clientText({ agent, network }: SignInClient): string {
   return agent === '' ? 'unknown browser' : `${agent}, ${network}`;
 }
 
-/** A button that ends a session or a link. `what` names it for screen readers. */
-export function endForm(path: string, label: string, what: string): Html {
+/** A button that ends sessions or links. `what` names them for screen readers; `hidden` is a further field of the form. */
+export function endForm(path: string, label: string, what: string, hidden: Html | null = null): Html {
   return html`<form class="plain" method="post" action="${path}">
+    ${hidden}
     <button class="quiet" type="submit">${label}<span class="hidden"> ${what}</span></button>
   </form>`;
 }
