@@ -1,7 +1,7 @@
 // Goal: a batch is cut when it is worth its fixed cost, and the memory of the records that wait is bounded.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createConsumerBuffer } from '../../../shared/kafka/consumer/buffer.ts';
-import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
+import { messages } from './messages.ts';
 
 const lingerMs = 150;
 
@@ -11,12 +11,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function messages(count: number): ConsumedMessage[] {
-  return Array.from({ length: count }, (_, offset) => ({
-    ...{ topic: 't', partition: 0, offset, key: null, value: null, headers: {}, timestampMs: 0 },
-  }));
-}
 
 describe('the time at which a block is due', () => {
   function startBuffer(isBusy: () => boolean = () => false) {

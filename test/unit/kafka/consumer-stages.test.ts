@@ -4,8 +4,8 @@ import type { ConsumerBlock } from '../../../shared/kafka/consumer/buffer.ts';
 import { gatherMsMax, runStages } from '../../../shared/kafka/consumer/stages.ts';
 import type { LaterStage } from '../../../shared/kafka/consumer/stages.ts';
 import { failureOf } from '../../../shared/kafka/consumer/retry-policy.ts';
-import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
+import { messages } from './messages.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -13,12 +13,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function messages(count: number): ConsumedMessage[] {
-  return Array.from({ length: count }, (_, offset) => ({
-    ...{ topic: 't', partition: 0, offset, key: null, value: null, headers: {}, timestampMs: 0 },
-  }));
-}
 
 function block(number: number, records = 10): ConsumerBlock {
   const offsets = [{ topic: 't', partition: 0, offset: number }];
