@@ -11,6 +11,7 @@ import type { LocalLimiter } from '../fallback/local-limiter.ts';
 import type { LocalReservations } from '../fallback/local-reservations.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { LimiterMetrics } from './metrics.ts';
+import { isValidRequest } from './check.ts';
 import type { PeriodCache } from './periods.ts';
 import type { StoredReservation } from '../reservations/pending-reservation.ts';
 import type { LeaseGrant } from '../unit-leases/unit-lease.ts';
@@ -48,6 +49,8 @@ export interface DispatchOptions {
   readonly breakerOf: ServerBreakers['of'];
   /** Decides the checks of a server that is unavailable. */
   readonly local: LocalLimiter;
+  /** Returns what Redis charged for a check that was decided locally meanwhile. */
+  readonly undoLate: (check: PendingCheck, decided: DecidedCheck) => Promise<void>;
   /** Decides the checks with a reservation of a server that is unavailable. */
   readonly localReservations: Pick<LocalReservations, 'reserve'>;
   readonly periods: PeriodCache;
@@ -103,6 +106,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   async function send(tag: string, checks: readonly QueuedCheck[]): Promise<void> {
     const startedAt = performance.now();
     let decoded: DecodedBatch;
+    let call = null as Promise<unknown> | null;
     try {
       const reply = await breakerOf(tag).run(() => {
         const { keys, args } = encodeBatch(checks, {
@@ -111,7 +115,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
           nowMs: clock.now(),
           periods: options.periods,
         });
-        return script.run(tag, keys, args);
+        return (call = script.run(tag, keys, args));
       }, waitMsMaxOf(checks));
       decoded = decodeBatch(reply, checks);
     } catch (error) {
@@ -120,19 +124,38 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       for (const check of checks) {
         check.onDecided({ ...decideLocally(check), degraded: true, countedAtMs: 0, redisTimeMs: 0 });
       }
+      if (call !== null) void undoLateReply(call, checks);
       return;
     }
     metrics.batch(checks.length, (performance.now() - startedAt) / 1000);
-    const { countedAtMs, redisTimeMs, states, grants, correctedWindows, stored } = decoded;
+    const { correctedWindows } = decoded;
     if (correctedWindows > 0) reportCorrected(correctedWindows);
     for (let index = 0; index < checks.length; index += 1) {
       const check = checks[index];
       if (check === undefined) continue;
-      const own = states[index] ?? [];
-      storeUsage(check, own);
-      const lease = grants[index] ?? null;
-      const existing = stored[index] ?? null;
-      check.onDecided({ states: own, degraded: false, countedAtMs, redisTimeMs, stored: existing, lease });
+      const decided = decidedOf(decoded, index);
+      storeUsage(check, decided.states);
+      check.onDecided(decided);
+    }
+  }
+
+  /**
+   * Waits for the reply to checks that were decided locally meanwhile, and returns what Redis has charged for them: the backfill
+   * counts the local decisions. Reservations need nothing, because Redis recognises them by their id. If no reply arrives, the
+   * units stay charged.
+   */
+  async function undoLateReply(call: Promise<unknown>, checks: readonly QueuedCheck[]): Promise<void> {
+    try {
+      const decoded = decodeBatch(await call, checks);
+      for (const [index, check] of checks.entries()) {
+        const decided = decidedOf(decoded, index);
+        const { request, reservation } = check;
+        const isCharged =
+          isValidRequest(request) && !request.peek && decided.states.every(({ violated }) => !violated);
+        if (isCharged && reservation === undefined) await options.undoLate(check, decided);
+      }
+    } catch (error) {
+      logger.debug({ reason: messageOf(error) }, 'a call to redis has no reply');
     }
   }
 
@@ -162,6 +185,20 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       'windows in Redis have timestamps ahead of the clock of Redis, which was ahead or was set back: they are moved to now',
     );
   }
+}
+
+function decidedOf(
+  { states, countedAtMs, redisTimeMs, stored, grants }: DecodedBatch,
+  index: number,
+): DecidedCheck {
+  return {
+    states: states[index] ?? [],
+    degraded: false,
+    countedAtMs,
+    redisTimeMs,
+    stored: stored[index] ?? null,
+    lease: grants[index] ?? null,
+  };
 }
 
 /** Returns the shortest `waitMsMax` of the checks; undefined if no check has one. */

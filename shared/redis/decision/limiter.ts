@@ -122,8 +122,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
     send: (record, adoption) => settler.adopt(record, adoption),
   });
   const calls = { ...shared, keyPrefix, localReservations, subjects, local, breakerOf: breakers.of };
-  const dispatch = createDispatch({ ...calls, useFunctions: options.useFunctions });
-  const { refund, giveBack, returnUnits } = createRefunds(calls);
+  const { refund, giveBack, returnUnits, undoLate } = createRefunds(calls);
+  const dispatch = createDispatch({ ...calls, undoLate, useFunctions: options.useFunctions });
   const unitLeases = options.leaseUnits === true ? startUnitLeases({ ...calls, registry }) : null;
   const settler = createRecordSettler({ ...calls, registry, timeoutMs: backfillMs });
   const cluster = isCluster(redis);

@@ -34,6 +34,11 @@ export interface Refunds {
   readonly giveBack: (request: CheckRequest, charge: GivenCharge) => Promise<void>;
   /** Returns the units that a check charged in one slot, because its part in another slot was refused. */
   readonly returnUnits: (check: PendingCheck, decided: DecidedCheck) => void;
+  /**
+   * Returns what Redis charged for a check, with the units that were leased beside it, because its reply arrived after the check was
+   * decided locally. Does not wait for the circuit breaker, which may still be open: Redis has just replied. Never rejects.
+   */
+  readonly undoLate: (check: PendingCheck, decided: DecidedCheck) => Promise<void>;
 }
 
 export interface GivenCharge {
@@ -62,6 +67,7 @@ const anyEpoch = -1;
 /** Longer than a decision's event can be corrected by its outcome. */
 const claimMs = 25 * 3_600_000;
 const claimTimeoutMs = 1_000;
+const undoTimeoutMs = 1_000;
 /** Share of a window that is left out of its end, because the clocks of Redis and of this node may differ. */
 const marginShare = 0.05;
 
@@ -76,6 +82,7 @@ export function createRefunds(options: RefundOptions): Refunds {
     refund: (request, metered) => refund(request, metered ? inTotals.yes : inTotals.no, null),
     giveBack,
     returnUnits,
+    undoLate,
   };
 
   async function giveBack(request: CheckRequest, { atMs, decisionId }: GivenCharge): Promise<void> {
@@ -150,27 +157,48 @@ export function createRefunds(options: RefundOptions): Refunds {
     return [units, field, 1, spanMs, bounds.before, bounds.start, bounds.finish, bounds.after];
   }
 
-  function returnUnits(check: PendingCheck, { states, countedAtMs, degraded }: DecidedCheck): void {
-    const { request, shape, subjects: own } = check;
-    if (countedAtMs === 0) {
-      if (degraded) local.returnUnits(check, states, clock.now());
+  function returnUnits(check: PendingCheck, decided: DecidedCheck): void {
+    if (decided.countedAtMs === 0) {
+      if (decided.degraded) local.returnUnits(check, decided.states, clock.now());
       return;
     }
-    const charged = [...shape.windows.entries()].filter(
-      ([index, { counts }]) => states[index]?.violated === false && counts !== 'carried',
-    );
-    const keys = charged.map(([index]) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
-    const fields = charged.flatMap(([index, { field, period, spanMs }]: [number, Window]) => [
-      unitsOf(request, shape, index),
-      field,
-      period === null ? spanMs : 0,
-    ]);
-    const args = [redisTime?.now() ?? '', epochMs(), countedAtMs, anyEpoch, ...fields];
+    const { keys, args } = returnArguments(check, decided);
     breakerOf(tagOf(check))
       .run(() => runScript(redis, returnScript, keys, args))
       .catch((error: unknown) =>
         logger.debug({ reason: messageOf(error) }, 'units of a refused check could not be returned'),
       );
+  }
+
+  async function undoLate(check: PendingCheck, decided: DecidedCheck): Promise<void> {
+    const { keys, args } = returnArguments(check, decided);
+    try {
+      await replyWithin(runScript(redis, returnScript, keys, args), undoTimeoutMs);
+    } catch (error) {
+      logger.debug({ reason: messageOf(error) }, 'units of a late reply could not be returned');
+    }
+  }
+
+  /** Arguments of `return-units.lua` for the units of a check that Redis admitted, and of the lease beside it. */
+  function returnArguments(
+    { request, shape, subjects: own, lease: requested }: PendingCheck,
+    { states, countedAtMs, lease }: DecidedCheck,
+  ): { keys: string[]; args: (string | number)[] } {
+    const charged = [...shape.windows.entries()].filter(
+      ([index, { counts }]) => states[index]?.violated === false && counts !== 'carried',
+    );
+    const keys = charged.map(([index]) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
+    const grant = lease ?? null;
+    const isLeased = grant !== null && grant.units > 0;
+    const fields = charged.flatMap(([index, { field, period, spanMs }]: [number, Window]) => [
+      unitsOf(request, shape, index) + (isLeased ? grant.units : 0),
+      field,
+      period === null ? spanMs : 0,
+    ]);
+    // A check with a lease is stored with the timestamp of the lease's end.
+    const storedAtMs = countedAtMs + (isLeased ? (requested?.lifeMs ?? 0) : 0);
+    const epoch = isLeased ? grant.epoch : anyEpoch;
+    return { keys, args: [redisTime?.now() ?? '', epochMs(), storedAtMs, epoch, ...fields] };
   }
 }
 

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client';
 import { createBackfill } from '../../../shared/redis/fallback/backfill.ts';
+import type { PendingCheck } from '../../../shared/redis/decision/batch.ts';
 import type { CheckRequest } from '../../../shared/redis/decision/check.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
 import { createDispatch } from '../../../shared/redis/decision/dispatch.ts';
@@ -8,14 +9,15 @@ import { createLocalLedger } from '../../../shared/redis/fallback/local-ledger.t
 import { createLocalLimiter } from '../../../shared/redis/fallback/local-limiter.ts';
 import { createLimiterMetrics } from '../../../shared/redis/decision/metrics.ts';
 import { createPeriodCache } from '../../../shared/redis/decision/periods.ts';
+import { createRefunds } from '../../../shared/redis/decision/refund.ts';
 import { createSubjects } from '../../../shared/redis/decision/subjects.ts';
 import { shapeOf } from '../../../shared/redis/decision/windows.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { logger } from './limiters.ts';
 
-/** `up`; `down`: no call arrives; `mute`: calls run and their replies are lost. */
-export type Link = 'up' | 'down' | 'mute';
+/** `up`; `down`: no call arrives; `mute`: calls run and their replies are lost; `late`: the same, but replies to checks arrive late. */
+export type Link = 'up' | 'down' | 'mute' | 'late';
 
 /** A node whose connection to a real Redis the test cuts and restores, step by step and without timers. */
 export interface CutOffNode {
@@ -66,28 +68,38 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunOnMute 
     run: async <T>(call: () => Promise<T>): Promise<T> => {
       if (available && node.link === 'up') return call();
       if (available && node.link === 'mute' && checksRunOnMute) await call();
+      if (available && node.link === 'late') lateCalls.push(call());
       available = false;
       throw new TollgateError('REDIS_UNAVAILABLE', 'cut off');
     },
     close: () => undefined,
   };
-  const dispatch = createDispatch({
-    ...{
-      redis,
-      periods,
-      clock,
-      redisTime: clock,
-      metrics,
-      logger,
-      local,
-      localReservations: {
-        reserve: () => {
-          throw new Error('no reservations');
-        },
-      },
-    },
+  const lateCalls: Promise<unknown>[] = [];
+  const withoutReply = new WeakSet<PendingCheck>();
+  const undone: Promise<void>[] = [];
+  const calls = {
+    redis,
+    periods,
+    clock,
+    redisTime: clock,
+    local,
+    logger,
     breakerOf: () => breaker,
     epochMs: () => 0,
+  };
+  const { undoLate } = createRefunds({ ...calls, keyPrefix: prefix, subjects });
+  const dispatch = createDispatch({
+    ...{ ...calls, metrics },
+    localReservations: {
+      reserve: () => {
+        throw new Error('no reservations');
+      },
+    },
+    undoLate: (check, decided) => {
+      const undoing = withoutReply.has(check) ? Promise.resolve() : undoLate(check, decided);
+      undone.push(undoing);
+      return undoing;
+    },
   });
   return node;
 
@@ -97,13 +109,22 @@ export function createCutOffNode({ redis, prefix, clock, nodes, checksRunOnMute 
     return reply;
   }
 
-  function check(request: CheckRequest): Promise<DecidedCheck> {
+  async function check(request: CheckRequest): Promise<DecidedCheck> {
     const shape = shapeOf(request.limits, request.tenantId !== null, request.userId !== null, 'UTC');
     const own = shape.subjects.map((kind) => subjects.of(kind, request));
-    return new Promise((onDecided) => dispatch.enqueue({ request, shape, subjects: own, onDecided }));
+    const decided = await new Promise<DecidedCheck>((onDecided) => {
+      const queued = { request, shape, subjects: own, onDecided };
+      if (node.link === 'mute') withoutReply.add(queued);
+      dispatch.enqueue(queued);
+    });
+    await Promise.all(lateCalls.splice(0));
+    await Promise.all(undone.splice(0));
+    return decided;
   }
 
   async function reconnect(): Promise<boolean> {
+    // The circuit stays closed until a call has failed.
+    if (available && node.link !== 'up') return true;
     try {
       await backfill.run(() => true, 60_000);
       available = node.link === 'up';

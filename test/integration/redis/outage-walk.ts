@@ -137,7 +137,7 @@ export class Walk {
   }
 }
 
-/** Changes the link. If it is up or mute afterwards, the node runs its backfill, as after a successful probe. */
+/** Changes the link. Unless it is down, a node with an open circuit runs its backfill, as after a successful probe. */
 async function setLink(node: CutOffNode, link: Link): Promise<void> {
   node.link = link;
   if (link !== 'down') await node.reconnect();

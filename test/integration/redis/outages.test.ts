@@ -32,7 +32,7 @@ const walk: readonly fc.WeightedArbitrary<Step>[] = [
     arbitrary: fc.record({
       kind: fc.constant('link' as const),
       node,
-      link: fc.constantFrom<Link>('up', 'up', 'down', 'down', 'mute'),
+      link: fc.constantFrom<Link>('up', 'up', 'down', 'down', 'mute', 'late'),
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat({ max: 150 }) }) },
