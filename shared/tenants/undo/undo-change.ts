@@ -20,14 +20,28 @@ export type UndoState =
   | { readonly kind: 'conflict'; readonly detail: string }
   | { readonly kind: 'final'; readonly detail: string };
 
-export function undoState(record: TenantRecord, change: RecordChange, nowMs: number): UndoState {
+/** The entries of a record's history with their ids, which all states of undo of the record need. */
+export interface IdentifiedHistory {
+  readonly record: TenantRecord;
+  readonly ids: ReadonlyMap<RecordChange, string>;
+  /** The undos that were not undone themselves, newest first. */
+  readonly undosInForce: readonly RecordChange[];
+}
+
+export function identifyHistory(record: TenantRecord): IdentifiedHistory {
+  const { tenant_id: tenantId, history = [] } = record;
+  const ids = new Map(history.map((entry) => [entry, entryId(tenantId, entry)]));
+  return { record, ids, undosInForce: undosInForce(history, ids) };
+}
+
+export function undoState(history: IdentifiedHistory, change: RecordChange, nowMs: number): UndoState {
+  const { record, ids } = history;
   const { changes } = change;
   if (changes === undefined) return { kind: 'final', detail: finalTexts.get(change.action) ?? notKept };
-  const id = entryId(record.tenant_id, change);
-  const inForce = undosInForce(record);
-  const by = inForce.find(({ undo_of: undone }) => undone === id);
+  const id = ids.get(change);
+  const by = history.undosInForce.find(({ undo_of: undone }) => undone === id);
   if (by !== undefined) return { kind: 'undone', by };
-  const later = laterChanges(record, change, inForce);
+  const later = laterChanges(history, change);
   for (const one of changes) {
     const replacedBy = later.find((entry) => entry.changes?.some((other) => isSamePlace(one, other)));
     if (replacedBy !== undefined || !isUnchangedSince(record, one))
@@ -60,7 +74,7 @@ export function undoChange(record: TenantRecord, request: UndoRequest): Outcome<
     return rejection(409, notUndone, 'The latest change is an undo itself. To undo it, name its id.');
   if (change === null)
     return rejection(404, notUndone, 'The history of this tenant has no such change, or not any more.');
-  const state = undoState(record, change, request.nowMs);
+  const state = undoState(identifyHistory(record), change, request.nowMs);
   if (state.kind === 'undone')
     return rejection(409, notUndone, `${state.by.actor} undid it, ${formatTime(state.by.at)}.`);
   if (state.kind !== 'possible') return rejection(409, notUndone, state.detail);
@@ -102,11 +116,13 @@ const adminFields: ReadonlySet<string> = new Set([
   ...['plan', 'display_name', 'overrides', 'group', 'time_zone', 'billing_day'],
 ]);
 
-/** The undos in the history that were not undone themselves, newest first. */
-function undosInForce({ tenant_id: tenantId, history = [] }: TenantRecord): readonly RecordChange[] {
+function undosInForce(
+  history: readonly RecordChange[],
+  ids: ReadonlyMap<RecordChange, string>,
+): readonly RecordChange[] {
   const undone = new Set<string>();
   return history.filter((entry) => {
-    if (entry.undo_of === undefined || undone.has(entryId(tenantId, entry))) return false;
+    if (entry.undo_of === undefined || undone.has(ids.get(entry) ?? '')) return false;
     undone.add(entry.undo_of);
     return true;
   });
@@ -117,14 +133,12 @@ function undosInForce({ tenant_id: tenantId, history = [] }: TenantRecord): read
  * counts. Values alone do not show a later change: another one may have set the same value again.
  */
 function laterChanges(
-  { tenant_id: tenantId, history = [] }: TenantRecord,
+  { record: { history = [] }, ids, undosInForce: inForce }: IdentifiedHistory,
   change: RecordChange,
-  inForce: readonly RecordChange[],
 ): readonly RecordChange[] {
   const later = history.slice(0, history.indexOf(change));
   const undone = new Set(inForce.map(({ undo_of: id }) => id));
-  const ids = new Map(later.map((entry) => [entry, entryId(tenantId, entry)]));
-  const laterIds = new Set(ids.values());
+  const laterIds = new Set(later.map((entry) => ids.get(entry)));
   return later.filter(
     (entry) => !undone.has(ids.get(entry)) && !(entry.undo_of !== undefined && laterIds.has(entry.undo_of)),
   );

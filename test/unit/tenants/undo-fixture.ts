@@ -9,7 +9,7 @@ import { violationsOfRecord } from '../../../shared/tenants/record/violations.ts
 import type { Edit } from '../../../shared/tenants/records.ts';
 import { patchSettings } from '../../../shared/tenants/settings.ts';
 import { trimHistory, undoFields } from '../../../shared/tenants/undo/stored-changes.ts';
-import { undoChange, undoState } from '../../../shared/tenants/undo/undo-change.ts';
+import { identifyHistory, undoChange, undoState } from '../../../shared/tenants/undo/undo-change.ts';
 
 export const policy = await loadPolicy('policies/default.yaml', {}, { secrets: 'optional' });
 export const nowMs = Date.parse('2026-03-10T12:00:00Z');
@@ -85,6 +85,6 @@ export const openRequestOf = ({ limit_requests: requests = [] }: TenantRecord): 
 /** The changes of the history that can be undone, by id. */
 export function undoableIn(record: TenantRecord): readonly string[] {
   return (record.history ?? [])
-    .filter((change) => undoState(record, change, nowMs).kind === 'possible')
+    .filter((change) => undoState(identifyHistory(record), change, nowMs).kind === 'possible')
     .map((change) => entryId(record.tenant_id, change));
 }

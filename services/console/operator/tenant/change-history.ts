@@ -2,8 +2,8 @@ import { hasRole } from '../../../../shared/domain/operators/operator.ts';
 import type { Role } from '../../../../shared/domain/operators/operator.ts';
 import type { RecordChange, TenantRecord } from '../../../../shared/domain/tenant.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
-import { entryId } from '../../../../shared/tenants/record/audited-change.ts';
-import { changeOf, undoState } from '../../../../shared/tenants/undo/undo-change.ts';
+import { changeOf, identifyHistory, undoState } from '../../../../shared/tenants/undo/undo-change.ts';
+import type { IdentifiedHistory } from '../../../../shared/tenants/undo/undo-change.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
@@ -23,13 +23,14 @@ export function doneCard(changeId: string | undefined, shown: ChangeHistory): Ht
   if (record === null || change === null) return null;
   return html`<section class="card done" aria-label="What was done">
     <p><strong>Done:</strong> ${change.detail}</p>
-    ${undoPart(record, change, shown)}
+    ${undoPart(identifyHistory(record), change, shown)}
   </section>`;
 }
 
 /** The latest changes of the record, each with who made it, when, and its undo. */
 export function changeHistory(tenantId: string, shown: ChangeHistory): Html {
   const { record, zone } = shown;
+  const history = record === null ? null : identifyHistory(record);
   const changes = record?.history ?? [];
   return html`<section class="card" id="changes">
     <div class="card-head">
@@ -37,7 +38,7 @@ export function changeHistory(tenantId: string, shown: ChangeHistory): Html {
       <a href="/operator/audit?tenant=${encodeURIComponent(tenantId)}">All, with values before and after</a>
     </div>
     ${
-      record === null || changes.length === 0
+      history === null || changes.length === 0
         ? emptyState('No changes yet', 'Every change shows here with who made it and why.')
         : html`<ul class="list">
             ${changes.map(
@@ -47,7 +48,7 @@ export function changeHistory(tenantId: string, shown: ChangeHistory): Html {
                     >${change.actor}, ${formatTime(change.at, zone)}</span
                   >
                   ${change.internal_note === undefined ? null : html`<br /><span class="small">Internal note: ${change.internal_note}</span>`}
-                  ${change.changes === undefined ? null : undoPart(record, change, shown)}
+                  ${change.changes === undefined ? null : undoPart(history, change, shown)}
                 </li>`,
             )}
           </ul>`
@@ -57,11 +58,12 @@ export function changeHistory(tenantId: string, shown: ChangeHistory): Html {
 
 /** The button that undoes the change, or why it cannot be undone. */
 function undoPart(
-  record: TenantRecord,
+  history: IdentifiedHistory,
   change: RecordChange,
   { nowMs, zone, role }: ChangeHistory,
 ): Html | null {
-  const state = undoState(record, change, nowMs);
+  const { record, ids } = history;
+  const state = undoState(history, change, nowMs);
   switch (state.kind) {
     case 'possible':
       return hasRole(role, state.role)
@@ -70,7 +72,7 @@ function undoPart(
             method="post"
             action="/operator/tenants/${encodeURIComponent(record.tenant_id)}/undo"
           >
-            <input type="hidden" name="change" value="${entryId(record.tenant_id, change)}" />
+            <input type="hidden" name="change" value="${ids.get(change)}" />
             <button class="quiet" type="submit" aria-label="Undo: ${change.detail}">Undo</button>
           </form>`
         : null;
