@@ -99,3 +99,38 @@ export function formError(refused: RefusedForm | null): Html | null {
     ${refused.field === null ? refused.detail : 'Not saved: one field needs a correction.'}
   </p>`;
 }
+
+export interface ChecksOptions {
+  readonly name: string;
+  readonly legend: string;
+  readonly options: readonly (readonly [value: string, label: string])[];
+  readonly checked: readonly string[];
+  readonly hint?: string;
+}
+
+/** Check boxes of one name under a legend. `error` says why the choice was refused. */
+export function checks(
+  { name, legend, options, checked, hint }: ChecksOptions,
+  error: string | null = null,
+): Html {
+  const errorId = `${name}-error`;
+  return html`<fieldset ${error === null ? null : html`aria-describedby="${errorId}"`}>
+    <legend>${legend}</legend>
+    <div class="checks">
+      ${options.map(
+        ([value, label]) =>
+          html`<label
+            ><input
+              type="checkbox"
+              name="${name}"
+              value="${value}"
+              ${checked.includes(value) ? html`checked` : null}
+            />
+            ${label}</label
+          >`,
+      )}
+    </div>
+    ${error === null ? null : html`<p class="notice bad" id="${errorId}">${error}</p>`}
+    ${hint === undefined ? null : html`<p class="hint">${hint}</p>`}
+  </fieldset>`;
+}

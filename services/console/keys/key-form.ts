@@ -2,7 +2,7 @@ import { keyPermissions } from '../../../shared/domain/tenant.ts';
 import type { KeyPermission, KeyScope } from '../../../shared/domain/tenant.ts';
 import { spanMs } from '../../../shared/domain/time/duration.ts';
 import type { KeyRequest } from '../../../shared/tenants/api-keys.ts';
-import { field, formError } from '../components/form.ts';
+import { checks, field, formError } from '../components/form.ts';
 import type { RefusedForm } from '../components/form.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
@@ -42,31 +42,19 @@ export function createForm(
 ): Html {
   const offered = keyPermissions.filter((name) => own?.permissions.includes(name) !== false);
   const chosen: readonly string[] = refused?.values.getAll('permission') ?? offered;
-  const scopeError = refused?.field === 'scope' ? refused.detail : null;
   return html`<form method="post" action="${action}" ${attributes}>
     ${formError(refused)}
     <div class="row">
       ${field({ form: 'key', name: 'name', label: 'What is it for?', required: true, lengthMax: nameLengthMax, placeholder: 'Build server' }, refused)}
       ${field({ kind: 'select', form: 'key', name: 'for', label: 'Valid', options: spans }, refused)}
     </div>
-    <fieldset ${scopeError === null ? null : html`aria-describedby="scope-error"`}>
-      <legend>What may it do?</legend>
-      <div class="checks">
-        ${offered.map(
-          (name) =>
-            html`<label
-              ><input
-                type="checkbox"
-                name="permission"
-                value="${name}"
-                ${chosen.includes(name) ? html`checked` : null}
-              />
-              ${permissionTexts[name]}</label
-            >`,
-        )}
-      </div>
-      ${scopeError === null ? null : html`<p class="notice bad" id="scope-error">${scopeError}</p>`}
-    </fieldset>
+    ${checks(
+      {
+        ...{ name: 'permission', legend: 'What may it do?', checked: chosen },
+        options: offered.map((name) => [name, permissionTexts[name]] as const),
+      },
+      refused?.field === 'scope' ? refused.detail : null,
+    )}
     ${field(
       {
         kind: 'area',

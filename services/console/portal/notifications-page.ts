@@ -8,7 +8,7 @@ import type { Outcome } from '../../../shared/tenants/outcome.ts';
 import type { Edit, TenantRecords } from '../../../shared/tenants/records.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import type { RefusedForm } from '../components/form.ts';
-import { field } from '../components/form.ts';
+import { checks, field } from '../components/form.ts';
 import { formOf } from '../components/form-body.ts';
 import { percent } from '../components/format.ts';
 import { html } from '../components/html.ts';
@@ -215,24 +215,12 @@ function shownThresholds(thresholds: readonly number[]): readonly number[] {
 
 function thresholdForm({ thresholds, otherThresholds }: ThresholdTexts, mayManage: boolean): Html {
   return html`<form method="post" action="/notifications">
-    <fieldset>
-      <legend>Notify me when this much of a quota is used</legend>
-      <div class="checks">
-        ${shownThresholds(thresholds).map(
-          (threshold) =>
-            html`<label
-              ><input
-                type="checkbox"
-                name="threshold"
-                value="${threshold}"
-                ${thresholds.includes(threshold) ? html`checked` : null}
-              />
-              ${percent(threshold)}</label
-            >`,
-        )}
-      </div>
-      <p class="hint">None ticked: no notifications about quotas.</p>
-    </fieldset>
+    ${checks({
+      ...{ name: 'threshold', legend: 'Notify me when this much of a quota is used' },
+      options: shownThresholds(thresholds).map((share) => [String(share), percent(share)] as const),
+      checked: thresholds.map(String),
+      hint: 'None ticked: no notifications about quotas.',
+    })}
     ${field({
       name: 'other_thresholds',
       label: 'Other shares, in percent',
