@@ -2,6 +2,7 @@ import type { ClickHouseReader } from '../../clickhouse/client.ts';
 import { failingTargets } from '../../clickhouse/queries/installation/failing-targets.ts';
 import type { FailingTarget } from '../../clickhouse/queries/installation/failing-targets.ts';
 import { latestRebuild } from '../../clickhouse/queries/installation/latest-rebuild.ts';
+import { servedSince } from '../../clickhouse/queries/installation/served-since.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
 import { targetsIn } from '../notification-targets.ts';
 
@@ -14,6 +15,8 @@ export interface Installation {
   failingTargets(sinceMs: number): Promise<FailingTarget[]>;
   /** Time at which the last rebuild of lost counters began, ISO 8601; null if there was none since `sinceMs`. */
   latestRebuild(sinceMs: number): Promise<string | null>;
+  /** True if a gateway recorded a request since the UTC day of `sinceMs`. */
+  servedSince(sinceMs: number): Promise<boolean>;
 }
 
 export interface InstallationSources {
@@ -34,5 +37,6 @@ export function createInstallation({ clickhouse, directory }: InstallationSource
       );
     },
     latestRebuild: (sinceMs) => latestRebuild(clickhouse, sinceMs),
+    servedSince: (sinceMs) => servedSince(clickhouse, sinceMs),
   };
 }

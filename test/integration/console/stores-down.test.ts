@@ -61,7 +61,7 @@ describe('the start page of operators', () => {
     const fixture = await createFixture();
     try {
       const quiet = await start(fixture);
-      expect(quiet).toContain('No gateway has reported within an hour.');
+      expect(quiet).toContain('No gateway reports, and none served a request in the last month.');
       expect(quiet).toContain('Every target accepted its last notification.');
       expect(quiet).toContain('there are no totals.');
       await fixture.reports.write({

@@ -36,10 +36,17 @@ export function attentionOfGateways(
   return [...firstOf(urgentFirst), ...itemsOfSilent(gateways.filter(isSilent), nowMs)];
 }
 
-/** Without any report, `hasTotals` states whether requests were served before; null: unknown. */
-export function attentionWithoutGateways(hasTotals: boolean | null): readonly AttentionItem[] {
-  const sentence = 'No gateway has reported within an hour.';
-  return [{ tone: hasTotals === false ? 'plain' : 'bad', sentence, href: pipelineHref }];
+/** No gateway reports. `hasServed` states whether a gateway recorded requests in the last month; null: unknown. */
+export function attentionWithoutGateways(hasServed: boolean | null): readonly AttentionItem[] {
+  if (hasServed === false)
+    return [
+      {
+        tone: 'plain',
+        sentence: 'No gateway reports, and none served a request in the last month.',
+        href: pipelineHref,
+      },
+    ];
+  return [{ tone: 'bad', sentence: 'No gateway has reported within an hour.', href: pipelineHref }];
 }
 
 /** One sentence for all of them, because a rollout can leave as many as there are gateways. The last report comes first. */

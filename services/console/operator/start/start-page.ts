@@ -5,6 +5,7 @@ import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-
 import { count } from '../../../../shared/domain/text/counted.ts';
 import type { Limiter } from '../../../../shared/redis/decision/limiter.ts';
 import type { ProcessReports } from '../../../../shared/redis/process-reports.ts';
+import { readOnce } from '../../../../shared/runtime/read-once.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Installation } from '../../../../shared/tenants/list/installation.ts';
 import { readFullestLimits, sharesMax } from '../../../../shared/tenants/list/limit-shares.ts';
@@ -42,6 +43,8 @@ export interface StartSources extends LimitShareSources {
 const lettersMax = 50;
 const targetsSinceMs = 7 * 86_400_000;
 const rebuiltSinceMs = 86_400_000;
+/** An installation without requests for this time has no gateway whose reports could be missing. */
+const servedSinceMs = 30 * 86_400_000;
 
 /** A part of the page. It is rendered alone, so that a store that is slow or away does not delay or hide the other parts. */
 interface StartPart {
@@ -62,8 +65,10 @@ const startParts: readonly StartPart[] = [
 
 /** First page of an operator: what needs attention. */
 export async function startPage(sources: StartSources, { parts }: OperatorVisit): Promise<PageContent> {
+  const reports = { list: readOnce(() => sources.reports.list()) };
+  const ofPage = { ...sources, reports };
   const contents = await Promise.all(
-    startParts.map(({ id, title, make }) => parts.render(id, title, () => make(sources))),
+    startParts.map(({ id, title, make }) => parts.render(id, title, () => make(ofPage))),
   );
   const body = html`<div class="page-head">
       <div>
@@ -115,7 +120,8 @@ function tenantsPart({ directory, limiter, clock }: StartSources): Promise<Html>
 }
 
 /** An edit of the policy that this process refused is shown also without Redis. */
-async function gatewaysPart({ reports, reads, policyTools, usage, clock }: StartSources): Promise<Html> {
+async function gatewaysPart(sources: StartSources): Promise<Html> {
+  const { reports, reads, policyTools, installation, clock } = sources;
   const { editor } = policyTools;
   const violations = editor.refused()?.violations ?? null;
   const found = await reads.orNull(reports.list());
@@ -126,9 +132,7 @@ async function gatewaysPart({ reports, reads, policyTools, usage, clock }: Start
   const gateways = found.filter((report): report is GatewayReport => report.kind === 'gateway');
   const states =
     gateways.length === 0
-      ? attentionWithoutGateways(
-          await reads.orNull(usage.completeThrough().then((through) => through !== null)),
-        )
+      ? attentionWithoutGateways(await reads.orNull(installation.servedSince(clock.now() - servedSinceMs)))
       : attentionOfGateways(gateways, editor.inForce().policy.revision, clock.now());
   return list(
     [...attentionOfPolicy(violations, gateways), ...states],

@@ -108,11 +108,13 @@ test('a gateway needs attention that does not report, decides without Redis, has
   expect(sentences({ policy: 'r0' })).toEqual(['Gateway gw-1 applies revision r0 of the policy, not r1.']);
 });
 
-test('gateways of which none reports are urgent, unless no request was ever counted', () => {
+test('gateways of which none reports are urgent, unless no gateway served a request in the last month', () => {
   const sentence = 'No gateway has reported within an hour.';
-  for (const hasTotals of [true, null])
-    expect(attentionWithoutGateways(hasTotals)).toMatchObject([{ tone: 'bad', sentence }]);
-  expect(attentionWithoutGateways(false)).toMatchObject([{ tone: 'plain', sentence }]);
+  for (const hasServed of [true, null])
+    expect(attentionWithoutGateways(hasServed)).toMatchObject([{ tone: 'bad', sentence }]);
+  expect(attentionWithoutGateways(false)).toMatchObject([
+    { tone: 'plain', sentence: 'No gateway reports, and none served a request in the last month.' },
+  ]);
 });
 
 test('gateways that stopped reporting are one sentence, and hide no fault of a gateway that reports', () => {
