@@ -42,12 +42,7 @@ export async function tenantStatus(
   const nowMs = clock.now();
   const record = directory.get(tenantId) ?? null;
   const seenPlan = record?.plan === undefined ? await usage.seenPlan(tenantId, nowMs) : null;
-  const [now, totals, completeThrough, lastMinute] = await Promise.all([
-    readLiveUsage(limiter, policy(), record, tenantId, seenPlan, nowMs),
-    usage.totals(tenantId, calendarOf(record), nowMs),
-    usage.completeThrough(),
-    usage.lastMinute(tenantId, nowMs),
-  ]);
+  const now = await readLiveUsage(limiter, policy(), record, tenantId, seenPlan, nowMs);
   if (now === null)
     return rejection(
       503,
@@ -57,11 +52,16 @@ export async function tenantStatus(
   const { live } = now;
   const ofAllRoutes = live.limits.filter((limit) => limit.route === null);
   const minute = ofAllRoutes.find((limit) => limit.window_seconds === 60);
+  const [totals, completeThrough, thisMinute] = await Promise.all([
+    usage.totals(tenantId, calendarOf(record), nowMs),
+    usage.completeThrough(),
+    minute?.used ?? usage.lastMinute(tenantId, nowMs),
+  ]);
   const day = now.states.find(({ held }) => held.limit.period === 'day' && held.limit.route === null);
   const countedToday = ofAllRoutes.find((limit) => limit.name === day?.state.name)?.used ?? 0;
   return success({
     tenant_id: tenantId,
-    requests_this_minute: minute?.used ?? lastMinute,
+    requests_this_minute: thisMinute,
     requests_today: Math.max(totals.day.requests, countedToday),
     ...live,
     resets: Object.fromEntries(

@@ -1,25 +1,18 @@
 import type { ExactAmounts } from '../domain/events/call-usage.ts';
 import { addAmounts } from '../domain/amount.ts';
-import type { Amount } from '../domain/amount.ts';
 import { deliveredAlerts } from '../clickhouse/queries/tenants/delivered-alerts.ts';
 import type { DeliveredAlert } from '../clickhouse/queries/tenants/delivered-alerts.ts';
+import { heaviestTenants } from '../clickhouse/queries/tenants/heaviest-tenants.ts';
+import type { TenantUse } from '../clickhouse/queries/tenants/heaviest-tenants.ts';
 import { tenantFigures } from '../clickhouse/queries/tenants/tenant-figures.ts';
 import type { TenantFigures } from '../clickhouse/queries/tenants/tenant-figures.ts';
 import { periodAt } from '../domain/time/calendar.ts';
-import { moneyOf } from '../domain/money.ts';
-import type { Money } from '../domain/money.ts';
 import type { Policy } from '../domain/policy.ts';
-import { internalTenants } from '../domain/identity.ts';
-import { requestEventType } from '../domain/usage-event.ts';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
-import { withMoney } from '../clickhouse/queries/decimals.ts';
 import { openReservations, reservedAmounts } from '../clickhouse/queries/reservations.ts';
 import type { OpenReservation, ReservationsQuery } from '../clickhouse/queries/reservations.ts';
-import type { MoneyAsText } from '../clickhouse/queries/decimals.ts';
-import { periodTotals } from '../clickhouse/queries/period-totals.ts';
-import type { TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
-import { served } from '../clickhouse/queries/predicates.ts';
-import { levelRange } from '../clickhouse/queries/usage-levels.ts';
+import { nestedTotals } from '../clickhouse/queries/period-totals.ts';
+import type { Span, TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
 import { keyUses } from '../clickhouse/queries/portal/key-uses.ts';
 import { eventById } from '../clickhouse/queries/portal/event-detail.ts';
 import type { EventDetail } from '../clickhouse/queries/portal/event-detail.ts';
@@ -39,6 +32,8 @@ import type {
 } from '../clickhouse/queries/portal/refusals.ts';
 import { usageHistory } from '../clickhouse/queries/portal/usage-history.ts';
 import type { HistoryQuery, HistoryRow } from '../clickhouse/queries/portal/usage-history.ts';
+import { usageShares } from '../clickhouse/queries/portal/usage-shares.ts';
+import type { UsageShare } from '../clickhouse/queries/portal/usage-shares.ts';
 import { lastMinute, seenPlan } from '../clickhouse/queries/portal/recent-usage.ts';
 import { createQueryShares } from '../clickhouse/query-shares.ts';
 import type { QueryShares } from '../clickhouse/query-shares.ts';
@@ -58,20 +53,6 @@ export type PeriodUse = Omit<
   TenantTotalsRow,
   'tenant_id' | 'plan' | 'consumed_by_route' | 'quantities' | 'reserved' | 'reserved_units'
 >;
-
-/** Usage of one tenant over several days, for reports on growth and cost. */
-export interface TenantUse {
-  readonly tenant_id: string;
-  readonly plan: string;
-  readonly requests: number;
-  readonly allowed: number;
-  readonly limited: number;
-  readonly units: Amount;
-  /** Cost of the served requests. */
-  readonly cost: Money;
-  /** Cost that the refused requests would have had at the policy's prices: the money that limits saved. */
-  readonly saved: Money;
-}
 
 /**
  * Bounds for portal visitors: running queries of all tenants, running queries of one tenant, waiting queries of one
@@ -99,7 +80,8 @@ export interface UsageReader {
    * usage have zeros.
    */
   series(tenantId: string, span: GraphSpan, nowMs: number): Promise<readonly UsagePoint[]>;
-  refusals(tenantId: string, sinceMs: number, countMax: number): Promise<readonly UsageEventRow[]>;
+  /** The latest requests over a limit between a time and the present, newest first. */
+  refusals(tenantId: string, untilNow: Span, countMax: number): Promise<readonly UsageEventRow[]>;
   decision(eventId: string): Promise<UsageEventRow | null>;
   recentEvents(filter: RecentEventsFilter, countMax: number): Promise<readonly UsageEventRow[]>;
   /** For lists of tenants. */
@@ -124,6 +106,12 @@ export interface UsageReader {
   ): Promise<readonly RefusalGroup[]>;
   /** What a counter of the tenant held at the time of a decision. */
   counterContent(tenantId: string, query: CounterQuery, callsMax: number): Promise<CounterContent>;
+  /** Routes or users of the tenant since the hour of `sinceMs`, most requests first. */
+  shares(
+    tenantId: string,
+    query: Parameters<typeof usageShares>[2],
+    countMax: number,
+  ): Promise<readonly UsageShare[]>;
   /** Usage by interval and one dimension. */
   history(tenantId: string, query: HistoryQuery): Promise<readonly HistoryRow[]>;
   /** Recorded events of the tenant before the cursor, newest first. */
@@ -166,19 +154,18 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
   return {
     ofTenant: (tenantId, signal) => readerBy(tenants.of(tenantId, signal), tenants, policy),
     async totals(tenantId, calendar, nowMs) {
-      const [day, month] = await Promise.all(
-        (['day', 'month'] as const).map((period) =>
-          periodTotals(clickhouse, [tenantId], periodAt(period, calendar, nowMs)),
-        ),
-      );
-      return { day: useOf(day?.get(tenantId)), month: useOf(month?.get(tenantId)) };
+      const { part: day, whole: month } = await nestedTotals(clickhouse, [tenantId], {
+        whole: periodAt('month', calendar, nowMs),
+        part: periodAt('day', calendar, nowMs),
+      });
+      return { day: useOf(day.get(tenantId)), month: useOf(month.get(tenantId)) };
     },
     lastMinute: (tenantId, nowMs) => lastMinute(clickhouse, tenantId, nowMs),
     series: (tenantId, span, nowMs) => series(clickhouse, tenantId, span, nowMs),
-    refusals: (tenantId, sinceMs, countMax) => recentRefusals(clickhouse, tenantId, sinceMs, countMax),
+    refusals: (tenantId, untilNow, countMax) => recentRefusals(clickhouse, tenantId, untilNow, countMax),
     decision: (eventId) => decisionById(clickhouse, eventId),
     recentEvents: (filter, countMax) => recentEvents(clickhouse, filter, countMax),
-    heaviest: (sinceMs, countMax) => heaviest(clickhouse, policy(), sinceMs, countMax),
+    heaviest: (sinceMs, countMax) => heaviestTenants(clickhouse, policy(), sinceMs, countMax),
     tenantFigures: (nowMs, countMax) => tenantFigures(clickhouse, nowMs, countMax),
     seenPlan: (tenantId, nowMs) => seenPlan(clickhouse, tenantId, nowMs),
     alerts: (tenantId, countMax) => deliveredAlerts(clickhouse, tenantId, countMax),
@@ -188,6 +175,7 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     refusalList: (tenantId, filter, part, grouped) =>
       (grouped ? refusalGroups : refusalsOneByOne)(clickhouse, tenantId, filter, part),
     counterContent: (tenantId, query, callsMax) => counterContent(clickhouse, tenantId, query, callsMax),
+    shares: (tenantId, query, countMax) => usageShares(clickhouse, tenantId, query, countMax),
     history: (tenantId, query) => usageHistory(clickhouse, tenantId, query),
     events: (tenantId, filter, page) => eventPage(clickhouse, tenantId, filter, page),
     event: (tenantId, id, atMs) => eventById(clickhouse, tenantId, id, atMs),
@@ -243,46 +231,4 @@ async function series(
     bucket.cost += point.cost;
   }
   return buckets;
-}
-
-async function heaviest(
-  clickhouse: ClickHouseReader,
-  policy: Policy,
-  sinceMs: number,
-  countMax: number,
-): Promise<readonly TenantUse[]> {
-  type Row = Omit<TenantUse, 'saved'> & { readonly limited_routes: Readonly<Record<string, number>> };
-  const rows = await clickhouse.query<MoneyAsText<Row>>(
-    `SELECT
-        tenant_id,
-        argMax(plan, (plan != '', day)) AS plan,
-        sumIf(u.requests, type = {requestType:String}) AS requests,
-        sumIf(u.allowed, type = {requestType:String}) AS allowed,
-        sumIf(u.limited, type = {requestType:String}) AS limited,
-        sum(u.units) AS units,
-        toString(sumIf(u.cost, ${served})) AS cost,
-        sumMapIf(map(route, u.limited), u.limited > 0) AS limited_routes
-    FROM usage_by_day AS u
-    WHERE ${levelRange('day', 'since', null)} AND tenant_id NOT IN {internal:Array(String)}
-    GROUP BY tenant_id
-    ORDER BY requests DESC, tenant_id
-    LIMIT {countMax:UInt32}`,
-    {
-      since: sinceMs,
-      countMax,
-      requestType: requestEventType,
-      internal: internalTenants,
-    },
-  );
-  const prices = new Map(
-    policy.routes.map((route) => [route.match, moneyOf(route.price) * BigInt(route.cost)]),
-  );
-  return rows.map((read) => {
-    const { limited_routes: routes, ...row } = withMoney<Row>(read);
-    const saved = Object.entries(routes).reduce(
-      (sum, [route, refused]) => sum + BigInt(refused) * (prices.get(route) ?? 0n),
-      0n,
-    );
-    return { ...row, saved };
-  });
 }

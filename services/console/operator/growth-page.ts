@@ -1,3 +1,4 @@
+import type { TenantUse } from '../../../shared/clickhouse/queries/tenants/heaviest-tenants.ts';
 import type { FastifyRequest } from 'fastify';
 import { count, counted } from '../../../shared/domain/text/counted.ts';
 import type { Money } from '../../../shared/domain/money.ts';
@@ -5,7 +6,7 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import type { TenantUse, UsageReader } from '../../../shared/tenants/usage-reader.ts';
+import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { money, percent, share, title } from '../components/format.ts';
 import { freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';

@@ -4,6 +4,7 @@ import { decisionSpan } from './event-identity.ts';
 import type { MoneyAsText } from './decimals.ts';
 import { periodTotals } from './period-totals.ts';
 import type { Span } from './period-totals.ts';
+import { hoursFor, hoursWithEvents } from './portal/event-hours.ts';
 import { overLimit, served } from './predicates.ts';
 import { levelRange } from './usage-levels.ts';
 import type { Amount } from '../../domain/amount.ts';
@@ -162,22 +163,35 @@ async function readEvents(
   return rows.map((row) => ({ ...row, cost: jsonMoney(parseMoney(row.cost)) }));
 }
 
-/** Returns a tenant's latest requests over a limit, refused or served in shadow mode, newest first. */
-export function recentRefusals(
+/**
+ * Returns a tenant's latest requests over a limit since `startMs`, refused or served in shadow mode, newest first. `endMs` is the
+ * present: a request of the current or of the previous hour may not be in the totals yet.
+ */
+export async function recentRefusals(
   clickhouse: ClickHouseReader,
   tenantId: string,
-  sinceMs: number,
+  { startMs, endMs }: Span,
   countMax: number,
 ): Promise<UsageEventRow[]> {
+  const hours = await hoursWithEvents(
+    clickhouse,
+    tenantId,
+    { startMs, endMs: null },
+    { condition: overLimit },
+  );
+  const oldest = hours[hoursFor(hours, 0, countMax) - 1];
+  const since = Math.max(startMs, oldest?.hourMs ?? endMs - hourMs);
   return readEvents(
     clickhouse,
     `WHERE tenant_id = {tenant:String} AND time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
       AND ${overLimit}
     ORDER BY time DESC
     LIMIT {countMax:UInt32}`,
-    { tenant: tenantId, since: sinceMs, countMax },
+    { tenant: tenantId, since, countMax },
   );
 }
+
+const hourMs = 3_600_000;
 
 /** Selects recorded events. Absent fields select all. */
 export interface RecentEventsFilter {

@@ -5,9 +5,13 @@ import type { ClickHouse } from '../../../shared/clickhouse/client.ts';
 import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import { migrate } from '../../../shared/clickhouse/migrate.ts';
 import { nestedTotals, periodTotals } from '../../../shared/clickhouse/queries/period-totals.ts';
+import { servedSince } from '../../../shared/clickhouse/queries/installation/served-since.ts';
+import { usageShares } from '../../../shared/clickhouse/queries/portal/usage-shares.ts';
+import { recentRefusals } from '../../../shared/clickhouse/queries/usage.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 const startMs = Date.UTC(2026, 9, 31, 23, 0);
+const hourMs = 3_600_000;
 let clickhouse: ClickHouse;
 
 beforeAll(async () => {
@@ -107,7 +111,6 @@ describe('stored events and totals', () => {
   });
 
   test('one statement returns the totals of a month and of a day in it, in any time zone', async () => {
-    const hourMs = 3_600_000;
     const octoberDayMs = Date.UTC(2026, 9, 31);
     for (const offsetMs of [0, -5.5 * hourMs, 13.75 * hourMs]) {
       const day = { startMs: octoberDayMs + offsetMs, endMs: octoberDayMs + offsetMs + 24 * hourMs };
@@ -120,5 +123,47 @@ describe('stored events and totals', () => {
       expect(part).toEqual(await periodTotals(clickhouse, ['tenant-1', 'tenant-2'], day));
       expect(whole).toEqual(await periodTotals(clickhouse, ['tenant-1', 'tenant-2'], month));
     }
+  });
+
+  test('the routes and users of a tenant with the most requests are those of its events', async () => {
+    const shares = async (by: 'route' | 'user'): Promise<object[]> =>
+      await usageShares(clickhouse, 'tenant-10', { by, sinceMs: startMs + 1 }, 2);
+    const counted = await clickhouse.query<object>(
+      `SELECT route AS key, count() AS requests, countIf(decision = 'limited') AS limited, 0 AS cost
+      FROM usage_events WHERE tenant_id = 'tenant-10' GROUP BY key ORDER BY requests DESC, key LIMIT 2`,
+    );
+    expect(await shares('route')).toEqual(counted.map((row) => ({ ...row, cost: 0n })));
+    expect(await shares('user')).toEqual([{ key: '', requests: 3600, limited: 3600, cost: 0n }]);
+  });
+
+  test('a gateway served if it recorded a request since the day; events of API servers do not count', async () => {
+    expect(await servedSince(clickhouse, startMs)).toBe(true);
+    const laterMs = startMs + 48 * hourMs;
+    await clickhouse.command(
+      `INSERT INTO stored_days (day, tenant_id, type, decision, requests, version)
+      SELECT toDate(fromUnixTimestamp64Milli({at:Int64}, 'UTC')), 'tenant-published', 'llm.completion.v1', 'allowed', 1, 1`,
+      { at: laterMs },
+    );
+    expect(await servedSince(clickhouse, laterMs)).toBe(false);
+  });
+
+  test('the latest refusals are complete, also those that no total contains yet', async () => {
+    const untilNow = { startMs: startMs - hourMs, endMs: startMs + 2 * hourMs };
+    const newest = async (tenant: string, countMax: number): Promise<readonly string[]> =>
+      (await recentRefusals(clickhouse, tenant, untilNow, countMax)).map(({ event_id: id }) => id);
+    const expected = await clickhouse.query<{ event_id: string }>(
+      `SELECT event_id FROM usage_events WHERE tenant_id = 'tenant-0' AND decision = 'limited' ORDER BY time DESC LIMIT 2000`,
+    );
+    const ids = expected.map(({ event_id: id }) => id);
+    expect(await newest('tenant-0', 3)).toEqual(ids.slice(0, 3));
+    expect(await newest('tenant-0', 2000)).toEqual(ids);
+    expect(await newest('tenant-1', 3)).toEqual([]);
+    await clickhouse.insert('stored_events', [
+      {
+        ...{ time: new Date(untilNow.endMs - 1).toISOString(), tenant_id: 'tenant-late', id_b: 1 },
+        ...{ type: 'tollgate.request.v1', decision: 'limited' },
+      },
+    ]);
+    expect(await newest('tenant-late', 3)).toHaveLength(1);
   });
 });

@@ -9,6 +9,8 @@ import { rollForm } from '../../keys/roll-form.ts';
 import { forRole, refusalOf } from './tenant-forms.ts';
 import type { TenantForms } from './tenant-forms.ts';
 
+type KeyForms = Pick<TenantForms, 'path' | 'record' | 'nowMs' | 'zone' | 'role'>;
+
 /** API keys of the tenant: what each may do, its last use and its end, and the forms that roll, revoke and create keys. */
 export function keySection(forms: TenantForms, list: Html): Html {
   const { path } = forms;
@@ -24,7 +26,7 @@ export function keySection(forms: TenantForms, list: Html): Html {
 }
 
 /** The list of keys, which needs the times of their last use from ClickHouse. */
-export function keyList(forms: TenantForms, uses: ReadonlyMap<string, string> | null): Html {
+export function keyList(forms: KeyForms, uses: ReadonlyMap<string, string> | null): Html {
   const { record, nowMs, zone } = forms;
   const name = ({ name: named, sha256 }: ApiKey): Html =>
     html`${named ?? 'Without a name'}<br /><code>${apiKeyId(sha256)}</code>`;
@@ -34,7 +36,7 @@ export function keyList(forms: TenantForms, uses: ReadonlyMap<string, string> | 
   });
 }
 
-function keyActions(key: ApiKey, forms: TenantForms): Html {
+function keyActions(key: ApiKey, forms: KeyForms): Html {
   const path = `${forms.path}/api-keys/${key.sha256}`;
   const mayRoll = !isExpired(key, forms.nowMs) && key.rolled_to === undefined;
   return html`<div ${forRole('admin', forms)}>

@@ -5,9 +5,12 @@ import type { Parts } from '../../browser/parts.ts';
 import { count, counted } from '../../../../shared/domain/text/counted.ts';
 import type { TenantRecord } from '../../../../shared/domain/tenant.ts';
 import type { Money } from '../../../../shared/domain/money.ts';
+import { calendarOf } from '../../../../shared/domain/quota.ts';
 import { zoneNamed } from '../../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
+import { readOnce } from '../../../../shared/runtime/read-once.ts';
 import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
+import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
 import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
 import { money, title } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
@@ -46,31 +49,38 @@ export async function tenantPage(
   refused: TenantForms['refused'] = null,
 ): Promise<PageContent> {
   const id = requestedId(request);
-  const { usage, clock, directory, policy, reads } = sources;
+  const { clock, directory, policy, reads } = sources;
+  const usage = withSharedReads(sources.usage);
   const nowMs = clock.now();
   const record = directory.get(id) ?? null;
   const zone = zoneNamed(record?.time_zone) ?? 'UTC';
-  const [now, status, day, used, refusals] = await Promise.all([
-    sources.now.read(id),
-    parts.render('status', 'The status', () => statusPart(sources, id, { record, zone }), {
+  const path = `/operator/tenants/${encodeURIComponent(id)}`;
+  const role = request.operator?.role ?? 'viewer';
+  const ofPage = { ...sources, usage };
+  const [now, status, day, used, refusals, keys] = await Promise.all([
+    parts.wanted === null ? sources.now.read(id) : null,
+    parts.render('status', 'The status', () => statusPart(ofPage, id, { record, zone }), {
       refreshMs: chartRefreshMs,
     }),
-    parts.render('day', 'The last 24 hours', () => dayPart(sources, id, zone), { refreshMs: chartRefreshMs }),
+    parts.render('day', 'The last 24 hours', () => dayPart(ofPage, { id, record, zone }), {
+      refreshMs: chartRefreshMs,
+    }),
     parts.render('used', 'Routes and users', () =>
-      usagePart(sources, id, { zone, currency: policy().currency, nowMs }),
+      usagePart(ofPage, id, { zone, currency: policy().currency, nowMs }),
     ),
-    parts.render('refusals', 'The latest refusals', async () =>
-      refusalList(await reads.orNull(usage.refusals(id, nowMs - 86_400_000, refusalsMax)), zone),
+    parts.render('refusals', 'The latest refusals', async () => {
+      const lastDay = { startMs: nowMs - 86_400_000, endMs: nowMs };
+      return refusalList(await reads.orNull(usage.refusals(id, lastDay, refusalsMax)), zone);
+    }),
+    parts.render('keys', 'API keys', async () =>
+      keyList({ path, record, nowMs, zone, role }, await reads.orNull(usage.keyUses(id))),
     ),
   ]);
+  // A part that is refreshed or was late needs no page around it.
+  if (now === null) return { title: '', body: null };
   const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
-  const path = `/operator/tenants/${encodeURIComponent(id)}`;
   const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
-  const role = request.operator?.role ?? 'viewer';
   const forms = { id, path, record, policy: policy(), nowMs, zone, limitNamesOfPlan, refused, role };
-  const keys = await parts.render('keys', 'API keys', async () =>
-    keyList(forms, await reads.orNull(usage.keyUses(id))),
-  );
   const { change: changeId } = request.query as { change?: string };
   const body = html`<div class="page-head">
       <div>
@@ -122,6 +132,15 @@ export async function tenantPage(
   return { title: record?.display_name ?? id, body, charts: true };
 }
 
+/** Several parts show the totals and the time up to which they are complete: one query for each is enough. */
+function withSharedReads(usage: UsageReader): UsageReader {
+  return {
+    ...usage,
+    totals: readOnce((...query: Parameters<UsageReader['totals']>) => usage.totals(...query)),
+    completeThrough: readOnce(() => usage.completeThrough()),
+  };
+}
+
 /** The stream of the limits on the page of a tenant. It ends when the operator's session has ended. */
 export function registerTenantStream(app: FastifyInstance, sources: TenantPageSources): void {
   app.get<{ Params: { id: string } }>('/operator/tenants/:id/live', (request, reply) => {
@@ -136,13 +155,12 @@ export function registerTenantStream(app: FastifyInstance, sources: TenantPageSo
 
 async function dayPart(
   { usage, reads, clock, policy }: TenantPageSources,
-  id: string,
-  zone: string,
+  { id, record, zone }: { readonly id: string; readonly record: TenantRecord | null; readonly zone: string },
 ): Promise<Html> {
   const nowMs = clock.now();
   const [points, totals, freshness] = await Promise.all([
     reads.orNull(usage.series(id, '24h', nowMs)),
-    reads.orNull(usage.totals(id, zone, nowMs)),
+    reads.orNull(usage.totals(id, calendarOf(record), nowMs)),
     readFreshness({ usage, reads }),
   ]);
   return html`<div class="card-head">

@@ -78,7 +78,7 @@ async function ownPart({ policy, reads, clock }: GuideSources, visitor: Visitor)
   const nowMs = clock.now();
   const [{ seenPlan }, refusals] = await Promise.all([
     readSeenPlan({ usage, reads }, visitor, nowMs),
-    reads.orNull(usage.refusals(tenantId, nowMs - 7 * dayMs, 1)),
+    reads.orNull(usage.refusals(tenantId, { startMs: nowMs - 7 * dayMs, endMs: nowMs }, 1)),
   ]);
   const limits = limitsOfTenant(policy(), record, seenPlan, nowMs);
   const [refusal] = refusals ?? [];

@@ -2,7 +2,8 @@ import type { ClickHouseReader, Params } from '../../client.ts';
 import { withMoney } from '../decimals.ts';
 import type { MoneyAsText } from '../decimals.ts';
 import type { Span } from '../period-totals.ts';
-import { levelRange } from '../usage-levels.ts';
+import { hoursFor, hoursWithEvents } from './event-hours.ts';
+import type { CountedHour } from './event-hours.ts';
 import type { Amount } from '../../../domain/amount.ts';
 import type { Money } from '../../../domain/money.ts';
 
@@ -71,7 +72,7 @@ export async function eventPage(
 ): Promise<EventPage> {
   const endMs = Math.min(filter.endMs, cursor === null ? Infinity : cursor.timeMs + 1);
   if (endMs <= filter.startMs) return { events: [], next: null };
-  const hours = await hoursWithEvents(clickhouse, tenantId, { ...filter, endMs });
+  const hours = await hoursWithEvents(clickhouse, tenantId, { ...filter, endMs }, conditionOfTotals(filter));
   const events: ListedEvent[] = [];
   let from = 0;
   let wanted = countMax;
@@ -90,42 +91,14 @@ export async function eventPage(
   return { events, next: searchedMs === null ? null : { timeMs: searchedMs, id: '' } };
 }
 
-interface CountedHour {
-  readonly hourMs: number;
-  readonly events: number;
-}
-
-/** The hours with events of the tenant, newest first, by the part of the filter that the totals contain. */
-async function hoursWithEvents(
-  clickhouse: ClickHouseReader,
-  tenantId: string,
-  { startMs, endMs, route, decision, type, model }: EventFilter,
-): Promise<readonly CountedHour[]> {
-  const values = { route, decision, type, model };
-  const params = presentOf(values);
-  const from = Math.floor(startMs / hourMs) * hourMs;
-  const to = Math.ceil(endMs / hourMs) * hourMs;
-  return await clickhouse.query<CountedHour>(
-    `SELECT toUnixTimestamp(hour) * 1000 AS hourMs, sum(requests) AS events
-    FROM usage_by_hour AS u
-    WHERE tenant_id = {tenant:String} AND ${levelRange('hour', 'from', 'to')}
-      ${Object.keys(params)
-        .map((name) => `AND ${name} = {${name}:String}`)
-        .join(' ')}
-    GROUP BY hour ORDER BY hour DESC`,
-    { tenant: tenantId, from, to, ...params },
-  );
-}
-
-/** Index after the hours that together have at least `wanted` events. */
-function hoursFor(hours: readonly CountedHour[], from: number, wanted: number): number {
-  let sum = 0;
-  let index = from;
-  while (index < hours.length && sum < wanted) {
-    sum += hours[index]?.events ?? 0;
-    index += 1;
-  }
-  return index;
+/** SQL and parameters of the part of the filter that the totals contain. */
+function conditionOfTotals({ route, decision, type, model }: EventFilter): {
+  readonly condition: string;
+  readonly params: Params;
+} {
+  const params = presentOf({ route, decision, type, model });
+  const conditions = Object.keys(params).map((name) => `${name} = {${name}:String}`);
+  return { condition: conditions.join(' AND ') || '1', params };
 }
 
 function spanOf(hours: readonly CountedHour[], { startMs, endMs }: Span): Span {
