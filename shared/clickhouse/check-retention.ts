@@ -1,5 +1,6 @@
 import { TollgateError } from '../runtime/errors.ts';
 import type { ClickHouseReader } from './client.ts';
+import { retentionOfTables } from './queries/installation/event-retention.ts';
 
 /**
  * Compares the configured retention of raw events with the TTL of the tables. Rejects with CONFIG_INVALID if they differ. The TTL
@@ -7,12 +8,7 @@ import type { ClickHouseReader } from './client.ts';
  * expired, and computing that minute again would lower its total. Resolves if the tables do not exist yet.
  */
 export async function checkRetention(clickhouse: ClickHouseReader, days: number): Promise<void> {
-  const tables = await clickhouse.query<{ name: string; days: number }>(
-    `SELECT name, toUInt32OrZero(extract(create_table_query, 'TTL [^\\n]*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
-    FROM system.tables
-    WHERE database = currentDatabase() AND days > 0
-    ORDER BY name`,
-  );
+  const tables = await retentionOfTables(clickhouse);
   const others = tables.filter((table) => table.days !== days);
   if (others.length === 0) return;
   const kept = others.map((table) => `${table.name} for ${table.days}`).join(', ');

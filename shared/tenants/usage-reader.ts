@@ -11,6 +11,10 @@ import type { Policy } from '../domain/policy.ts';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
 import { openReservations, reservedAmounts } from '../clickhouse/queries/reservations.ts';
 import type { OpenReservation, ReservationsQuery } from '../clickhouse/queries/reservations.ts';
+import { queryMeter } from '../clickhouse/queries/meters.ts';
+import type { MeterQuery, MeterResult } from '../clickhouse/queries/meters.ts';
+import type { MeterDefinition } from '../domain/meter.ts';
+import { eventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
 import { nestedTotals } from '../clickhouse/queries/period-totals.ts';
 import type { Span, TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
 import { keyUses } from '../clickhouse/queries/portal/key-uses.ts';
@@ -114,6 +118,8 @@ export interface UsageReader {
   ): Promise<readonly UsageShare[]>;
   /** Usage by interval and one dimension. */
   history(tenantId: string, query: HistoryQuery): Promise<readonly HistoryRow[]>;
+  /** Values of a meter of the policy. The query names the tenant. */
+  meter(definition: MeterDefinition, query: MeterQuery): Promise<MeterResult>;
   /** Recorded events of the tenant before the cursor, newest first. */
   events(
     tenantId: string,
@@ -130,6 +136,8 @@ export interface UsageReader {
   reserved(tenantId: string, nowMs: number): Promise<ExactAmounts>;
   /** Time up to which recorded usage is complete, ISO 8601; null before the first event. */
   completeThrough(): Promise<string | null>;
+  /** Time since which all events are stored, Unix milliseconds; null: events do not expire. Totals do not expire. */
+  eventsStoredSince(nowMs: number): Promise<number | null>;
 }
 
 /** Reservations of older calls have expired, and their records in Redis too. */
@@ -177,12 +185,14 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     counterContent: (tenantId, query, callsMax) => counterContent(clickhouse, tenantId, query, callsMax),
     shares: (tenantId, query, countMax) => usageShares(clickhouse, tenantId, query, countMax),
     history: (tenantId, query) => usageHistory(clickhouse, tenantId, query),
+    meter: (definition, query) => queryMeter(clickhouse, definition, query),
     events: (tenantId, filter, page) => eventPage(clickhouse, tenantId, filter, page),
     event: (tenantId, id, atMs) => eventById(clickhouse, tenantId, id, atMs),
     callers: (tenantId, sinceMs, countMax) => recentCallers(clickhouse, tenantId, sinceMs, countMax),
     keyUses: (tenantId) => keyUses(clickhouse, tenantId),
     reserved: (tenantId, nowMs) => reservedAmounts(clickhouse, tenantId, nowMs - reservedSpanMs),
     completeThrough: () => completeThrough(clickhouse),
+    eventsStoredSince: (nowMs) => eventsStoredSince(clickhouse, nowMs),
   };
 }
 

@@ -27,6 +27,8 @@ export interface StoredEvent {
   readonly reserved?: Readonly<Record<string, number | string>>;
   /** End of the reservation, Unix milliseconds. */
   readonly reservedUntilMs?: number;
+  /** Data of an event of an API server. */
+  readonly properties?: Readonly<Record<string, string>>;
   /** Decided by a node without Redis. */
   readonly degraded?: boolean;
 }
@@ -78,6 +80,7 @@ function rowOf(event: StoredEvent, index: number): Record<string, unknown> {
     api_key: event.apiKey ?? '',
     policy_revision: event.policyRevision ?? '',
     quantities: event.quantities ?? {},
+    properties: event.properties ?? {},
     reservation: event.reservation ?? '',
     reserved: event.reserved ?? {},
     reserved_until: Math.ceil((event.reservedUntilMs ?? 0) / 1000),

@@ -10,24 +10,27 @@ export interface CsvFile<Row> {
   readonly rows: readonly Row[];
   /** How the remaining rows are read, as a sentence for the last row of the file; null: the file has all rows. */
   readonly remaining: string | null;
+  /** A sentence about all rows, for a row at the end of the file. */
+  readonly note?: string | null;
 }
 
 /** Sends a CSV file. All files are sent by this function, so that each cut file says in its last row that it is cut. */
 export function sendCsv<Row>(
   reply: FastifyReply,
-  { name, columns, rows, remaining }: CsvFile<Row>,
+  { name, columns, rows, remaining, note = null }: CsvFile<Row>,
 ): FastifyReply {
   // All rows of a CSV file have the same number of fields.
   const emptyFields = ','.repeat(Math.max(0, writtenColumns(columns).length - 1));
   const cut =
-    remaining === null
-      ? ''
-      : `${csvField(`This file was cut after ${counted(rows.length, 'row')}. ${remaining}`)}${emptyFields}\r\n`;
+    remaining === null ? null : `This file was cut after ${counted(rows.length, 'row')}. ${remaining}`;
+  const sentences = [note, cut].filter((sentence) => sentence !== null);
   return reply
     .header('cache-control', 'no-store')
     .header('content-disposition', `attachment; filename="${name}.csv"`)
     .type('text/csv; charset=utf-8')
-    .send(csvOf(columns, rows) + cut);
+    .send(
+      csvOf(columns, rows) + sentences.map((sentence) => `${csvField(sentence)}${emptyFields}\r\n`).join(''),
+    );
 }
 
 /** The sentence that names the address of the next file; null if no row follows. */

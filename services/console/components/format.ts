@@ -11,11 +11,14 @@ export type AmountUnits = Pick<Policy, 'quantities' | 'currency'>;
 
 const decimalFormat = new Intl.NumberFormat('en-US', { maximumFractionDigits: 6 });
 
+/** A number with up to six decimals: `0.0125`. */
+export const decimal = (value: number): string => decimalFormat.format(value);
+
 /** An amount of what a limit counts, in its own unit: `85`, `1,200 tokens`, `USD 1.25`. */
 export function amountText({ quantities, currency }: AmountUnits, of: string, amount: number): string {
   if (of === requestsName) return count(amount);
   if (quantities.get(of)?.kind === 'cost') return money(amount, currency ?? of);
-  return `${decimalFormat.format(amount)} ${of}`;
+  return `${decimal(amount)} ${of}`;
 }
 
 /** The same for an amount in the smallest units of the quantity; null: unknown. */

@@ -1,3 +1,4 @@
+import { dateAt, periodAt } from '../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
@@ -29,4 +30,20 @@ export function freshnessLine({ complete_through: through, freshness_known: know
   return html`<span class="soft small number" data-fresh
     >Complete through <time datetime="${through}">${formatTime(through)}</time></span
   >`;
+}
+
+/**
+ * States from which day figures are complete that are counted from single events; null if all events since `startMs` are stored.
+ * Every page that counts single events over days shows it, so that a sum which is too low never looks complete.
+ */
+export function expiredText(startMs: number, storedSinceMs: number | null, zone: string): string | null {
+  if (storedSinceMs === null || startMs >= storedSinceMs) return null;
+  const { startMs: dayMs, endMs } = periodAt('day', zone === 'UTC' ? null : zone, storedSinceMs);
+  const first = dateAt(zone, dayMs === storedSinceMs ? dayMs : endMs);
+  return `Complete only from ${first} on: this is counted from single events, and older ones are deleted.`;
+}
+
+export function expiredNotice(...when: Parameters<typeof expiredText>): Html | null {
+  const text = expiredText(...when);
+  return text === null ? null : html`<p class="notice warn" data-expired>${text}</p>`;
 }

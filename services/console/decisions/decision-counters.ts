@@ -7,10 +7,12 @@ import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { durationForReading, windowName } from '../../../shared/domain/time/format-duration.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { counterQuery, isRecorded, passTimeMs } from '../../../shared/tenants/decisions/counters-then.ts';
 import { explainRefusal } from '../../../shared/tenants/decisions/explain-refusal.ts';
 import type { UsageReader } from '../../../shared/tenants/usage-reader.ts';
 import { title } from '../components/format.ts';
+import { expiredNotice } from '../components/freshness.ts';
 import { breakable, html, pathCode } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { failedState } from '../components/layout.ts';
@@ -19,6 +21,7 @@ import { table } from '../components/table.ts';
 export interface DecisionSources {
   readonly policy: () => Policy;
   readonly reads: StoreReads;
+  readonly clock: Clock;
 }
 
 /** The tenant of a decision, and how its page is written. */
@@ -38,7 +41,7 @@ const callsMax = 20;
  */
 export async function countersPart(
   event: UsageEventRow,
-  { policy, reads }: DecisionSources,
+  { policy, reads, clock }: DecisionSources,
   { tenantId, record, zone, usage }: DecisionTenant,
 ): Promise<Html> {
   if (event.decision !== 'limited' && event.decision !== 'shadow_limited') return html``;
@@ -46,9 +49,13 @@ export async function countersPart(
   const sections = await Promise.all(
     limits.map(async (limit) => {
       const query = counterQuery(limit, event, record);
-      const content = await reads.orNull(usage.counterContent(tenantId, query, callsMax));
+      const [content, since] = await Promise.all([
+        reads.orNull(usage.counterContent(tenantId, query, callsMax)),
+        reads.orNull(usage.eventsStoredSince(clock.now())),
+      ]);
       return html`<section class="card stack" data-counter-of="${limit.name}">
         <h2>${title(limit.name)} at that time</h2>
+        ${expiredNotice(query.window.startMs, since, zone)}
         ${content === null ? failedState('The counter') : counterText(limit, event, content, zone)}
       </section>`;
     }),

@@ -6,7 +6,7 @@ import type { EventSources } from './events/events-page.ts';
 import { guidePage } from './guide/guide-page.ts';
 import type { GuideSources } from './guide/guide-page.ts';
 import { historyPage } from './history/history-page.ts';
-import type { HistorySources } from './history/history-page.ts';
+import type { HistorySources } from './history/history-frame.ts';
 import { registerKeys } from './keys/keys-page.ts';
 import type { KeySources } from './keys/key-views.ts';
 import { registerKey } from './keys/key-page.ts';

@@ -17,7 +17,7 @@ import { readSeenPlan } from '../now/seen-plan.ts';
 import { readLimitStates } from '../../../shared/tenants/live-usage.ts';
 import { bar } from '../components/bars.ts';
 import { minorAmountText, money, title } from '../components/format.ts';
-import { freshnessLine, readFreshness } from '../components/freshness.ts';
+import { expiredNotice, freshnessLine, readFreshness } from '../components/freshness.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
@@ -65,9 +65,13 @@ export async function spendPage(
   // Spend by user reads all events of the month, so it is read on request only.
   const wantsUsers = (request.query as { users?: string }).users !== undefined;
   const users = wantsUsers
-    ? await parts.render('users', 'The spend by user', async () =>
-        userTable(await read('user', [month]), policy()),
-      )
+    ? await parts.render('users', 'The spend by user', async () => {
+        const [byUser, since] = await Promise.all([
+          read('user', [month]),
+          sources.reads.orNull(visitor.usage.eventsStoredSince(nowMs)),
+        ]);
+        return html`${expiredNotice(month.startMs, since, visitor.zone)} ${userTable(byUser, policy())}`;
+      })
     : html`<p><a href="/spend?users=1#users">Show the spend by user</a></p>`;
   const body = html`<div class="page-head">
       <div>

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dateAt, periodAt } from '../../../shared/domain/time/calendar.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
+import type { StoredEvent } from '../../support/stored-usage.ts';
 import { createFixture } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
 import { get, visit } from './browser.ts';
@@ -14,6 +15,19 @@ afterAll(() => fixture.dispose());
 
 const hourMs = 3_600_000;
 
+/** Texts of the cells of the page's first table, without its head. */
+async function tableOf(query: string, cookie: string): Promise<string[][]> {
+  const { text } = await get(fixture, `/history?${query}`, cookie);
+  const body = /<table class="list-table"[^]*?<\/table>/.exec(text)?.[0] ?? '';
+  return [...body.matchAll(/<tr role="row">[^]*?<\/tr>/g)]
+    .slice(1)
+    .map(([line]) =>
+      [...line.matchAll(/<t[hd] role[^>]*>([^]*?)<\/t[hd]>/g)].map(([, cell = '']) =>
+        cell.replace(/<[^>]*>/g, '').trim(),
+      ),
+    );
+}
+
 describe('history and refusals', () => {
   test('B4: the history is divided, filtered, compared and exported, and all of it is in the address', async () => {
     const id = uniqueName('divided');
@@ -25,17 +39,7 @@ describe('history and refusals', () => {
       { timeMs: now - 26 * hourMs, tenant: id, user: 'ada' },
     ]);
     const cookie = await visit(fixture, id);
-    const table = async (query: string): Promise<string[][]> => {
-      const { text } = await get(fixture, `/history?${query}`, cookie);
-      const body = /<table class="list-table"[^]*?<\/table>/.exec(text)?.[0] ?? '';
-      return [...body.matchAll(/<tr role="row">[^]*?<\/tr>/g)]
-        .slice(1)
-        .map(([line]) =>
-          [...line.matchAll(/<t[hd] role[^>]*>([^]*?)<\/t[hd]>/g)].map(([, cell = '']) =>
-            cell.replace(/<[^>]*>/g, '').trim(),
-          ),
-        );
-    };
+    const table = (query: string): Promise<string[][]> => tableOf(query, cookie);
     expect(await table('span=24h&by=user')).toEqual([
       ['=ada', '2', '1', '0', '1', 'USD 0.00'],
       ['ada', '1', '0', '0', '1', 'USD 0.500'],
@@ -62,6 +66,55 @@ describe('history and refusals', () => {
         .map((line) => line.split(',').slice(1, 4).join(','))
         .toSorted(),
     ).toEqual(["'=ada,2,1", 'ada,1,0']);
+  });
+
+  test('B4: the history of a meter is divided by its groups, filtered, compared and exported, and all of it is in the address', async () => {
+    const [id, other] = [uniqueName('metered'), uniqueName('other')];
+    const now = Date.now();
+    const completion = (
+      tenant: string,
+      user: string,
+      model: string,
+      tokens: string,
+      timeMs: number,
+    ): StoredEvent => ({
+      ...{ tenant, user, timeMs, type: 'llm.completion.v1', properties: { model, tokens } },
+    });
+    await storeUsage(fixture.clickhouse, [
+      completion(id, 'ada', 'small', '250', now - 1000),
+      completion(id, 'bob', 'large', '100.5', now - 2000),
+      completion(id, 'ada', 'small', '50', now - 26 * hourMs),
+      completion(other, 'eve', 'small', '7', now - 3000),
+      { tenant: id, user: 'ada', model: 'small', timeMs: now - 4000 },
+    ]);
+    const cookie = await visit(fixture, id);
+    const byModel = [
+      ['small', '250'],
+      ['large', '100.5'],
+    ];
+    expect(await tableOf('span=24h&metric=meter:tokens&by=model', cookie)).toEqual(byModel);
+    expect(await tableOf('span=24h&metric=requests&by=tokens.model', cookie)).toEqual(byModel);
+    expect(await tableOf('span=7d&by=user_id', cookie)).toEqual([
+      ['ada', '300'],
+      ['bob', '100.5'],
+    ]);
+    const ofSmall = 'span=7d&metric=meter:tokens&by=user_id&only.model=small';
+    expect(await tableOf(ofSmall, cookie)).toEqual([['ada', '300']]);
+    const compared = await get(fixture, '/history?span=24h&metric=meter:tokens&compare=1', cookie);
+    expect(compared.text).toMatch(/data-slot="total">\s*350\.5 <small class="soft small">\+601 %</);
+    expect(compared.text).toContain('Previous period');
+    const file = await get(fixture, '/history?span=24h&metric=meter:tokens&by=model&format=csv', cookie);
+    const lines = file.text.trim().split('\r\n');
+    expect(lines[0]).toBe('from,model,tokens');
+    expect(
+      lines
+        .slice(1)
+        .map((line) => line.split(',').slice(1).join(','))
+        .toSorted(),
+    ).toEqual(['large,100.5', 'small,250']);
+    const requests = await get(fixture, '/history?span=24h', cookie);
+    expect(requests.text).toContain('<option value="tokens.user_id"');
+    expect(await tableOf('span=24h&by=model', cookie)).toHaveLength(1);
   });
 
   test('days and hours of a zone with a half hour have exactly their own requests', async () => {
@@ -149,5 +202,34 @@ describe('history and refusals', () => {
     const calls = /data-counter-of="chat"[^]*?<\/table>/.exec(text)?.[0] ?? '';
     expect(calls.match(/<tr role="row">/g)).toHaveLength(11);
     expect(calls).not.toContain('bob');
+  });
+
+  test('figures of single events state from which day they are complete, also in files', async () => {
+    const id = uniqueName('expired');
+    await storeUsage(fixture.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id }]);
+    await fixture.clickhouse.command(
+      `ALTER TABLE stored_events MODIFY TTL toDateTime(time) + INTERVAL 5 DAY SETTINGS materialize_ttl_after_modify = 0`,
+    );
+    const cookie = await visit(fixture, id);
+    const text = async (path: string): Promise<string> => (await get(fixture, path, cookie)).text;
+    const first = dateAt('UTC', Date.now() - 4 * 24 * hourMs);
+    const sentence = `Complete only from ${first} on`;
+    for (const path of [
+      '/history?span=7d&by=user',
+      '/history?span=7d&user=ada',
+      '/history?span=7d&metric=meter:tokens',
+      '/history?span=7d&by=user&format=csv',
+      '/history?span=7d&metric=meter:tokens&format=csv',
+      '/refusals?span=7d',
+      '/events?span=7d',
+    ])
+      expect(await text(path), path).toContain(sentence);
+    for (const path of ['/history?span=7d&by=route', '/history?span=24h&by=user', '/events?span=24h'])
+      expect(await text(path), path).not.toContain('Complete only from');
+    const compared = await text('/history?span=custom&user=ada&compare=1');
+    expect(compared).toContain(sentence);
+    const month = periodAt('month', null, Date.now());
+    const isOlder = month.startMs < Date.now() - 5 * 24 * hourMs;
+    expect((await text('/spend?users=1')).includes(sentence)).toBe(isOlder);
   });
 });

@@ -2,6 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { byInterval, sumsByKey } from '../../../services/console/portal/history/history-figures.ts';
 import { intervalsOf, wantedHistory } from '../../../services/console/portal/history/wanted-history.ts';
+import {
+  meterGroups,
+  wantedMeter,
+  windowStarts,
+} from '../../../services/console/portal/history/wanted-meter.ts';
+import { periodAt } from '../../../shared/domain/time/calendar.ts';
+import type { MeterDefinition } from '../../../shared/domain/meter.ts';
 import { dividedHours } from '../../../shared/clickhouse/queries/portal/usage-history.ts';
 import type { HistoryRow } from '../../../shared/clickhouse/queries/portal/usage-history.ts';
 
@@ -97,4 +104,69 @@ test('sums by value have the largest first, and an unknown amount stays unknown'
     { key: 'b', requests: 5 },
     { key: 'a', requests: 2, units: null },
   ]);
+});
+
+describe('the history of a meter', () => {
+  const meter = (name: string, groupBy: readonly string[]): [string, MeterDefinition] => [
+    name,
+    { name, eventType: 'llm.completion.v1', aggregation: 'sum', value: 'tokens', groupBy },
+  ];
+  const meters = new Map([meter('tokens', ['model', 'usage.region']), meter('images', ['size', 'model'])]);
+
+  test.each([
+    [{ metric: 'meter:tokens' }, 'tokens', null],
+    [{ metric: 'meter:tokens', by: 'model' }, 'tokens', 'model'],
+    [{ metric: 'meter:images', by: 'usage.region' }, 'images', null],
+    [{ metric: 'requests', by: 'tokens.usage.region' }, 'tokens', 'usage.region'],
+    [{ by: 'usage.region' }, 'tokens', 'usage.region'],
+    [{ by: 'size' }, 'images', 'size'],
+  ])('%j is the meter %s by %s', (fields, name, by) => {
+    const wanted = wantedMeter(fields, meters, 'UTC', nowMs);
+    expect([wanted?.definition.name, wanted?.by, wanted?.query.groupBy]).toEqual([
+      name,
+      by,
+      by === null ? [] : [by],
+    ]);
+  });
+
+  test.each([
+    {},
+    { by: 'model' },
+    { metric: 'requests', by: 'size' },
+    { metric: 'meter:none' },
+    { by: 'none' },
+  ])('%j is the history of requests', (fields) => {
+    expect(wantedMeter(fields, meters, 'UTC', nowMs)).toBeNull();
+  });
+
+  test('every group of every meter is offered under its own name', () => {
+    const offered = meterGroups(meters).map(([by]) => wantedMeter({ by }, meters, 'UTC', nowMs));
+    expect(offered.map((wanted) => `${wanted?.definition.name ?? ''} ${wanted?.by ?? ''}`)).toEqual([
+      'tokens model',
+      'tokens usage.region',
+      'images size',
+      'images model',
+    ]);
+  });
+
+  test.each([
+    ['1h', 'minute', 60],
+    ['6h', 'minute', 360],
+    ['24h', 'hour', 24],
+    ['7d', 'hour', 168],
+    ['30d', 'day', 30],
+    ['90d', 'day', 90],
+  ] as const)(
+    '%s has windows of a %s, which begin where the periods of quotas begin',
+    (span, window, count) => {
+      for (const zone of ['UTC', 'America/New_York', 'Asia/Kolkata']) {
+        const { query, previous } = wantedMeter({ metric: 'meter:tokens', span }, meters, zone, nowMs) ?? {};
+        if (query === undefined || previous === undefined) throw new Error('no meter');
+        const starts = windowStarts(query);
+        expect([query.window, starts.length, previous.toMs]).toEqual([window, count, query.fromMs]);
+        if (window === 'day')
+          expect(starts.map((atMs) => periodAt('day', zone, atMs).startMs)).toEqual(starts);
+      }
+    },
+  );
 });

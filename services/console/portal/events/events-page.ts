@@ -9,7 +9,7 @@ import { nextFile, sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import { money } from '../../components/format.ts';
-import { freshnessLine, readFreshness } from '../../components/freshness.ts';
+import { expiredNotice, freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { breakable, html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
@@ -53,12 +53,14 @@ export async function eventsPage(
   }
   const content = await parts.render('list', 'The list of events', async () => {
     const page = { cursor: wanted.cursor, countMax: pageSize };
-    const [read, freshness] = await Promise.all([
+    const [read, since, freshness] = await Promise.all([
       sources.reads.orNull(usage.events(tenantId, wanted.filter, page)),
+      sources.reads.orNull(usage.eventsStoredSince(sources.clock.now())),
       readFreshness({ usage, reads: sources.reads }),
     ]);
     if (read === null) return failedState('The list of events');
     return html`<p>${freshnessLine(freshness)}</p>
+      ${expiredNotice(wanted.filter.startMs, since, zone)}
       ${table({
         caption: 'Events',
         columns,

@@ -1,6 +1,7 @@
 import type { HistoryQuery, HistoryRow } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
 import { addAmounts } from '../../../../shared/domain/amount.ts';
 import { approximateMoney } from '../../../../shared/domain/money.ts';
+import { percent } from '../../components/format.ts';
 import { intervalsOf } from './wanted-history.ts';
 import type { HistoryMetric } from './wanted-history.ts';
 
@@ -61,4 +62,11 @@ export function byInterval(
     rows: at.get(atMs) ?? new Map<string, HistoryRow>(),
     previous: before.get(starts[index] ?? Number.NaN),
   }));
+}
+
+/** Change against the previous period: `+12 %`. */
+export function changeText(now: number, before: number): string {
+  if (before === 0) return now === 0 ? '±0 %' : 'new';
+  const part = now / before - 1;
+  return `${part >= 0 ? '+' : '−'}${percent(Math.abs(part))}`;
 }

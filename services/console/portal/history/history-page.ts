@@ -2,18 +2,15 @@ import type {
   HistoryDimension,
   HistoryRow,
 } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
-import { historyRowsMax } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
+import { historyRowsMax, readsEvents } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import { moneyText } from '../../../../shared/domain/money.ts';
-import type { Policy } from '../../../../shared/domain/policy.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
-import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
-import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { sendCsv } from '../../browser/csv-file.ts';
 import { chart } from '../../components/chart.ts';
 import type { ChartSeries } from '../../components/chart.ts';
 import { money, percent, share } from '../../components/format.ts';
-import { freshnessLine, readFreshness } from '../../components/freshness.ts';
+import { expiredNotice, expiredText, freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
@@ -24,46 +21,51 @@ import { table } from '../../components/table.ts';
 import type { Column, FileColumn } from '../../components/table.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 import { historyFilter, spanLinks } from './history-filter.ts';
-import { addUsage, byInterval, noUsage, sumsByKey, valueOf } from './history-figures.ts';
+import { cutText, historyFrame } from './history-frame.ts';
+import type { HistorySources } from './history-frame.ts';
+import { addUsage, byInterval, changeText, noUsage, sumsByKey, valueOf } from './history-figures.ts';
 import type { HistoryInterval, HistorySums } from './history-figures.ts';
+import { previousSeries, seriesByKey } from './key-series.ts';
+import { meterContent } from './meter-content.ts';
+import { wantedMeter } from './wanted-meter.ts';
 import { historyMetrics, wantedHistory } from './wanted-history.ts';
 import type { WantedHistory } from './wanted-history.ts';
-
-export interface HistorySources {
-  readonly reads: StoreReads;
-  readonly clock: Clock;
-  readonly policy: () => Policy;
-}
-
-/** Values of a dimension that have a series of their own in the chart; the others are one series. */
-const seriesMax = 5;
-const seriesColours = ['allowed', 'gate', 'good', 'accent', 'post', 'previous'];
 
 /** Page of a tenant's usage over time. The address contains all that was chosen. */
 export async function historyPage(
   { reads, clock, policy }: HistorySources,
   visitor: Visitor,
-  { request, reply, parts }: Visit,
+  visit: Visit,
 ): Promise<PageContent | null> {
+  const { request, reply, parts } = visit;
   const { tenantId, usage, zone } = visitor;
   const fields = request.query as Record<string, string | undefined>;
+  const meter = wantedMeter(fields, policy().meters, zone, clock.now());
+  if (meter !== null) return meterContent({ reads, clock, policy }, visitor, visit, meter);
   const wanted = wantedHistory(fields, zone, clock.now());
   const { query, previous, compare } = wanted;
   const address = addressOf(request);
   const { currency } = policy();
   if (fields['format'] === 'csv') {
-    const read = await usage.history(tenantId, query);
+    const [read, since] = await Promise.all([
+      usage.history(tenantId, query),
+      readsEvents(query) ? usage.eventsStoredSince(clock.now()) : null,
+    ]);
     const rows = read.slice(0, historyRowsMax);
     const remaining = read.length > historyRowsMax ? cutText : null;
-    await sendCsv(reply, { name: `usage-${wanted.span}`, columns: csvColumns, rows, remaining });
+    const note = expiredText(query.startMs, since, zone);
+    await sendCsv(reply, { name: `usage-${wanted.span}`, columns: csvColumns, rows, remaining, note });
     return null;
   }
   const content = await parts.render('history', 'The history', async () => {
-    const [read, before, freshness] = await Promise.all([
+    const ofEvents = [query, ...(compare ? [previous] : [])].filter(readsEvents);
+    const [read, before, since, freshness] = await Promise.all([
       reads.orNull(usage.history(tenantId, query)),
       compare ? reads.orNull(usage.history(tenantId, previous)) : null,
+      ofEvents.length === 0 ? null : reads.orNull(usage.eventsStoredSince(clock.now())),
       readFreshness({ usage, reads }),
     ]);
+    const expired = expiredNotice(Math.min(...ofEvents.map(({ startMs }) => startMs)), since, zone);
     const head = html`<div class="card-head">
       <h2 id="graph">${historyMetrics[wanted.metric]}</h2>
       ${freshnessLine(freshness)}
@@ -71,27 +73,18 @@ export async function historyPage(
     if (read === null) return html`${head} ${failedState('The history')}`;
     const rows = read.slice(0, historyRowsMax);
     if (rows.length === 0)
-      return html`${head}
+      return html`${head} ${expired}
       ${emptyState('No requests in this time', 'Choose a longer time, or another filter.')}`;
     const intervals = byInterval(query, rows, before === null ? null : { query: previous, rows: before });
     const cut = read.length > historyRowsMax ? html`<p class="notice bad" role="alert">${cutText}</p>` : null;
-    return html`${head} ${cut} ${historyChart(wanted, intervals, rows, currency)}
+    return html`${head} ${cut} ${expired} ${historyChart(wanted, intervals, rows, currency)}
       ${tiles(rows, before, currency)} ${breakdown(wanted, rows, address, currency)}
       <p class="table-foot">
         <span class="soft">Times are in ${zone}.</span>
         <a href="${linkWith(address, { format: 'csv' })}" download>Download as CSV</a>
       </p>`;
   });
-  const body = html`<div class="page-head">
-      <div>
-        <h1>History</h1>
-        <p class="lead">Usage over time. The address of this page keeps the choice.</p>
-      </div>
-      ${spanLinks(wanted, address)}
-    </div>
-    <section class="card stack">${historyFilter(wanted, policy(), zone)}</section>
-    <section class="card" aria-labelledby="graph">${content}</section>`;
-  return { title: 'History', body, charts: true };
+  return historyFrame(spanLinks(wanted, address), historyFilter(wanted, policy(), zone), content);
 }
 
 function historyChart(
@@ -109,13 +102,7 @@ function historyChart(
           ? `${count(value)} ms`
           : count(value);
   const series = by === null ? totalSeries(metric, text) : dimensionSeries(metric, by, rows, text);
-  const previous: ChartSeries<HistoryInterval> = {
-    title: 'Previous period',
-    colour: 'previous',
-    draw: 'dashed',
-    value: (interval) => previousValue(metric, interval),
-    text: (interval) => text(previousValue(metric, interval)),
-  };
+  const previous = previousSeries<HistoryInterval>((interval) => previousValue(metric, interval), text);
   return chart({
     caption: `${historyMetrics[metric]} over time`,
     rows: intervals,
@@ -160,37 +147,25 @@ function dimensionSeries(
   rows: readonly HistoryRow[],
   text: Text,
 ): readonly ChartSeries<HistoryInterval>[] {
-  const keys = sumsByKey(rows).map(({ key }) => key);
-  const own = keys.slice(0, seriesMax);
-  const named = own.map((key, index) => {
-    const value = (interval: HistoryInterval): number | null => {
+  const isAdded = metric !== 'latency';
+  return seriesByKey<HistoryInterval>({
+    keys: sumsByKey(rows).map(({ key }) => key),
+    titleOf: (key) => keyText(by, key),
+    value: (interval, key) => {
       const row = interval.rows.get(key);
-      return row === undefined ? (metric === 'latency' ? null : 0) : valueOf(metric, row);
-    };
-    return {
-      title: keyText(by, key),
-      colour: seriesColours[index] ?? 'previous',
-      draw: metric === 'latency' ? ('line' as const) : ('stack' as const),
-      value,
-      text: (interval: HistoryInterval) => text(value(interval)),
-    };
-  });
-  if (keys.length <= seriesMax || metric === 'latency') return named;
-  const others = ({ rows: all }: HistoryInterval): number | null =>
-    valueOf(
-      metric,
-      [...all].filter(([key]) => !own.includes(key)).reduce((sum, [, row]) => addUsage(sum, row), noUsage),
-    );
-  return [
-    ...named,
-    {
-      title: `${keys.length - seriesMax} others`,
-      colour: 'previous',
-      draw: 'stack',
-      value: others,
-      text: (interval) => text(others(interval)),
+      return row === undefined ? (isAdded ? 0 : null) : valueOf(metric, row);
     },
-  ];
+    others: isAdded
+      ? ({ rows: all }, own) =>
+          valueOf(
+            metric,
+            [...all]
+              .filter(([key]) => !own.includes(key))
+              .reduce((sum, [, row]) => addUsage(sum, row), noUsage),
+          )
+      : null,
+    text,
+  });
 }
 
 function tiles(
@@ -201,10 +176,18 @@ function tiles(
   const total = rows.reduce<HistorySums>(addUsage, noUsage);
   const earlier = before?.reduce<HistorySums>(addUsage, noUsage) ?? null;
   const figures = [
-    ['Requests', count(total.requests), earlier === null ? null : change(total.requests, earlier.requests)],
-    ['Refused', count(total.limited), earlier === null ? null : change(total.limited, earlier.limited)],
+    [
+      'Requests',
+      count(total.requests),
+      earlier === null ? null : changeText(total.requests, earlier.requests),
+    ],
+    ['Refused', count(total.limited), earlier === null ? null : changeText(total.limited, earlier.limited)],
     ['Share refused', percent(share(total.limited, total.requests)), null],
-    ['Server errors', count(total.errors), earlier === null ? null : change(total.errors, earlier.errors)],
+    [
+      'Server errors',
+      count(total.errors),
+      earlier === null ? null : changeText(total.errors, earlier.errors),
+    ],
     ['Units', count(total.units), null],
     ['Cost', money(total.cost, currency), null],
   ] as const;
@@ -224,13 +207,6 @@ function tiles(
 function keyText(by: HistoryDimension, key: string): string {
   if (key === '') return 'none';
   return by === 'route' && key === '*' ? 'no route of its own' : key;
-}
-
-/** Change against the previous period: `+12 %`. */
-function change(now: number, before: number): string {
-  if (before === 0) return now === 0 ? '±0 %' : 'new';
-  const part = now / before - 1;
-  return `${part >= 0 ? '+' : '−'}${percent(Math.abs(part))}`;
 }
 
 const dimensionTitles: Readonly<Record<HistoryDimension, string>> = {
@@ -270,8 +246,6 @@ function breakdown(
     ${table({ caption: `Usage by ${by}`, columns, rows: sums.slice(0, breakdownMax), empty: html`` })}
     ${sums.length > breakdownMax ? html`<p class="soft small">${count(sums.length - breakdownMax)} more are in the CSV file.</p>` : null}`;
 }
-
-const cutText = 'The latest rows are missing: choose a shorter time, or a filter, to see them.';
 
 const csvColumns: readonly FileColumn<HistoryRow>[] = [
   { title: 'from', csv: ({ at_ms: atMs }) => new Date(atMs).toISOString() },

@@ -5,15 +5,19 @@ import type {
 } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
 import { dateAt, periodAt } from '../../../../shared/domain/time/calendar.ts';
 
-/** What the address of the history requests. */
-export interface WantedHistory {
+/** The time that the address of a history requests. */
+export interface WantedSpan {
   readonly span: HistorySpan | 'custom';
   /** First and last date of a custom span in the tenant's zone, `YYYY-MM-DD`. */
   readonly dates: { readonly from: string; readonly to: string };
-  readonly metric: HistoryMetric;
-  readonly by: HistoryDimension | null;
   /** Whether the chart also shows the time of the same length before the span. */
   readonly compare: boolean;
+}
+
+/** What the address of the history of requests requests. */
+export interface WantedHistory extends WantedSpan {
+  readonly metric: HistoryMetric;
+  readonly by: HistoryDimension | null;
   readonly query: HistoryQuery;
   /** The query for the time before the span. */
   readonly previous: HistoryQuery;
@@ -54,19 +58,10 @@ const lengthsMs: Readonly<Record<HistorySpan, number>> = {
 };
 const customLengthMsMax = 92 * dayMs;
 
-/** Reads the address of the history. Unknown values are replaced by the defaults. */
-export function wantedHistory(
-  fields: Readonly<Record<string, string | undefined>>,
-  zone: string,
-  nowMs: number,
-): WantedHistory {
-  const today = dateAt(zone, nowMs);
-  const custom =
-    fields['span'] === 'custom' ? customSpan(fields['from'] ?? '', fields['to'] ?? '', zone) : null;
-  const span = custom !== null ? 'custom' : isKey(historySpans, fields['span']) ? fields['span'] : '30d';
-  const lengthMs = span === 'custom' ? (custom?.endMs ?? 0) - (custom?.startMs ?? 0) : lengthsMs[span];
-  const stepMs = stepOf(lengthMs);
-  const { startMs, endMs } = custom ?? spanBefore(nowMs, lengthMs, stepMs, zone);
+/** Reads the address of the history of requests. Unknown values are replaced by the defaults. */
+export function wantedHistory(fields: Fields, zone: string, nowMs: number): WantedHistory {
+  const { bounds, ...wanted } = wantedSpan(fields, zone, nowMs, stepOf);
+  const { startMs, endMs, stepMs } = bounds;
   const by = historyDimensions.find((name) => name === fields['by']) ?? null;
   const filter = Object.fromEntries(
     historyDimensions.flatMap((name) => {
@@ -76,13 +71,36 @@ export function wantedHistory(
   );
   const query: HistoryQuery = { startMs, endMs, stepMs, zone, by, filter };
   return {
-    span,
-    dates: { from: fields['from'] ?? today, to: fields['to'] ?? today },
+    ...wanted,
     metric: isKey(historyMetrics, fields['metric']) ? fields['metric'] : 'requests',
     by,
-    compare: fields['compare'] === '1',
     query,
     previous: { ...query, by: null, startMs: startMs - (endMs - startMs), endMs: startMs },
+  };
+}
+
+export type Fields = Readonly<Record<string, string | undefined>>;
+
+/** Reads the time in the address. `stepOf` returns the length of the intervals of a span. */
+export function wantedSpan(
+  fields: Fields,
+  zone: string,
+  nowMs: number,
+  stepOf: (lengthMs: number) => number,
+): WantedSpan & {
+  readonly bounds: { readonly startMs: number; readonly endMs: number; readonly stepMs: number };
+} {
+  const today = dateAt(zone, nowMs);
+  const custom =
+    fields['span'] === 'custom' ? customSpan(fields['from'] ?? '', fields['to'] ?? '', zone) : null;
+  const span = custom !== null ? 'custom' : isKey(historySpans, fields['span']) ? fields['span'] : '30d';
+  const lengthMs = span === 'custom' ? (custom?.endMs ?? 0) - (custom?.startMs ?? 0) : lengthsMs[span];
+  const stepMs = stepOf(lengthMs);
+  return {
+    span,
+    dates: { from: fields['from'] ?? today, to: fields['to'] ?? today },
+    compare: fields['compare'] === '1',
+    bounds: { ...(custom ?? spanBefore(nowMs, lengthMs, stepMs, zone)), stepMs },
   };
 }
 

@@ -8,6 +8,7 @@ import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
 import { nextFile, sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
+import { expiredNotice } from '../../components/freshness.ts';
 import { breakable, html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
@@ -71,9 +72,13 @@ export async function refusalsPage(
   }
   const content = await parts.render('list', 'The list of refusals', async () => {
     const part = { offset, countMax: pageSize + 1 };
-    const rows = await sources.reads.orNull(usage.refusalList(tenantId, filter, part, grouped));
+    const [rows, since] = await Promise.all([
+      sources.reads.orNull(usage.refusalList(tenantId, filter, part, grouped)),
+      sources.reads.orNull(usage.eventsStoredSince(sources.clock.now())),
+    ]);
     if (rows === null) return failedState('The list of refusals');
-    return table({
+    return html`${expiredNotice(filter.startMs, since, visitor.zone)}
+    ${table({
       caption: 'Refusals',
       columns,
       rows: rows.slice(0, pageSize),
@@ -81,7 +86,7 @@ export async function refusalsPage(
       address: addressOf(request),
       page: { offset, size: pageSize, total: null, more: rows.length > pageSize && offset < offsetMax },
       csv: grouped ? 'cut' : 'parts',
-    });
+    })}`;
   });
   const body = html`<div class="page-head">
       <div>

@@ -63,7 +63,7 @@ export async function usageHistory(
     'tenant_id = {tenant:String} AND type = {requestType:String}',
     ...filters.map((name) => `${columns[name]} = {${name}:String}`),
   ].join(' AND ');
-  const ofEvents = by === 'user' || filter.user !== undefined;
+  const ofEvents = readsEvents(query);
   const source = ofEvents ? { sql: eventRows(where), params: {} } : totalRows(query, where);
   const sum = (column: string, condition: string): string => `sumIf(${column}, ${condition})`;
   const bucket =
@@ -87,6 +87,11 @@ export async function usageHistory(
     },
   );
   return rows.map((row) => withMoney<HistoryRow>(row));
+}
+
+/** True if the query reads single events, which expire; totals do not contain users. */
+export function readsEvents({ by, filter }: Pick<HistoryQuery, 'by' | 'filter'>): boolean {
+  return by === 'user' || filter.user !== undefined;
 }
 
 function eventRows(where: string): string {
