@@ -148,6 +148,8 @@ describe('F5: faults between the application and Tollgate', () => {
     const client = clientOf(run, {
       url: api.url,
       timeoutMs: 300,
+      // A check is repeated for twice this time: some faults in a row, which the API answers with Retry-After, take seconds.
+      checkTimeoutMs: 20_000,
       onError: ({ message }) => void errors.push(message),
     });
     const tenant = uniqueName('acme');
