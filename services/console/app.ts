@@ -15,6 +15,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { storeOf } from '../../shared/runtime/store-reads.ts';
 import type { StoreReads } from '../../shared/runtime/store-reads.ts';
 import type { Tracing } from '../../shared/runtime/tracing/tracing.ts';
+import { createTestMessageRate } from '../../shared/tenants/test-messages/test-messages.ts';
 import type { Brand } from './browser/brand.ts';
 import { isFragmentRequest } from './browser/fragments.ts';
 import { createLiveStreams } from './browser/live-streams.ts';
@@ -31,7 +32,11 @@ import { registerPortal } from './portal/app.ts';
 import type { PortalOptions } from './portal/app.ts';
 import { requireVisitor } from './portal/visitor.ts';
 
-export type ConsoleOptions = Omit<PortalOptions & OperatorOptions, 'liveStreams' | 'now'> & ListenerOptions;
+export type ConsoleOptions = Omit<
+  PortalOptions & OperatorOptions,
+  'liveStreams' | 'now' | 'testMessageRate'
+> &
+  ListenerOptions;
 
 interface ListenerOptions {
   /** URL of the console for browsers, without a slash at its end. */
@@ -115,8 +120,10 @@ export async function createConsoleApp(options: ConsoleOptions): Promise<Fastify
   app.get('/healthz', { config: { access: 'public' } }, () => ({ status: 'ok' }));
   const liveStreams = createLiveStreams(app, options.registry);
   const now = createNowReadings(options);
-  registerPortal(app, { ...options, liveStreams, now });
-  registerOperator(app, { ...options, liveStreams, now });
+  // Portal and operator console share it: a tenant's targets receive a bounded number of test messages from both.
+  const testMessageRate = createTestMessageRate(options.clock);
+  registerPortal(app, { ...options, liveStreams, now, testMessageRate });
+  registerOperator(app, { ...options, liveStreams, now, testMessageRate });
   return app;
 }
 

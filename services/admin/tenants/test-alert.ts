@@ -1,12 +1,7 @@
 import { Type } from 'typebox';
-import type { Author } from '../../../shared/domain/topics/audit-entry.ts';
-import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
-import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
-import { rejection } from '../../../shared/tenants/outcome.ts';
-import { sendTest } from '../../../shared/tenants/test-messages/send-test.ts';
-import type { TestSources } from '../../../shared/tenants/test-messages/send-test.ts';
+import { sendOperatorTest } from '../../../shared/tenants/test-messages/operator-test.ts';
+import type { OperatorTestSources } from '../../../shared/tenants/test-messages/operator-test.ts';
 import { createTestMessageRate } from '../../../shared/tenants/test-messages/test-messages.ts';
-import type { TestMessages } from '../../../shared/tenants/test-messages/test-messages.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp, Operations } from '../answer.ts';
 import { authorOf } from '../authenticate.ts';
@@ -48,56 +43,31 @@ const operations = {
   },
 } satisfies Operations;
 
-export interface TestAlertOptions extends TestSources {
-  readonly audit: Pick<AuditLog, 'append'>;
-  readonly directory: Pick<TenantDirectory, 'get'>;
-}
+export type TestAlertOptions = Omit<OperatorTestSources, 'testMessageRate'>;
 
 /** Sends test messages to the targets of a tenant. */
 export function registerTestAlert(app: AdminApp, options: TestAlertOptions): void {
-  const rate = createTestMessageRate(options.clock);
+  const testMessageRate = createTestMessageRate(options.clock);
   app.post(
     '/admin/v1/tenants/:id/test-alert',
     { config: asDocument, schema: operations.sendTestAlert },
     async (request, reply) => {
       const { id } = request.params;
-      const tenant = { tenantId: id, record: options.directory.get(id) ?? null };
-      const target = request.body?.target ?? null;
-      const result = await sendTest(
-        { ...options, testMessages: auditedMessages(options, authorOf(request), target) },
-        rate,
-        tenant,
-        target,
+      const outcome = await sendOperatorTest(
+        { ...options, testMessageRate },
+        { tenantId: id, targetId: request.body?.target ?? null, author: authorOf(request) },
       );
-      if (result === 'no-target') return sendOutcome(reply, noTarget);
-      if (result === 'too-many')
-        return sendOutcome(reply.header('retry-after', rate.retryAfterSeconds(id)), tooMany);
-      return {
-        tenant_id: id,
-        targets: result.targets.map(({ id: targetId, channel, shown }) => ({ id: targetId, channel, shown })),
-      };
+      if (outcome.ok)
+        return {
+          tenant_id: id,
+          targets: outcome.value.map(({ id: targetId, channel, shown }) => ({
+            id: targetId,
+            channel,
+            shown,
+          })),
+        };
+      if (outcome.status === 429) void reply.header('retry-after', testMessageRate.retryAfterSeconds(id));
+      return sendOutcome(reply, outcome);
     },
   );
 }
-
-/** Test messages whose entry of the audit trail Kafka has before they are sent. */
-function auditedMessages(
-  { audit, testMessages }: TestAlertOptions,
-  author: Author,
-  target: string | null,
-): TestMessages {
-  return {
-    async send(event) {
-      const detail = `Test message sent to ${target ?? 'all notification targets'}`;
-      await audit.append({ ...author, tenant_id: event.tenant_id, action: 'test-alert', detail });
-      await testMessages.send(event);
-    },
-  };
-}
-
-const noTarget = rejection(
-  404,
-  'No such target',
-  'The tenant has no notification target, or none with this id. Without a target in the request, the message goes to all.',
-);
-const tooMany = rejection(429, 'Not sent', 'Five test messages in ten minutes are the most for one tenant.');

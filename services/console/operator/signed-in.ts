@@ -142,6 +142,7 @@ const notices = new Map<unknown, string>(
     'reset-all': 'The counters of all tenants were reset.',
     deleted: 'Record deleted. Gateways follow within seconds.',
     'key-deleted': 'API key deleted. The portal sessions that it opened have ended.',
+    tested: 'A test message is on its way; its delivery shows under “Notifications” within seconds.',
     'sessions-ended': 'All portal links and sessions of this tenant have ended.',
     'policy-live': 'The policy is live. Gateways follow within seconds.',
     'session-ended': 'Ended. The next request of an ended session is refused.',

@@ -14,7 +14,7 @@ import { percent } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import type { Notice, PageContent } from '../components/layout.ts';
-import { deliveryLog } from './alerts/delivery-log.ts';
+import { deliveryLog } from '../notifications/delivery-log.ts';
 import { alertableLimits, limitsSection } from './alerts/limits-section.ts';
 import { targetsSection } from './alerts/targets-section.ts';
 import {
@@ -26,7 +26,6 @@ import {
 } from './notification-form.ts';
 import type { ThresholdTexts } from './notification-form.ts';
 import { sendTest } from '../../../shared/tenants/test-messages/send-test.ts';
-import { createTestMessageRate } from '../../../shared/tenants/test-messages/test-messages.ts';
 import type { TestMessageRate, TestMessages } from '../../../shared/tenants/test-messages/test-messages.ts';
 import { forTenant } from './visitor.ts';
 import type { Visit, Visitor } from './visitor.ts';
@@ -34,6 +33,7 @@ import type { Visit, Visitor } from './visitor.ts';
 export interface NotificationSources {
   readonly records: TenantRecords;
   readonly testMessages: TestMessages;
+  readonly testMessageRate: TestMessageRate;
   readonly policy: () => Policy;
   readonly reads: StoreReads;
   readonly clock: Clock;
@@ -61,7 +61,6 @@ const forms: Readonly<Record<string, (form: URLSearchParams, record: TenantRecor
  * the tenant's record, from which the alerter reads them.
  */
 export function registerNotifications(app: FastifyInstance, sources: NotificationSources): void {
-  const rate = createTestMessageRate(sources.clock);
   app.get(
     here,
     forTenant(here, (visitor, visit) =>
@@ -78,7 +77,7 @@ export function registerNotifications(app: FastifyInstance, sources: Notificatio
   app.post(
     `${here}/test`,
     forTenant(here, async (visitor, { request, reply }) => {
-      const sent = await sendTestMessage(sources, visitor, rate, formOf(request).get('target'));
+      const sent = await sendTestMessage(sources, visitor, formOf(request).get('target'));
       await reply.redirect(`${here}?done=${sent}`, 303);
       return null;
     }),
@@ -110,10 +109,9 @@ async function change(
 async function sendTestMessage(
   sources: NotificationSources,
   visitor: Visitor,
-  rate: TestMessageRate,
   targetId: string | null,
 ): Promise<string> {
-  const result = await sendTest(sources, rate, visitor, targetId);
+  const result = await sendTest(sources, sources.testMessageRate, visitor, targetId);
   if (typeof result === 'string') return result;
   return targetId === null ? 'tested' : 'tested-one';
 }

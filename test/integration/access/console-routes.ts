@@ -150,6 +150,7 @@ const operatorSamples: Samples = {
   'POST /operator/tenants/:id/api-keys': act('/api-keys', { permission: 'requests' }, 201),
   'POST /operator/tenants/:id/api-keys/:hash/roll': act('/api-keys/0123456789/roll', { overlap: '24h' }, 404),
   'POST /operator/tenants/:id/api-keys/:hash/delete': act('/api-keys/0123456789/delete', {}, 404),
+  'POST /operator/tenants/:id/test-alert': act('/test-alert', { target: 'none' }, 404),
   'POST /operator/tenants/:id/sessions/end': act('/sessions/end', {}, 303),
   'POST /operator/tenants/:id/portal-link': act('/portal-link', {}, 201),
   'POST /operator/dead-letters/:letterId/replay': () => ({

@@ -5,7 +5,7 @@ import { storeTenantRecords } from '../../../services/aggregator/tenant-records.
 import { followTopic } from '../../../shared/kafka/tables/follow-topic.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { get, post } from '../console/browser.ts';
-import { createFixture } from '../console/fixture.ts';
+import { adminToken, createFixture } from '../console/fixture.ts';
 import type { Fixture } from '../console/fixture.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 
@@ -97,6 +97,32 @@ describe('the audit trail', () => {
     expect(changes[1]).toMatchObject({ actor: 'the tenant itself', tenant_id: id });
     expect(changes[1]?.facts?.['via']).toMatch(/^link /);
     expect(changes[0]).toMatchObject({ before: { plan: 'pro', block: { reason: 'abuse' } }, after: {} });
+  });
+
+  test('has the test messages of the console and of the admin API, each with its target and its operator', async () => {
+    const id = uniqueName('tested');
+    const robin = { 'x-actor': 'robin' };
+    const emails = ['dev@example.com'];
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', notifications: { emails } }, robin);
+    await eventually(() => fixture.directory.get(id) !== undefined);
+    const { body } = await fixture.admin(`POST /admin/v1/tenants/${id}/test-alert`, {}, robin);
+    const [{ id: target } = { id: '' }] = body['targets'] as { id: string }[];
+    const operator = await post(fixture, '/operator/sign-in', { token: adminToken, name: 'kim' });
+    const cookie = operator.cookie.split(';')[0] ?? '';
+    const sent = await post(fixture, `/operator/tenants/${id}/test-alert`, { target }, cookie);
+    expect(sent.status).toBe(303);
+    const changes = await storedOf(id, 3);
+    expect(changes).toMatchObject([
+      { action: 'test-alert', actor: 'kim', detail: `Test message sent to ${target}` },
+      {
+        action: 'test-alert',
+        actor: 'robin',
+        source: 'admin-api',
+        detail: 'Test message sent to all notification targets',
+      },
+      { action: 'put' },
+    ]);
+    expect(changes[0]?.source).toBe('console');
   });
 
   test('names the command line as the source of a request that it declined', async () => {

@@ -13,6 +13,8 @@ import type { ChangeRejection, Outcome } from '../../../../shared/tenants/outcom
 import { entryId } from '../../../../shared/tenants/record/audited-change.ts';
 import type { Edit, TenantRecords } from '../../../../shared/tenants/records.ts';
 import type { Resets } from '../../../../shared/tenants/reset.ts';
+import { sendOperatorTest } from '../../../../shared/tenants/test-messages/operator-test.ts';
+import type { OperatorTestSources } from '../../../../shared/tenants/test-messages/operator-test.ts';
 import { undoChange } from '../../../../shared/tenants/undo/undo-change.ts';
 import { createParts } from '../../browser/parts.ts';
 import { formOf } from '../../components/form-body.ts';
@@ -23,7 +25,7 @@ import { actionForOperator, sendOperatorPage } from '../signed-in.ts';
 import { tenantPage } from './tenant-page.ts';
 import type { TenantPageSources } from './tenant-page.ts';
 
-export interface ActionOptions extends TenantPageSources {
+export interface ActionOptions extends TenantPageSources, OperatorTestSources {
   readonly records: TenantRecords;
   readonly resets: Resets;
   readonly portalLinks: PortalLinks;
@@ -98,6 +100,11 @@ export function registerActions(app: FastifyInstance, options: ActionOptions): v
       ? resets.tenant(id, name, form.get('reason') ?? '')
       : Promise.resolve(rejection(422, 'Not reset', 'The id you typed is not this tenant’s.', 'confirm')),
   );
+  on('/test-alert', 'support', 'tested', async ({ id, name, form }) => {
+    const test = { tenantId: id, targetId: form.get('target'), author: name };
+    const outcome = await sendOperatorTest(options, test);
+    return outcome.ok ? success(null) : outcome;
+  });
   on('/sessions/end', 'support', 'sessions-ended', async ({ id, name }) => {
     await portalLinks.endAllOf(id, name);
     return success(null);

@@ -30,6 +30,7 @@ import { changeHistory, doneCard } from './change-history.ts';
 import { keyList, keySection } from './key-section.ts';
 import { statusPart } from './status-section.ts';
 import { usagePart } from './usage-section.ts';
+import { deliveriesPart, deliveriesRefresh, notificationSection } from './notification-section.ts';
 import { noteSection, planSection, portalSection, resetSection, settingsSection } from './tenant-forms.ts';
 import type { TenantForms } from './tenant-forms.ts';
 
@@ -57,7 +58,8 @@ export async function tenantPage(
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
   const role = request.operator?.role ?? 'viewer';
   const ofPage = { ...sources, usage };
-  const [now, status, day, used, refusals, keys] = await Promise.all([
+  const { change: changeId, done } = request.query as { change?: string; done?: string };
+  const [now, status, day, used, refusals, keys, deliveries] = await Promise.all([
     parts.wanted === null ? sources.now.read(id) : null,
     parts.render('status', 'The status', () => statusPart(ofPage, id, { record, zone }), {
       refreshMs: chartRefreshMs,
@@ -75,13 +77,18 @@ export async function tenantPage(
     parts.render('keys', 'API keys', async () =>
       keyList({ path, record, nowMs, zone, role }, await reads.orNull(usage.keyUses(id))),
     ),
+    parts.render(
+      'deliveries',
+      'The delivery log',
+      () => deliveriesPart(ofPage, id, zone),
+      deliveriesRefresh(done),
+    ),
   ]);
   // A part that is refreshed or was late needs no page around it.
   if (now === null) return { title: '', body: null };
   const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
   const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
   const forms = { id, path, record, policy: policy(), nowMs, zone, limitNamesOfPlan, refused, role };
-  const { change: changeId } = request.query as { change?: string };
   const body = html`<div class="page-head">
       <div>
         <p class="small"><a href="/operator/tenants">Tenants</a></p>
@@ -117,7 +124,7 @@ export async function tenantPage(
           <h2 class="card-head">Latest refusals</h2>
           ${refusals}
         </section>
-        ${keySection(forms, keys)} ${changeHistory(id, forms)}
+        ${keySection(forms, keys)} ${notificationSection(forms, deliveries)} ${changeHistory(id, forms)}
       </div>
       <div class="stack">
         ${openRequests(record)} ${noteSection(forms)} ${planSection(forms)} ${settingsSection(forms)}

@@ -1,19 +1,10 @@
 import type { NotificationSettings } from '../../../../shared/domain/tenant.ts';
-import { targetsIn } from '../../../../shared/tenants/notification-targets.ts';
 import type { Target } from '../../../../shared/tenants/notification-targets.ts';
 import { field, formError } from '../../components/form.ts';
 import type { RefusedForm } from '../../components/form.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
-import { emptyState } from '../../components/layout.ts';
-import { table } from '../../components/table.ts';
-import type { Column } from '../../components/table.ts';
-
-const channelNames: Readonly<Record<string, string>> = {
-  webhook: 'Webhook',
-  slack: 'Slack',
-  email: 'E-mail',
-};
+import { channelNames, targetTable, testForm } from '../../notifications/target-table.ts';
 
 /**
  * The targets of notifications, each with its test, and the form that adds one. Secrets and whole addresses are only in
@@ -24,18 +15,12 @@ export function targetsSection(
   mayManage: boolean,
   refused: RefusedForm | null,
 ): Html {
-  const columns: readonly Column<Target>[] = [
-    { title: 'Kind', cell: ({ channel }) => channelNames[channel] ?? channel },
-    { title: 'Address', cell: mayManage ? addressCell : ({ shown }) => shown },
-    ...(mayManage ? [{ title: 'Actions', cell: actions }] : []),
-  ];
   return html`<section class="card">
     <h2 class="card-head">Where to</h2>
-    ${table({
-      caption: 'Targets of notifications',
-      columns,
-      rows: targetsIn(settings),
-      empty: emptyState('No target yet', 'Add a webhook, a Slack address or an e-mail address.'),
+    ${targetTable(settings, {
+      address: mayManage ? addressCell : ({ shown }) => shown,
+      actions: mayManage ? actions : null,
+      none: 'Add a webhook, a Slack address or an e-mail address.',
     })}
     ${mayManage ? addForm(refused) : null}
   </section>`;
@@ -52,11 +37,9 @@ function addressCell({ address, secrets: [secret] }: Target): Html {
     }`;
 }
 
-function actions({ id, shown }: Target): Html {
-  return html`<form class="plain" method="post" action="/notifications/test">
-      <input type="hidden" name="target" value="${id}" />
-      <button class="quiet" type="submit" aria-label="Send a test to ${shown}">Send test</button>
-    </form>
+function actions(target: Target): Html {
+  const { id, shown } = target;
+  return html`${testForm(target, '/notifications/test')}
     <form class="plain" method="post" action="/notifications/targets/remove">
       <input type="hidden" name="target" value="${id}" />
       <button class="quiet" type="submit" aria-label="Remove ${shown}">Remove</button>

@@ -1,11 +1,11 @@
-import { formatTime } from '../../../../shared/domain/time/format-time.ts';
-import type { DeliveredAlert } from '../../../../shared/clickhouse/queries/tenants/delivered-alerts.ts';
-import { percent, title } from '../../components/format.ts';
-import { html } from '../../components/html.ts';
-import type { Html } from '../../components/html.ts';
-import { emptyState } from '../../components/layout.ts';
-import { table } from '../../components/table.ts';
-import type { Column } from '../../components/table.ts';
+import { formatTime } from '../../../shared/domain/time/format-time.ts';
+import type { DeliveredAlert } from '../../../shared/clickhouse/queries/tenants/delivered-alerts.ts';
+import { percent, title } from '../components/format.ts';
+import { html } from '../components/html.ts';
+import type { Html } from '../components/html.ts';
+import { emptyState } from '../components/layout.ts';
+import { table } from '../components/table.ts';
+import type { Column } from '../components/table.ts';
 
 /** What was sent to which target, and with which result. `rows` is null if they could not be read. */
 export function deliveryLog(rows: readonly DeliveredAlert[] | null, zone: string): Html {
