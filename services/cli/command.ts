@@ -1,4 +1,5 @@
 import { spanMs } from '../../shared/domain/time/duration.ts';
+import { readInstant } from '../../shared/domain/time/instant.ts';
 import type { ClickHouseConfig, KafkaConfig } from './environment.ts';
 
 export interface Flag {
@@ -71,6 +72,15 @@ export function endAfter(span: string, nowMs: number): string {
   const durationMs = spanMs(span);
   if (durationMs === null) throw new UsageError(`“${span}” is not a duration; write 30m, 12h or 7d.`);
   return new Date(nowMs + durationMs).toISOString();
+}
+
+/** A time, or a duration before now. */
+export function timeOf(text: string, nowMs: number): string {
+  const instantMs = readInstant(text);
+  const agoMs = text === '0m' ? 0 : spanMs(text);
+  if (instantMs === null && agoMs === null)
+    throw new UsageError(`“${text}” is not a time; write 2026-01-31T12:00:00Z, or 24h for a day ago.`);
+  return new Date(instantMs ?? nowMs - (agoMs ?? 0)).toISOString();
 }
 
 /** A table as plain text. The longest cell of a column determines its width. */

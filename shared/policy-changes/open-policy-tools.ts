@@ -15,7 +15,7 @@ import type { Clock } from '../runtime/time/clock.ts';
 import { createPolicyEditor } from './policy-editor.ts';
 import type { PolicyEditor } from './policy-editor.ts';
 import { createShadowReader } from './shadow-results.ts';
-import type { ShadowLimit } from './shadow-results.ts';
+import type { ShadowReader } from './shadow-results.ts';
 
 /** What operators need to read, try and change the policy. */
 export interface PolicyTools {
@@ -26,8 +26,8 @@ export interface PolicyTools {
     list(limit: number): Promise<PolicyRevision[]>;
     find(revision: string): Promise<PolicyText | null>;
   };
-  /** What the limits in shadow mode of the policy in force would have refused in the last days. */
-  shadowResults(): Promise<ShadowLimit[]>;
+  /** What the limits in shadow mode of the policy in force would have refused. */
+  readonly shadowResults: ShadowReader;
 }
 
 export interface PolicyToolsOptions {

@@ -16,16 +16,26 @@ export interface ShadowLimit extends ShadowRefusals {
   readonly since_is_start: boolean;
 }
 
-interface ShadowResultsOptions {
-  readonly policy: Policy;
+/** What the limits in shadow mode of a revision of the policy would have refused since a time. */
+export interface ShadowResults {
+  readonly revision: string;
   readonly sinceMs: number;
+  readonly limits: readonly ShadowLimit[];
 }
 
-/** Days before now of which the results are read. */
+/** Reads the results since a time; since the last `shadowDays` days if none is named. */
+export type ShadowReader = (sinceMs?: number) => Promise<ShadowResults>;
+
+/** Days before now of which the results are read, unless the reader names a time. */
 export const shadowDays = 7;
+/** Results go back at most this many days. */
+export const shadowDaysMax = 31;
 const dayMs = 86_400_000;
+const minuteMs = 60_000;
 /** Results are read again after this time. */
 const keptMs = 5_000;
+/** Results of this many starts are kept. */
+const keptMax = 10;
 const tenantsMax = 10;
 /** This many are read, newest first. A limit in shadow mode in all of them is shown as “at least since” the oldest. */
 const revisionsMax = 20;
@@ -33,22 +43,26 @@ const revisionsMax = 20;
 const namesByRevision = new LRUCache<string, ReadonlySet<string>>({ max: 100 });
 
 /**
- * Returns a reader of the results of the policy in force, of the last `shadowDays` days. All calls share one read: those while it
- * runs, and those within some seconds after it. A read that failed is not kept.
+ * Returns a reader of the results of the policy in force. All calls for the same minute of the start share one read: those
+ * while it runs, and those within some seconds after it. A read that failed is not kept.
  */
 export function createShadowReader(
   clickhouse: ClickHouseReader,
   policyInForce: () => Policy,
   clock: Clock,
-): () => Promise<ShadowLimit[]> {
-  let kept: { readonly revision: string; readonly results: Promise<ShadowLimit[]>; untilMs: number } | null =
-    null;
-  return () => {
+): ShadowReader {
+  const kept = new LRUCache<string, { readonly results: Promise<ShadowResults>; untilMs: number }>({
+    max: keptMax,
+  });
+  return (wantedMs) => {
     const policy = policyInForce();
-    if (kept?.revision === policy.revision && clock.now() < kept.untilMs) return kept.results;
-    const results = shadowResults(clickhouse, { policy, sinceMs: clock.now() - shadowDays * dayMs });
-    const read = { revision: policy.revision, results, untilMs: Infinity };
-    kept = read;
+    const startMs = wantedMs === undefined ? null : Math.floor(wantedMs / minuteMs) * minuteMs;
+    const key = `${policy.revision} ${startMs}`;
+    const last = kept.get(key);
+    if (last !== undefined && clock.now() < last.untilMs) return last.results;
+    const results = readResults(clickhouse, policy, startMs ?? clock.now() - shadowDays * dayMs);
+    const read = { results, untilMs: Infinity };
+    kept.set(key, read);
     results.then(
       () => (read.untilMs = clock.now() + keptMs),
       () => (read.untilMs = 0),
@@ -58,20 +72,23 @@ export function createShadowReader(
 }
 
 /** Results of all limits of the policy that are in shadow mode, those that would have refused the most first. */
-async function shadowResults(
+async function readResults(
   clickhouse: ClickHouseReader,
-  { policy, sinceMs }: ShadowResultsOptions,
-): Promise<ShadowLimit[]> {
-  const limits = [...shadowNames(policy)];
-  if (limits.length === 0) return [];
+  policy: Policy,
+  sinceMs: number,
+): Promise<ShadowResults> {
+  const { revision } = policy;
+  const names = [...shadowNames(policy)];
+  if (names.length === 0) return { revision, sinceMs, limits: [] };
   const [refusals, revisions] = await Promise.all([
-    shadowRefusals(clickhouse, { limits, sinceMs, tenantsMax }),
+    shadowRefusals(clickhouse, { limits: names, sinceMs, tenantsMax }),
     listAcceptedTexts(clickhouse, revisionsMax),
   ]);
-  const starts = startsOf(new Set(limits), revisions);
-  return refusals
+  const starts = startsOf(new Set(names), revisions);
+  const limits = refusals
     .map((refusal) => ({ ...refusal, ...(starts.get(refusal.limit_name) ?? unknownStart) }))
     .toSorted((a, b) => b.requests - a.requests || (a.limit_name < b.limit_name ? -1 : 1));
+  return { revision, sinceMs, limits };
 }
 
 type Start = Pick<ShadowLimit, 'since' | 'since_is_start'>;

@@ -1,9 +1,10 @@
 import { Type } from 'typebox';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
 import { policyTextLengthMax } from '../../../shared/policy-changes/policy-editor.ts';
+import { shadowDays, shadowDaysMax } from '../../../shared/policy-changes/shadow-results.ts';
 import type { Operations } from '../answer.ts';
 import { actor } from '../request-schemas.ts';
-import { answer, count, numberOrNull, text, textOrNull, time } from '../schema-parts.ts';
+import { answer, count, numberOrNull, text, textOrNull, time, timeOrNull } from '../schema-parts.ts';
 
 const number = Type.Number();
 
@@ -77,6 +78,24 @@ const backtestState = answer({
   result: Type.Union([backtestResult, Type.Null()]),
 });
 
+const shadowLimit = answer({
+  limit_name: text,
+  since: Type.Unsafe<string | null>({
+    ...timeOrNull,
+    description:
+      'Time since which the limit has been in shadow mode; null: the history has no revision with it.',
+  }),
+  since_is_start: Type.Boolean({
+    description: 'False: the limit may have been in shadow mode before `since`.',
+  }),
+  requests: Type.Unsafe<number>({ ...count, description: 'Requests that it would have refused.' }),
+  tenants: Type.Unsafe<number>({ ...count, description: 'Tenants with such requests.' }),
+  by_day: Type.Array(answer({ day: Type.String({ format: 'date' }), requests: count })),
+  by_tenant: Type.Array(answer({ tenant_id: text, requests: count, decision_id: text }), {
+    description: 'The ten tenants with the most requests, each with its latest decision.',
+  }),
+});
+
 const revisionFields = {
   ...{ at: time, revision: text, actor: text, reason: text, file: text },
   outcome: Type.Union([Type.Literal('accepted'), Type.Literal('refused')]),
@@ -138,6 +157,30 @@ export const policyOperations = {
         diff: Type.String({ description: 'Changed lines: `+` added, `-` removed.' }),
       }) as object,
     },
+  },
+  shadow: {
+    operationId: 'getShadowResults',
+    role: 'viewer',
+    tags: ['Policy'],
+    summary: 'Get what the limits in shadow mode would have refused',
+    description:
+      'Of the policy in force. A request over two limits in shadow mode counts for both. Days are those of UTC.',
+    querystring: Type.Object({
+      since: Type.Optional(
+        Type.String({
+          format: 'date-time',
+          description: `Start, at most ${shadowDaysMax} days before now, to the minute. Absent: the last ${shadowDays} days.`,
+        }),
+      ),
+    }),
+    response: {
+      200: answer({
+        policy_revision: text,
+        since: time,
+        limits: Type.Array(shadowLimit, { description: 'Those that would have refused the most first.' }),
+      }) as object,
+    },
+    problems: [422],
   },
   startBacktest: {
     operationId: 'startBacktest',

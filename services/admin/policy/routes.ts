@@ -3,8 +3,11 @@ import type { BacktestState } from '../../../shared/backtest/backtests.ts';
 import { backtestRequest } from '../../../shared/policy-changes/backtest-request.ts';
 import { diffText } from '../../../shared/policy-changes/line-diff.ts';
 import type { PolicyTools } from '../../../shared/policy-changes/open-policy-tools.ts';
+import { shadowDaysMax } from '../../../shared/policy-changes/shadow-results.ts';
+import { readInstant } from '../../../shared/domain/time/instant.ts';
 import { revisionOf } from '../../../shared/policy/file/compile.ts';
 import { sendProblem } from '../../../shared/runtime/http/problem.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp } from '../answer.ts';
 import { actorOf, authorOf } from '../authenticate.ts';
@@ -12,6 +15,7 @@ import { policyOperations } from './operations.ts';
 
 export interface PolicyRouteOptions {
   readonly policyTools: PolicyTools;
+  readonly clock: Clock;
 }
 
 const base = '/admin/v1/policy';
@@ -58,7 +62,30 @@ export function registerPolicy(app: AdminApp, options: PolicyRouteOptions): void
     if (outcome.ok) void reply.header('etag', `"${outcome.value.revision}"`);
     return sendOutcome(reply, outcome);
   });
+  registerShadow(app, options);
   registerBacktests(app, options);
+}
+
+function registerShadow(app: AdminApp, { policyTools, clock }: PolicyRouteOptions): void {
+  app.get(`${base}/shadow`, { schema: policyOperations.shadow }, async (request, reply) => {
+    const { since: start } = request.query;
+    const wantedMs = start === undefined ? undefined : readInstant(start);
+    const nowMs = clock.now();
+    if (wantedMs === null || (wantedMs !== undefined && !isInRange(wantedMs, nowMs)))
+      return sendProblem(
+        reply,
+        422,
+        'No such range',
+        `\`since\` is a time at most ${shadowDaysMax} days before now.`,
+      );
+    const { revision, sinceMs, limits } = await policyTools.shadowResults(wantedMs);
+    return { policy_revision: revision, since: new Date(sinceMs).toISOString(), limits };
+  });
+}
+
+/** A minute more than the days, so that a request for exactly these days is not late. */
+function isInRange(startMs: number, nowMs: number): boolean {
+  return startMs <= nowMs && startMs >= nowMs - shadowDaysMax * 86_400_000 - 60_000;
 }
 
 function registerBacktests(app: AdminApp, options: PolicyRouteOptions): void {

@@ -4,12 +4,11 @@ import type { BacktestResult, GroupEffect } from '../../../shared/backtest/resul
 import { diffText } from '../../../shared/policy-changes/line-diff.ts';
 import { revisionOf } from '../../../shared/policy/file/compile.ts';
 import { loadPolicy } from '../../../shared/policy/load.ts';
-import { spanMs } from '../../../shared/domain/time/duration.ts';
-import { readInstant } from '../../../shared/domain/time/instant.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { Command, Invocation } from '../command.ts';
-import { UsageError, operand, optional, required, table } from '../command.ts';
+import { UsageError, operand, optional, required, table, timeOf } from '../command.ts';
 import { count, counted } from '../../../shared/domain/text/counted.ts';
+import { shadowCommand } from './policy-shadow.ts';
 
 export const policyCommands: readonly Command[] = [
   {
@@ -73,6 +72,7 @@ export const policyCommands: readonly Command[] = [
     example: 'policy backtest proposed.yaml --from 24h',
     run: backtest,
   },
+  shadowCommand,
 ];
 
 interface FetchedText {
@@ -121,15 +121,6 @@ async function backtest(invocation: Invocation) {
   if (result === null)
     return { data: answer, text: `The backtest ${answer.state}: ${answer.error ?? ''}`, failed: true };
   return { data: result, text: describeResult(result) };
-}
-
-/** A time, or a duration before now. */
-function timeOf(text: string, nowMs: number): string {
-  const instantMs = readInstant(text);
-  const agoMs = text === '0m' ? 0 : spanMs(text);
-  if (instantMs === null && agoMs === null)
-    throw new UsageError(`“${text}” is not a time; write 2026-01-31T12:00:00Z, or 24h for a day ago.`);
-  return new Date(instantMs ?? nowMs - (agoMs ?? 0)).toISOString();
 }
 
 function describeResult(result: BacktestResult): string {

@@ -10,6 +10,7 @@ export const adminPolicySamples: Samples = {
     path: `${admin}/policy/revisions/0123456789ab`,
     status: 404,
   }),
+  'GET /admin/v1/policy/shadow': () => ({ path: `${admin}/policy/shadow`, status: 200 }),
   'POST /admin/v1/policy/check': () => ({
     path: `${admin}/policy/check`,
     body: json({ text: 'version: 1' }),

@@ -234,9 +234,10 @@ async function shadowPart(
   const wanted = (request.query as { shadow?: string }).shadow !== undefined;
   if (!wanted && shadowNames(policyTools.editor.inForce().policy).size > 0)
     return html`<p><a href="${policyHref}?shadow=1#shadow">Show what would have been refused</a></p>`;
-  return await parts.render('shadow', 'Results of shadow mode', async () =>
-    shadowSection(await reads.orNull(policyTools.shadowResults())),
-  );
+  return await parts.render('shadow', 'Results of shadow mode', async () => {
+    const results = await reads.orNull(policyTools.shadowResults());
+    return shadowSection(results?.limits ?? null);
+  });
 }
 
 /** The comparison of a revision of the history with the text in force, if the query names one. */

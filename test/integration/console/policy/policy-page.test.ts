@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { storePolicyRevision } from '../../../../shared/clickhouse/queries/policy/revisions.ts';
 import { revisionOf } from '../../../../shared/policy/file/compile.ts';
-import { uniqueName } from '../../../support/servers.ts';
+import { eventually, uniqueName } from '../../../support/servers.ts';
+import { runCli } from '../../../../services/cli/cli.ts';
 import { storeUsage } from '../../../support/stored-usage.ts';
 import { get, getAsScript, post } from '../browser.ts';
 import { adminToken, createFixture } from '../fixture.ts';
@@ -80,6 +81,56 @@ test('the results of shadow mode name limit, start, requests by day, and the ten
   expect(section).not.toContain('other');
   const [, decision = ''] = /href="(\/operator\/decisions\/[^"]+)"/.exec(section) ?? [];
   expect((await get(fixture, decision, operator)).status).toBe(200);
+});
+
+test('the results of shadow mode are the same by the admin API and the command line, from any start', async () => {
+  const [tenant, nowMs] = [uniqueName('shadow-api'), Date.now()];
+  const event = { tenant, decision: 'shadow_limited' as const, limitedBy: ['minute'] };
+  await storeUsage(fixture.clickhouse, [
+    ...Array.from({ length: 40 }, () => ({ ...event, timeMs: nowMs - 60_000 })),
+    { ...event, timeMs: nowMs - 20 * 86_400_000 },
+  ]);
+  const read = async (since: string): Promise<{ tenant_id: string; requests: number }[]> => {
+    const query = since === '' ? '' : `?${new URLSearchParams({ since }).toString()}`;
+    const { status, body } = await fixture.admin(`GET /admin/v1/policy/shadow${query}`);
+    expect({ status, body }).toMatchObject({
+      status: 200,
+      body: {
+        policy_revision: revisionOf(inForce),
+        limits: [{ limit_name: 'minute', since: '2026-11-02T00:00:00.000Z', since_is_start: true }],
+      },
+    });
+    return (
+      (body as { limits: { by_tenant: { tenant_id: string; requests: number }[] }[] }).limits[0]?.by_tenant ??
+      []
+    );
+  };
+  const ago = (days: number): string => new Date(nowMs - days * 86_400_000).toISOString();
+  expect(
+    await eventually(async () => (await read('')).find((row) => row.tenant_id === tenant)),
+  ).toMatchObject({ requests: 40 });
+  expect(await read(ago(21))).toContainEqual(expect.objectContaining({ tenant_id: tenant, requests: 41 }));
+  for (const since of [ago(40), ago(-1)])
+    expect((await fixture.admin(`GET /admin/v1/policy/shadow?since=${since}`)).status).toBe(422);
+
+  const adminUrl = await fixture.adminApp.listen({ host: '127.0.0.1', port: 0 });
+  let out = '';
+  const unused = (): never => {
+    throw new Error('not used');
+  };
+  const tollgate = (...args: string[]): Promise<number> =>
+    runCli({
+      ...{ args, kafka: unused, clickhouse: unused, actor: 'kim', nowMs: Date.now(), version: '0' },
+      installation: () => Promise.resolve({ adminUrl, adminToken }),
+      out: (text) => void (out = text),
+      err: (text) => void (out = text),
+    });
+  expect(await tollgate('policy', 'shadow', '--since', '21d')).toBe(0);
+  expect(out).toMatch(/^minute +\d+ +\d+ +since 2026-11-02T00:00:00.000Z$/m);
+  expect(out).toMatch(new RegExp(`^${tenant} +41 +[0-9a-f-]{36}$`, 'm'));
+  expect(await tollgate('policy', 'shadow', '--json')).toBe(0);
+  expect(JSON.parse(out)).toMatchObject({ limits: [{ limit_name: 'minute' }] });
+  expect(await tollgate('policy', 'shadow', '--since', 'monday')).toBe(2);
 });
 
 test('a refreshed part of the page does not read the revision with which the policy is compared', async () => {

@@ -31,7 +31,7 @@ async function readerOver(hours: readonly number[]) {
 test('views that follow each other within seconds share one read, and a failed read is repeated', async () => {
   const { read, queries, state, policy } = await readerOver([startMs]);
   const [first, second] = await Promise.all([read(), read()]);
-  expect(first.map(({ limit_name: name }) => name)).toEqual([...shadowNames(policy)]);
+  expect(first.limits.map(({ limit_name: name }) => name)).toEqual([...shadowNames(policy)]);
   expect(second).toBe(first);
   expect(await read()).toBe(first);
   expect(queries.filter((sql) => sql.includes('FROM usage_events'))).toHaveLength(1);
@@ -40,6 +40,16 @@ test('views that follow each other within seconds share one read, and a failed r
   await expect(read()).rejects.toThrow('down');
   state.isDown = false;
   expect(await read()).not.toBe(first);
+});
+
+test('a start to the minute has a read of its own', async () => {
+  const { read, queries } = await readerOver([startMs]);
+  const dayAgoMs = startMs - 86_400_000;
+  const results = await read(dayAgoMs + 1_000);
+  expect(results.sinceMs).toBe(dayAgoMs);
+  expect(await read(dayAgoMs + 59_000)).toBe(results);
+  expect((await read()).sinceMs).toBe(startMs - 7 * 86_400_000);
+  expect(queries.filter((sql) => sql.includes('FROM usage_events'))).toHaveLength(2);
 });
 
 test('only hours with requests over a limit in shadow mode are read, within a limit of time', async () => {
