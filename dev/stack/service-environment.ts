@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { oidcVariables } from '../../services/console/operator/oidc/settings.ts';
+import { providerVariables } from '../../shared/runtime/provider.ts';
 import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import type { Ports } from './ports.ts';
 import type { Secrets } from './secrets.ts';
@@ -38,11 +39,12 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
     TOLLGATE_SPOOL_DIR: join(localDir, 'spool'),
     // Allows webhooks to private addresses, because receivers for tests run on this machine.
     TOLLGATE_WEBHOOK_ALLOW_PRIVATE: env['TOLLGATE_WEBHOOK_ALLOW_PRIVATE'] ?? 'true',
-    ...asSet(env, ['SMTP_URL', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
+    ...asSet(env, ['SMTP_URL', 'SMTP_FROM', 'TOLLGATE_HEARTBEAT_MS', 'TOLLGATE_REDIS_TIMEOUT_MS']),
     ...asSet(env, Object.keys(tracingVariables)),
     ...(name === 'gateway' ? asSet(env, upstreamVariables) : {}),
     ...(name === 'admin' || name === 'console' ? asSet(env, ['TOLLGATE_OPERATORS_FILE']) : {}),
     ...(name === 'console' ? asSet(env, consoleVariables) : {}),
+    ...(name === 'console' || name === 'alerter' ? asSet(env, Object.keys(providerVariables)) : {}),
     LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
     ...listeners(name, ports),
   };
@@ -51,11 +53,8 @@ export function serviceEnvironment(name: ServiceName, place: ServicePlace): Reco
 /** Only the gateway gets them, because the credential is a secret. */
 const upstreamVariables = ['TOLLGATE_UPSTREAM_CREDENTIAL', 'TOLLGATE_UPSTREAM_TIMEOUT_MS'] as const;
 
-/** Only the console signs operators in by an OpenID provider, and only its pages have the brand. */
-const consoleVariables = [
-  ...Object.keys(oidcVariables),
-  ...['TOLLGATE_BRAND_NAME', 'TOLLGATE_BRAND_LOGO', 'TOLLGATE_BRAND_COLOUR', 'TOLLGATE_SUPPORT_URL'],
-];
+/** Only the console signs operators in by an OpenID provider, and only its pages have logo and colour. */
+const consoleVariables = [...Object.keys(oidcVariables), ...['TOLLGATE_BRAND_LOGO', 'TOLLGATE_BRAND_COLOUR']];
 
 /** Those variables of the list that are set. */
 function asSet(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {

@@ -21,6 +21,7 @@ import type { RetryPlan } from './deliver/delivery.ts';
 import { createDispatcher } from './deliver/dispatcher.ts';
 import type { Mailer } from './deliver/email.ts';
 import type { Post } from './deliver/post.ts';
+import type { Sender } from './deliver/sender.ts';
 import { createDeliveryState } from './deliver/state.ts';
 import { logDeliveries } from './deliver/delivery-log.ts';
 import { createEvaluator } from './evaluate/evaluator.ts';
@@ -40,6 +41,8 @@ export interface AlerterOptions {
   readonly onPolicy: (listener: () => void) => () => void;
   readonly post: Post;
   readonly mailer: Mailer;
+  /** Whom tenants see as the sender of notifications. */
+  readonly sender: Sender;
   readonly retryPlan: RetryPlan;
   readonly sessionTimeoutMs?: number;
   /** Interval of the heartbeats. */

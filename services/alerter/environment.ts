@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import { clickHouseVariables } from '../../shared/clickhouse/environment.ts';
 import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { policyVariables } from '../../shared/policy/environment.ts';
+import { providerVariables } from '../../shared/runtime/provider.ts';
 import { opsPortVariable, serviceVariables } from '../../shared/runtime/config.ts';
 import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import { defaultRetryPlan } from './deliver/delivery.ts';
@@ -19,8 +20,14 @@ export const environment = Type.Object({
     description: 'Mail server, `smtp://user:password@host:587`. Empty: no mail is sent.',
   }),
   SMTP_FROM: Type.String({
-    default: 'Tollgate <tollgate@localhost>',
-    description: 'Sender of mail.',
+    default: 'tollgate@localhost',
+    description: 'Sender of mail, `Name <address>`. An address alone gets the name of the provider.',
+  }),
+  ...providerVariables,
+  TOLLGATE_CONSOLE_URL: Type.String({
+    default: '',
+    pattern: '^(https?://[^ ]+)?$',
+    description: 'Address of the portal in notifications to tenants. Empty: they have no link.',
   }),
   TOLLGATE_WEBHOOK_ALLOW_PRIVATE: Type.Boolean({
     default: false,

@@ -10,6 +10,7 @@ import { topicsWith } from '../../shared/kafka/topics.ts';
 import { watchPolicy } from '../../shared/policy/load.ts';
 import { createAgreedClock } from '../../shared/runtime/time/agreed-clock.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
+import { providerOf } from '../../shared/runtime/provider.ts';
 import { runService } from '../../shared/runtime/lifecycle.ts';
 import { createLogger } from '../../shared/runtime/logger.ts';
 import { createRegistry, listenOps } from '../../shared/runtime/http/ops.ts';
@@ -46,7 +47,10 @@ await runService(logger, async (lifecycle, fail) => {
   const tenants = createTenantDirectory({ kafka, topics, registry });
   lifecycle.onClose('tenant records', () => tenants.close());
   const timeoutMs = config.TOLLGATE_WEBHOOK_TIMEOUT_MS;
+  const { TOLLGATE_CONSOLE_URL: portal } = config;
+  const sender = { ...providerOf(config), portal: portal === '' ? null : portal };
   const mailer = createMailer({
+    sender,
     smtpUrl: config.SMTP_URL === '' ? null : config.SMTP_URL,
     from: config.SMTP_FROM,
     timeoutMs,
@@ -62,6 +66,7 @@ await runService(logger, async (lifecycle, fail) => {
     onPolicy: (listener) => policy.onChange(listener),
     post: createPost({ allowPrivate: config.TOLLGATE_WEBHOOK_ALLOW_PRIVATE, timeoutMs }),
     mailer,
+    sender,
     retryPlan: {
       ...defaultRetryPlan,
       attemptsMax: config.TOLLGATE_WEBHOOK_ATTEMPTS_MAX,

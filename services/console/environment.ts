@@ -4,6 +4,7 @@ import { kafkaVariables } from '../../shared/kafka/environment.ts';
 import { policyEditVariables, policyVariables } from '../../shared/policy/environment.ts';
 import { redisVariables } from '../../shared/redis/environment.ts';
 import { opsPortVariable, portVariable, serviceVariables } from '../../shared/runtime/config.ts';
+import { providerVariables } from '../../shared/runtime/provider.ts';
 import { tracingVariables } from '../../shared/runtime/tracing/environment.ts';
 import { sessionVariables } from '../../shared/sessions/secrets.ts';
 import { oidcVariables } from './operator/oidc/settings.ts';
@@ -27,12 +28,7 @@ export const environment = Type.Object({
       'Address at which browsers reach the console: portal links begin with it, and cookies are `Secure` when it is ' +
       '`https:`. Empty: the address that the listener binds.',
   }),
-  TOLLGATE_BRAND_NAME: Type.String({
-    default: 'Tollgate',
-    minLength: 1,
-    maxLength: 60,
-    description: 'Name of the provider in the header and the title of all pages.',
-  }),
+  ...providerVariables,
   TOLLGATE_BRAND_LOGO: Type.String({
     default: '',
     description:
@@ -44,11 +40,5 @@ export const environment = Type.Object({
     description:
       'Colour of links and buttons, `#rrggbb`. It is darkened or lightened where text in it could not be read. ' +
       'Empty: the default colours.',
-  }),
-  TOLLGATE_SUPPORT_URL: Type.String({
-    default: '',
-    pattern: '^((https?://|mailto:)[^ ]+)?$',
-    description:
-      'Address of the support, `https:` or `mailto:`, in the footer and where a page advises to contact it.',
   }),
 });

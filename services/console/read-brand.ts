@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import type { Static } from 'typebox';
 import { TollgateError } from '../../shared/runtime/errors.ts';
+import { providerOf } from '../../shared/runtime/provider.ts';
 import type { Brand } from './browser/brand.ts';
 import type { environment } from './environment.ts';
 
@@ -14,12 +15,11 @@ const logoBytesMax = 256 * 1024;
 
 /** The brand as the environment states it. Throws if the logo cannot be used, so that the process does not start. */
 export async function readBrand(config: Static<typeof environment>): Promise<Brand> {
-  const { TOLLGATE_BRAND_NAME: name, TOLLGATE_BRAND_COLOUR: colour, TOLLGATE_SUPPORT_URL: support } = config;
+  const { TOLLGATE_BRAND_COLOUR: colour } = config;
   return {
-    name,
+    ...providerOf(config),
     logo: await readLogo(config.TOLLGATE_BRAND_LOGO),
     colour: colour === '' ? null : colour,
-    support: support === '' ? null : support,
   };
 }
 

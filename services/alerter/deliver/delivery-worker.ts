@@ -11,6 +11,7 @@ import type { AttemptOutcome, RetryPlan } from './delivery.ts';
 import type { Mailer } from './email.ts';
 import type { Post } from './post.ts';
 import { createDeliveryQueue } from './queue.ts';
+import type { Sender } from './sender.ts';
 import { postSlack } from './slack.ts';
 import type { DeliveryState } from './state.ts';
 import { targetsOf } from './targets.ts';
@@ -33,6 +34,7 @@ export interface DeliveryWorkerOptions {
   readonly tenants: TenantDirectory;
   readonly post: Post;
   readonly mailer: Mailer;
+  readonly sender: Sender;
   readonly retryPlan: RetryPlan;
   /** Called for each delivery that will not be retried any more. */
   readonly onDead: (delivery: Delivery) => Promise<void>;
@@ -50,7 +52,7 @@ const storeRetryMs = 1_000;
  * with the same id: this is the only case in which a target receives an alert twice.
  */
 export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWorker {
-  const { state, tenants, post, mailer, retryPlan, clock, random, logger } = options;
+  const { state, tenants, post, mailer, sender, retryPlan, clock, random, logger } = options;
   const closing = new AbortController();
   const queue = createDeliveryQueue({ attempt, clock });
   const metrics = deliveryMetrics(options.registry, () => queue.size());
@@ -87,9 +89,9 @@ export function createDeliveryWorker(options: DeliveryWorkerOptions): DeliveryWo
     try {
       switch (target.channel) {
         case 'webhook':
-          return await postWebhook(post, clock, target, alert);
+          return await postWebhook({ post, clock, sender }, target, alert);
         case 'slack':
-          return await postSlack(post, target, alert);
+          return await postSlack(post, sender, target, alert);
         case 'email':
           return await mailer.send(target, alert);
         case 'log':

@@ -3,7 +3,8 @@ import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import { messageOf } from '../../../shared/runtime/errors.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Target } from '../../../shared/tenants/notification-targets.ts';
-import { wordingOf } from './wording.ts';
+import { mailSender, sentWording } from './sender.ts';
+import type { Sender } from './sender.ts';
 
 export interface Mailer {
   send(target: Target, alert: AlertEvent): Promise<AttemptOutcome>;
@@ -13,7 +14,9 @@ export interface Mailer {
 export interface MailerOptions {
   /** `smtp://user:password@host:587`; null if no mail server is configured. */
   readonly smtpUrl: string | null;
+  /** `Name <address>`, or an address, which gets the name of the sender. */
   readonly from: string;
+  readonly sender: Sender;
   readonly timeoutMs: number;
 }
 
@@ -21,7 +24,7 @@ export interface MailerOptions {
  * Sends e-mail through one SMTP server. Without a server, every message is refused, and the delivery log states the
  * reason.
  */
-export function createMailer({ smtpUrl, from, timeoutMs }: MailerOptions): Mailer {
+export function createMailer({ smtpUrl, from, sender, timeoutMs }: MailerOptions): Mailer {
   if (smtpUrl === null) {
     return {
       send: () => Promise.resolve({ kind: 'refused', error: 'no SMTP server is configured (SMTP_URL)' }),
@@ -39,13 +42,13 @@ export function createMailer({ smtpUrl, from, timeoutMs }: MailerOptions): Maile
   return { send, close: () => transport.close() };
 
   async function send(target: Target, alert: AlertEvent): Promise<AttemptOutcome> {
-    const { title, lines } = wordingOf(alert);
+    const { title, lines, footer } = sentWording(alert, sender);
     try {
       await transport.sendMail({
-        from,
+        from: mailSender(from, sender),
         to: target.address,
         subject: title,
-        text: [title, '', ...lines].join('\n'),
+        text: [title, '', ...lines, '', ...footer].join('\n').trimEnd(),
         // Every attempt has the same message id: mail systems drop a message with an id that they have already
         // received.
         messageId: `<${alert.id}.${target.id}@tollgate>`,

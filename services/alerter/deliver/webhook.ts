@@ -4,6 +4,8 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { AttemptOutcome } from './delivery.ts';
 import type { Post } from './post.ts';
 import type { Target } from '../../../shared/tenants/notification-targets.ts';
+import { senderFields } from './sender.ts';
+import type { Sender } from './sender.ts';
 
 /**
  * Makes one attempt in the format of Standard Webhooks. The message id is the alert's id in every attempt, so that a
@@ -11,15 +13,19 @@ import type { Target } from '../../../shared/tenants/notification-targets.ts';
  * retry.
  */
 export function postWebhook(
-  post: Post,
-  clock: Clock,
+  { post, clock, sender }: { readonly post: Post; readonly clock: Clock; readonly sender: Sender },
   target: Target,
   alert: AlertEvent,
 ): Promise<AttemptOutcome> {
   if (target.secrets.length === 0)
     return Promise.resolve({ kind: 'refused', error: 'the target has no secret to sign with' });
   const timestampSeconds = Math.floor(clock.now() / 1000);
-  const body = JSON.stringify({ type: `tollgate.alert.${alert.kind}`, timestamp: alert.at, data: alert });
+  const body = JSON.stringify({
+    type: `tollgate.alert.${alert.kind}`,
+    timestamp: alert.at,
+    sender: senderFields(sender),
+    data: alert,
+  });
   return post(
     target.address,
     {

@@ -1,18 +1,22 @@
+import { defaultProviderName } from '../../../shared/runtime/provider.ts';
+import type { Provider } from '../../../shared/runtime/provider.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 
 /** How the pages name and show the provider of the API. Tenants see the portal as a page of their provider. */
-export interface Brand {
-  readonly name: string;
+export interface Brand extends Provider {
   /** Image file of the logo; null: Tollgate's mark. */
   readonly logo: { readonly type: string; readonly content: Buffer } | null;
   /** Colour of links and buttons, `#rrggbb`; null: the default colours. */
   readonly colour: string | null;
-  /** Address of the support: `mailto:` or `https:`; null: none. */
-  readonly support: string | null;
 }
 
-export const defaultBrand: Brand = { name: 'Tollgate', logo: null, colour: null, support: null };
+export const defaultBrand: Brand = {
+  name: defaultProviderName,
+  logo: null,
+  colour: null,
+  support: null,
+};
 
 /** Text on a ground of the brand's colour, and the brand's colour as text, keep this contrast (WCAG 2, level AA). */
 const contrastMin = 4.5;

@@ -63,6 +63,7 @@ describe('B7, C8: a threshold', () => {
     const first = await firstAt('/once');
     expect(first).toMatchObject({
       type: 'tollgate.alert.threshold',
+      sender: { name: 'Acme API', portal_url: expect.stringMatching(/^http:/) as string },
       alert: {
         tenant_id: 'once',
         limit_name: 'day',

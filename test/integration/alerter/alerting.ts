@@ -54,6 +54,7 @@ export async function prepareAlerting(partitions = 3): Promise<Alerting> {
       TOLLGATE_JWT_SECRET: 'not-a-secret-0123456789abcdef0123',
       TOLLGATE_SERVICE_TOKEN: 'not-a-token-0123456789abcdef0123',
       TOLLGATE_WEBHOOK_ALLOW_PRIVATE: 'true',
+      TOLLGATE_BRAND_NAME: 'Acme API',
       TOLLGATE_SESSION_TIMEOUT_MS: '6000',
     },
     topics,

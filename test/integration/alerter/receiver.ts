@@ -8,6 +8,7 @@ export interface Received {
   readonly id: string;
   readonly alert: AlertEvent;
   readonly type: string;
+  readonly sender: Readonly<Record<string, string>>;
   readonly atMs: number;
 }
 
@@ -37,9 +38,12 @@ export async function startReceiver(secret: string): Promise<Receiver> {
       const path = request.url ?? '';
       try {
         const headers = request.headers as Record<string, string>;
-        const payload = new Webhook(secret).verify(body, headers) as { type: string; data: AlertEvent };
+        const payload = new Webhook(secret).verify(body, headers) as Pick<Received, 'type' | 'sender'> & {
+          data: AlertEvent;
+        };
         const id = headers['webhook-id'] ?? '';
-        received.push({ path, id, alert: payload.data, type: payload.type, atMs: Date.now() });
+        const { data: alert, type, sender } = payload;
+        received.push({ path, id, alert, type, sender, atMs: Date.now() });
         response.writeHead(statuses.get(path) ?? 200).end();
       } catch (error) {
         rejected.push(`${String(error)} ${body}`);

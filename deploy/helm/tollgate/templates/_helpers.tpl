@@ -77,10 +77,12 @@ app.kubernetes.io/component: {{ .component }}
 - name: {{ . }}
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ . }} } }
 {{- end }}
-- { name: TOLLGATE_CONSOLE_URL, value: {{ required "consoleUrl is the address at which browsers reach the console" .root.Values.consoleUrl | quote }} }
 {{- if .root.Values.operators }}
 - { name: TOLLGATE_OPERATORS_FILE, value: /etc/tollgate-operators/operators.yaml }
 {{- end }}
+{{- end }}
+{{- if has .component (list "admin" "console" "alerter") }}
+- { name: TOLLGATE_CONSOLE_URL, value: {{ required "consoleUrl is the address at which browsers reach the console" .root.Values.consoleUrl | quote }} }
 {{- end }}
 {{- if eq .component "console" }}
 {{- with .root.Values.oidc }}

@@ -8,6 +8,11 @@ import type { AlertKind } from '../../../../shared/domain/topics/alert.ts';
 import { alertOf } from './alert-of.ts';
 
 const clock = { now: () => 1_000 };
+const sender = {
+  name: 'Acme <API>',
+  support: 'https://help.acme.example',
+  portal: 'https://usage.acme.example',
+};
 
 function recordingPost(): { post: Post; bodies: string[] } {
   const bodies: string[] = [];
@@ -22,7 +27,7 @@ test('markup in a tenant id is escaped in a Slack message', async () => {
   const alert = alertOf('<!channel> & co');
   const [, slack] = targetsOf({ slack: ['https://hooks.slack.com/services/T/B/x'] }, alert);
   const { post, bodies } = recordingPost();
-  await postSlack(post, slack!, alert);
+  await postSlack(post, sender, slack!, alert);
   expect(JSON.parse(bodies[0] ?? '')).toMatchObject({
     text: expect.stringContaining('&lt;!channel&gt; &amp; co') as string,
   });
@@ -32,8 +37,36 @@ test('a webhook without a secret is refused: no message is sent unsigned', async
   const alert = alertOf('acme');
   const [, webhook] = targetsOf({ webhooks: [{ url: 'https://example.com/', secrets: [] }] }, alert);
   const { post, bodies } = recordingPost();
-  expect(await postWebhook(post, clock, webhook!, alert)).toMatchObject({ kind: 'refused' });
+  expect(await postWebhook({ post, clock, sender }, webhook!, alert)).toMatchObject({ kind: 'refused' });
   expect(bodies).toEqual([]);
+});
+
+test('a message has the brand of the provider: in Slack its name, portal and support, in a webhook as fields', async () => {
+  const alert = alertOf('acme');
+  const settings = {
+    webhooks: [{ url: 'https://example.com/', secrets: ['whsec_AAAA'] }],
+    slack: ['https://hooks.slack.com/services/T/B/x'],
+  };
+  const [, webhook, slack] = targetsOf(settings, alert);
+  const { post, bodies } = recordingPost();
+  await postSlack(post, sender, slack!, alert);
+  await postWebhook({ post, clock, sender }, webhook!, alert);
+  await postWebhook({ post, clock, sender: { name: 'Acme', support: null, portal: null } }, webhook!, alert);
+  const [message, ...hooks] = bodies.map((body) => JSON.parse(body) as { text?: string; sender?: object });
+  const lines = message?.text?.split('\n') ?? [];
+  expect(lines[0]).toBe('*Acme &lt;API&gt;: acme has used 80 % of its day quota*');
+  expect(lines.slice(-2)).toEqual([
+    'Usage and settings: https://usage.acme.example',
+    'Support: https://help.acme.example',
+  ]);
+  expect(hooks.map((hook) => hook.sender)).toEqual([
+    {
+      name: 'Acme <API>',
+      portal_url: 'https://usage.acme.example',
+      support_url: 'https://help.acme.example',
+    },
+    { name: 'Acme' },
+  ]);
 });
 
 describe('targets', () => {

@@ -40,23 +40,47 @@ async function smtp(refuse: boolean): Promise<{ url: string; messages: string[] 
   return { url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`, messages };
 }
 
+const sender = {
+  name: 'Acme API',
+  support: 'mailto:help@acme.example',
+  portal: 'https://usage.acme.example',
+};
+const common = { from: 'alerts@acme.example', sender, timeoutMs: 2_000 };
+
 test('an e-mail says what happened and has the id of the alert, so that mail systems drop a repetition', async () => {
   const { url, messages } = await smtp(false);
-  const mailer = createMailer({ smtpUrl: url, from: 'tollgate@example.com', timeoutMs: 2_000 });
+  const mailer = createMailer({ ...common, smtpUrl: url });
   expect(await mailer.send(target, alert)).toEqual({ kind: 'delivered' });
   mailer.close();
-  expect(messages[0]).toContain('Subject: acme has used 80 % of its day quota');
+  expect(messages[0]).toContain('Subject: Acme API: acme has used 80 % of its day quota');
   expect(messages[0]).toContain('To: ops@example.com');
   expect(messages[0]).toContain(`<${alert.id}.${target.id}@tollgate>`);
   expect(messages[0]).toContain('812 of 1000 units used');
 });
 
+test.each([
+  ['alerts@acme.example', 'From: Acme API <alerts@acme.example>'],
+  ['Acme alerts <alerts@acme.example>', 'From: Acme alerts <alerts@acme.example>'],
+])('an e-mail from %s has the brand of the provider, also a test message', async (from, header) => {
+  const { url, messages } = await smtp(false);
+  const mailer = createMailer({ ...common, from, smtpUrl: url });
+  await mailer.send(target, { ...alert, kind: 'test' });
+  mailer.close();
+  const [message = ''] = messages;
+  expect(message).toContain(header);
+  expect(message).toContain('Subject: Acme API: Test message for acme');
+  expect(message).toMatch(
+    /\r\n\r\nUsage and settings: https:\/\/usage\.acme\.example\r\nSupport: help@acme\.example\r\n/,
+  );
+  expect(message.replaceAll(/^(x-|message-id).*$/gim, '')).not.toMatch(/tollgate/i);
+});
+
 test('a recipient that does not exist is given up, a server that does not answer is retried', async () => {
   const { url } = await smtp(true);
-  const refusing = createMailer({ smtpUrl: url, from: 'tollgate@example.com', timeoutMs: 2_000 });
+  const refusing = createMailer({ ...common, smtpUrl: url });
   expect(await refusing.send(target, alert)).toMatchObject({ kind: 'refused' });
-  const away = createMailer({ smtpUrl: 'smtp://127.0.0.1:9', from: 'tollgate@example.com', timeoutMs: 500 });
+  const away = createMailer({ ...common, smtpUrl: 'smtp://127.0.0.1:9', timeoutMs: 500 });
   expect(await away.send(target, alert)).toMatchObject({ kind: 'failed' });
-  const none = createMailer({ smtpUrl: null, from: 'tollgate@example.com', timeoutMs: 500 });
+  const none = createMailer({ ...common, smtpUrl: null });
   expect(await none.send(target, alert)).toMatchObject({ kind: 'refused' });
 });
