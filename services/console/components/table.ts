@@ -43,9 +43,9 @@ export interface TableOptions<Row> {
   readonly cursor?: CursorPage;
   /**
    * Present if the address with `format=csv` is the table as a file. `complete`: one file with all rows; `parts`: files of
-   * `fileRowsMax` rows, each naming the next; `cut`: one file, which is cut after `fileRowsMax` rows.
+   * `fileRowsMax` rows, each naming the next.
    */
-  readonly csv?: 'complete' | 'parts' | 'cut';
+  readonly csv?: 'complete' | 'parts';
 }
 
 /** Part of a list that begins at the value of `before` in the address. */
@@ -172,7 +172,7 @@ function foot<Row>({ rows, page, cursor, csv, address }: TableOptions<Row>): Htm
   </div>`;
 }
 
-function fileLink(csv: 'complete' | 'parts' | 'cut', address: Address): Html {
+function fileLink(csv: 'complete' | 'parts', address: Address): Html {
   const href = linkWith(address, { format: 'csv', offset: null, before: null, part: null });
   return html`<span>
     <a href="${href}" download>Download as CSV</a>
@@ -180,8 +180,8 @@ function fileLink(csv: 'complete' | 'parts' | 'cut', address: Address): Html {
       csv === 'complete'
         ? null
         : html`<span class="soft small"
-            >at most ${fileRowsMax.toLocaleString('en-US')}
-            rows${csv === 'cut' ? null : '; the last row has the address of the next file'}</span
+            >at most ${fileRowsMax.toLocaleString('en-US')} rows; the last row has the address of the next
+            file</span
           >`
     }
   </span>`;

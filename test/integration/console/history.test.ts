@@ -184,6 +184,32 @@ describe('history and refusals', () => {
     expect(further.text.trim().split('\r\n')).toEqual([lines[0], ...lines.slice(21)]);
   });
 
+  test('a file of repeated refusals in one row continues after the last request of its last row', async () => {
+    const id = uniqueName('groups');
+    const nowMs = Date.now() - 10_000;
+    const users = Array.from({ length: 12 }, (_, at) => `u${at}`);
+    // Groups overlap in time, and the last requests of several groups have the same time.
+    const events = users.flatMap((user, at) =>
+      [0, 40_000 + at].map((agoMs) => ({
+        ...{ tenant: id, user, decision: 'limited' as const, limitedBy: ['minute'] },
+        timeMs: nowMs - (at < 4 ? 0 : at * 1_000) - agoMs,
+      })),
+    );
+    await storeUsage(fixture.clickhouse, events);
+    const cookie = await visit(fixture, id);
+    const linesOf = async (query: string): Promise<string[]> =>
+      (await get(fixture, `/refusals?format=csv${query}`, cookie)).text.trim().split('\r\n');
+    const all = await linesOf('');
+    expect(all).toHaveLength(users.length + 1);
+    for (const [index, line] of all.entries()) {
+      if (index === 0) continue;
+      const fields = line.split(',');
+      expect(fields[1]).toBe('2');
+      const before = encodeURIComponent(`${Date.parse(fields[0] ?? '')}_${fields.at(-1)}`);
+      expect(await linesOf(`&before=${before}`)).toEqual([all[0], ...all.slice(index + 1)]);
+    }
+  });
+
   test('a decision shows what its counter held, the exact time at which it would have passed, and the calls', async () => {
     const id = uniqueName('counter');
     const now = Math.floor(Date.now() / 1000) * 1000 - 20_000;

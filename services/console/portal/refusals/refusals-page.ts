@@ -66,7 +66,7 @@ export async function refusalsPage(
     const rows = await usage.refusalList(tenantId, filter, part, grouped);
     await sendCsv(reply, {
       ...{ name: `refusals-${wanted.span}`, columns, rows: rows.slice(0, fileRowsMax) },
-      remaining: rows.length > fileRowsMax ? remainingRows(wanted, rows, addressOf(request)) : null,
+      remaining: rows.length > fileRowsMax ? remainingRows(wanted.atMs, rows, addressOf(request)) : null,
     });
     return null;
   }
@@ -85,7 +85,7 @@ export async function refusalsPage(
       empty: emptyState('Nothing was refused', 'With this filter every request had room in all limits.'),
       address: addressOf(request),
       page: { offset, size: pageSize, total: null, more: rows.length > pageSize && offset < offsetMax },
-      csv: grouped ? 'cut' : 'parts',
+      csv: 'parts',
     })}`;
   });
   const body = html`<div class="page-head">
@@ -101,13 +101,8 @@ export async function refusalsPage(
   return { title: 'Refusals', body };
 }
 
-/** How the rows after those of a file are read. Groups have no position from which a further file could continue. */
-function remainingRows(
-  { grouped, atMs }: Wanted,
-  rows: readonly RefusalGroup[],
-  address: Address,
-): string | null {
-  if (grouped) return 'Choose a shorter time, or a filter, to see the other rows.';
+/** How the rows after those of a file are read. `atMs` is the end of the time of all files. */
+function remainingRows(atMs: number, rows: readonly RefusalGroup[], address: Address): string | null {
   const last = rows[fileRowsMax - 1];
   if (last === undefined) return null;
   // The next file begins after the last row of this one, so no row is in two files. It has the same end of time, so that its span

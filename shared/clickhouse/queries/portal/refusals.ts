@@ -17,7 +17,7 @@ export interface RefusalFilter extends Span {
 export interface ListPart {
   /** ClickHouse sorts and drops this many rows, so callers bound it. */
   readonly offset: number;
-  /** The part has requests before this position only. Groups have no position: they ignore it. */
+  /** The part has rows before this position only. The position of a group is that of its last request. */
   readonly cursor?: EventCursor | null;
   readonly countMax: number;
 }
@@ -39,23 +39,35 @@ export interface RefusalGroup {
   readonly plan: string;
 }
 
-/** Returns a tenant's requests over a limit, with repeated ones in one row; the rows with the latest request first. */
+/** Memory of a query above which its groups are stored on ClickHouse's disk, so that any number of groups can be read. */
+const groupBytesMax = 256 * 1024 * 1024;
+
+/**
+ * Returns a tenant's requests over a limit, with repeated ones in one row; the rows with the latest request first. The last
+ * request of a group is in no other group, so it is a position that two parts of the list order alike. Every part
+ * reads all requests of the filter, because a group before the cursor can have its first requests at any time.
+ */
 export function refusalGroups(
   clickhouse: ClickHouseReader,
   tenantId: string,
   filter: RefusalFilter,
-  { offset, countMax }: ListPart,
+  { offset, cursor = null, countMax }: ListPart,
 ): Promise<RefusalGroup[]> {
   const { sql, params } = conditionOf(tenantId, filter);
   return clickhouse.query<RefusalGroup>(
-    `SELECT route, user_id, limited_by, decision, count() AS requests, min(e.time) AS first, max(e.time) AS last,
-      argMax(event_id, e.time) AS event_id, argMax(method, e.time) AS method, argMax(path, e.time) AS path,
-      argMax(plan, e.time) AS plan
-    FROM usage_events AS e WHERE ${sql}
-    GROUP BY route, user_id, limited_by, decision
-    ORDER BY last DESC, route, user_id, limited_by
-    LIMIT {countMax:UInt32} OFFSET {offset:UInt32}`,
-    { ...params, offset, countMax },
+    `SELECT route, user_id, limited_by, decision, requests, first, latest.1 AS last, latest.2 AS event_id,
+      latest.3 AS method, latest.4 AS path, latest.5 AS plan
+    FROM (
+      SELECT route, user_id, limited_by, decision, count() AS requests, min(e.time) AS first,
+        max((e.time, event_id, method, path, plan)) AS latest
+      FROM usage_events AS e WHERE ${sql}
+      GROUP BY route, user_id, limited_by, decision
+    )
+    ${cursor === null ? '' : `WHERE ${beforeCursor('last', 'event_id')}`}
+    ORDER BY last DESC, event_id DESC
+    LIMIT {countMax:UInt32} OFFSET {offset:UInt32}
+    SETTINGS max_bytes_before_external_group_by = ${groupBytesMax}`,
+    { ...params, ...cursorParams(cursor), offset, countMax },
   );
 }
 
@@ -68,20 +80,21 @@ export function refusalsOneByOne(
 ): Promise<RefusalGroup[]> {
   const endMs = Math.min(filter.endMs, cursor === null ? Infinity : cursor.timeMs + 1);
   const { sql, params } = conditionOf(tenantId, { ...filter, endMs });
-  const before =
-    cursor === null
-      ? ''
-      : `AND (e.time, event_id) < (fromUnixTimestamp64Milli({cursorMs:Int64}, 'UTC'), {cursorId:String})`;
   return clickhouse.query<RefusalGroup>(
     `SELECT route, user_id, limited_by, decision, 1 AS requests, e.time AS first, e.time AS last, event_id, method, path, plan
-    FROM usage_events AS e WHERE ${sql} ${before}
+    FROM usage_events AS e WHERE ${sql} ${cursor === null ? '' : `AND ${beforeCursor('e.time', 'event_id')}`}
     ORDER BY last DESC, event_id DESC
     LIMIT {countMax:UInt32} OFFSET {offset:UInt32}`,
-    {
-      ...{ ...params, offset, countMax },
-      ...(cursor === null ? {} : { cursorMs: cursor.timeMs, cursorId: cursor.id }),
-    },
+    { ...params, ...cursorParams(cursor), offset, countMax },
   );
+}
+
+function beforeCursor(time: string, id: string): string {
+  return `(${time}, ${id}) < (fromUnixTimestamp64Milli({cursorMs:Int64}, 'UTC'), {cursorId:String})`;
+}
+
+function cursorParams(cursor: EventCursor | null): Params {
+  return cursor === null ? {} : { cursorMs: cursor.timeMs, cursorId: cursor.id };
 }
 
 function conditionOf(
