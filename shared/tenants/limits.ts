@@ -19,6 +19,11 @@ export interface TenantLimits {
   readonly shared: readonly TenantLimit[];
   /** Limits with a separate counter for each user, address or combination. The value is the same for all counters. */
   readonly individual: readonly TenantLimit[];
+  /**
+   * Limits of requests in progress at the same time: those of the plan and its routes, and the share of the platform that
+   * one tenant or one address may hold. Their counters are leases of the gateways, so the pages show no usage.
+   */
+  readonly concurrent: readonly TenantLimit[];
 }
 
 /**
@@ -43,12 +48,17 @@ export function limitsOfTenant(
       if (!found.has(key)) found.set(key, explainLimit(limit, before ?? null, record, nowMs));
     }
   }
-  const all = [...found.values()].filter(({ limit }) => limit.type !== 'concurrent');
+  const isConcurrent = ({ limit }: TenantLimit): boolean => limit.type === 'concurrent';
+  const all = [...found.values()].filter((one) => !isConcurrent(one));
   const isShared = ({ limit }: TenantLimit): boolean => limit.per.length === 1 && limit.per[0] === 'tenant';
   return {
     plan,
     shared: all.filter(isShared),
     individual: all.filter((one) => !isShared(one) && !one.limit.per.includes('global')),
+    concurrent: [
+      ...[...found.values()].filter((one) => isConcurrent(one) && !one.limit.per.includes('global')),
+      ...policy.shares.map((limit) => ({ limit, ofPolicy: limit.limit, override: null, boost: null })),
+    ],
   };
 }
 

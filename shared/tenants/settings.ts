@@ -75,7 +75,12 @@ function edited(
 function changedIn(before: TenantRecord, settings: Json): Partial<TenantRecord> {
   const text = (value: unknown): string | undefined => JSON.stringify(value);
   const names = settingNames.filter((name) => text(before[name]) !== text(settings[name]));
-  return Object.fromEntries(names.map((name) => [name, settings[name]]));
+  const changed: Partial<TenantRecord> = Object.fromEntries(names.map((name) => [name, settings[name]]));
+  if (changed.notifications?.limits === undefined) return changed;
+  const limits = Object.entries(changed.notifications.limits).filter(
+    ([name, one]) => text(before.notifications?.limits?.[name]) !== text(one),
+  );
+  return { ...changed, notifications: { ...changed.notifications, limits: Object.fromEntries(limits) } };
 }
 
 function picked(record: TenantRecord, names: readonly (keyof TenantRecord)[]): Json {

@@ -37,7 +37,9 @@ const counter = answer({
   name: text,
   route: textOrNull,
   limit: Type.Number(),
-  window: Type.String({ description: 'Length of the window, or the calendar period of a quota.' }),
+  window: Type.String({
+    description: 'Length of the window, the calendar period of a quota, or `at the same time`.',
+  }),
   used: Type.Unsafe<number | null>({
     ...numberOrNull,
     description:

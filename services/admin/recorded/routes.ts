@@ -5,7 +5,7 @@ import type { Policy } from '../../../shared/domain/policy.ts';
 import { calendarOf } from '../../../shared/domain/quota.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
 import { periodAt, zoneNamed } from '../../../shared/domain/time/calendar.ts';
-import { windowName } from '../../../shared/domain/time/format-duration.ts';
+import { windowOfLimit } from '../../../shared/domain/time/format-duration.ts';
 import type { TenantDirectory } from '../../../shared/kafka/tables/tenant-directory.ts';
 import { sendProblem } from '../../../shared/runtime/http/problem.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
@@ -87,8 +87,9 @@ async function explained(
   };
 }
 
-function ruleOf({ name, route, limit, period, windowMs }: Limit): object {
-  return { name, route, limit, window: period === null ? windowName(windowMs) : `calendar ${period}` };
+function ruleOf(rule: Limit): object {
+  const { name, route, limit } = rule;
+  return { name, route, limit, window: windowOfLimit(rule) };
 }
 
 async function tenantUsage(

@@ -118,6 +118,22 @@ export const tenantControls: readonly Command[] = [
     },
   },
   {
+    name: 'alerts set',
+    synopsis: 'ID LIMIT [--at SHARES] [--refusals N]',
+    summary: 'Set when a tenant is notified of one limit. “none” removes a setting.',
+    operands: [2, 2],
+    flags: {
+      at: { type: 'string', help: 'Of a calendar quota: used shares in percent, e.g. 70,90.' },
+      refusals: {
+        type: 'string',
+        help: 'Of any other limit, also of requests at once: requests refused within a minute.',
+      },
+      ...createFlag,
+    },
+    example: 'alerts set acme chat --refusals 5',
+    run: setAlerts,
+  },
+  {
     name: 'unblock',
     synopsis: 'ID',
     summary: 'Lift a block.',
@@ -129,6 +145,37 @@ export const tenantControls: readonly Command[] = [
     },
   },
 ];
+
+async function setAlerts(invocation: Invocation): Promise<Report> {
+  const limit = operand(invocation, 1);
+  const [at, refusals] = [optional(invocation, 'at'), optional(invocation, 'refusals')];
+  if (at === undefined && refusals === undefined) throw new UsageError('Name --at or --refusals.');
+  const setting = {
+    ...(at === undefined ? {} : { thresholds: at === 'none' ? null : at.split(',').map(shareOf) }),
+    ...(refusals === undefined ? {} : { refusals: refusals === 'none' ? null : numberOf(refusals) }),
+  };
+  const id = await existingTenant(invocation);
+  const data = await invocation.call('PATCH', pathOf(id), {
+    notifications: { limits: { [limit]: setting } },
+  });
+  const texts = [
+    ...(at === undefined ? [] : [at === 'none' ? 'no shares of its own' : `at ${at} percent`]),
+    ...(refusals === undefined
+      ? []
+      : [refusals === 'none' ? 'no number of refusals of its own' : `from ${refusals} refusals in a minute`]),
+  ];
+  return { data, text: `Notifications of ${id} of “${limit}”: ${texts.join(', ')}.` };
+}
+
+function shareOf(text: string): number {
+  return Math.round(numberOf(text) * 100) / 10_000;
+}
+
+function numberOf(text: string): number {
+  const number = Number(text);
+  if (text.trim() === '' || !Number.isFinite(number)) throw new UsageError(`“${text}” is not a number.`);
+  return number;
+}
 
 /** The note of the flag `--note`, as the admin API names it. */
 export function noteOf(invocation: Invocation): { readonly internal_note?: string } {

@@ -1,4 +1,4 @@
-import { windowName } from '../../../shared/domain/time/format-duration.ts';
+import { windowOfLimit } from '../../../shared/domain/time/format-duration.ts';
 import { attributeNames } from '../../../shared/domain/limit.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
@@ -35,7 +35,7 @@ export function limitTable(
     },
     {
       title: 'In',
-      cell: ({ limit }) => (limit.period === null ? windowName(limit.windowMs) : `calendar ${limit.period}`),
+      cell: ({ limit }) => windowOfLimit(limit),
     },
     { title: 'Kind', cell: kindOf },
     ...further,
@@ -43,8 +43,10 @@ export function limitTable(
   return table({ caption: 'Limits', columns, rows: limits, empty: emptyState('Nothing here', none) });
 }
 
+const kindNames = { sliding: 'Sliding', quota: 'Calendar', concurrent: 'At once' } as const;
+
 function kindOf({ limit, override, boost, ofPolicy }: TenantLimit): Html {
-  return html`${limit.period === null ? 'Sliding' : 'Calendar'}
+  return html`${kindNames[limit.type]}
   ${limit.mode === 'shadow' ? html`<span class="badge plain">not enforced</span>` : null}
   ${boost === null ? null : html`<span class="badge good">raised until ${formatTime(boost.ends_at)}</span>`}
   ${override === null || boost !== null || override === ofPolicy ? null : html`<span class="badge">agreed with you</span>`}`;

@@ -4,7 +4,7 @@ import { count, counted } from '../../../shared/domain/text/counted.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
 import type { TenantRecord } from '../../../shared/domain/tenant.ts';
-import { durationForReading, windowName } from '../../../shared/domain/time/format-duration.ts';
+import { durationForReading, windowOfLimit } from '../../../shared/domain/time/format-duration.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
@@ -66,7 +66,7 @@ export async function countersPart(
 function counterText(limit: Limit, event: UsageEventRow, content: CounterContent, zone: string): Html {
   const { used, requests, calls } = content;
   const passMs = passTimeMs(limit, content);
-  const window = limit.period === null ? windowName(limit.windowMs) : `calendar ${limit.period}`;
+  const window = windowOfLimit(limit);
   return html`<p>
       <strong>${count(used)} of ${count(limit.limit)}</strong> units were used in the ${window} before it, by
       ${counted(requests, 'request')}. This request needed ${count(event.units)}.

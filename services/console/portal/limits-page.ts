@@ -54,7 +54,9 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
   const policy = sources.policy();
   const limits = limitsOfTenant(policy, record, seenPlan, nowMs);
   const plan = policy.plans.get(limits.plan);
-  const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
+  const limitNamesOfPlan = new Set(
+    [...limits.shared, ...limits.individual, ...limits.concurrent].map(({ limit }) => limit.name),
+  );
   const boosts = (record?.boosts ?? []).filter((boost) => boostPhase(boost, nowMs) !== 'ended');
   return html`<p>
       You are on the <strong>${title(limits.plan)}</strong> plan. A request must have room in every limit that
@@ -78,6 +80,14 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
       <h2 class="card-head" id="each">Each user or address</h2>
       ${limitTable(limits.individual, 'No route has a limit of its own.', policy, requestColumn)}
     </section>
+    ${
+      limits.concurrent.length === 0
+        ? null
+        : html`<section class="card" aria-labelledby="at-once">
+            <h2 class="card-head" id="at-once">Requests at once</h2>
+            ${limitTable(limits.concurrent, 'Nothing limits requests at once.', policy)}
+          </section>`
+    }
     ${
       boosts.length === 0
         ? null
@@ -103,6 +113,11 @@ function limitsPart(sources: LimitsSources, record: TenantRecord | null, seenPla
               : `; months begin on day ${record.billing_day}, or on the last day of a shorter month`
           }).
         </li>
+        ${
+          limits.concurrent.length === 0
+            ? null
+            : html`<li><strong>At once</strong>: requests that are in progress at the same moment.</li>`
+        }
         <li>A refused request uses up nothing.</li>
       </ul>
       <p><a href="${policy.links.documentation}" rel="noreferrer">Documentation</a></p>

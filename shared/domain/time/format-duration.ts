@@ -1,3 +1,4 @@
+import type { Limit } from '../limit.ts';
 const wordsMs: readonly (readonly [string, number])[] = [
   ['week', 604_800_000],
   ['day', 86_400_000],
@@ -44,6 +45,16 @@ export function durationForReading(durationMs: number): string {
 export function windowName(windowMs: number): string {
   if (windowMs === monthMs) return 'month';
   return wordsMs.find(([, unitMs]) => unitMs === windowMs)?.[0] ?? settingForReading(windowMs);
+}
+
+/** The time in which a limit counts: `minute`, `calendar day`, or `at the same time`. */
+export function windowOfLimit({
+  type,
+  period,
+  windowMs,
+}: Pick<Limit, 'type' | 'period' | 'windowMs'>): string {
+  if (type === 'concurrent') return 'at the same time';
+  return period === null ? windowName(windowMs) : `calendar ${period}`;
 }
 
 /** A duration in the format of Prometheus and Alertmanager: `5m`, `15s`, `500ms`. */

@@ -7,9 +7,14 @@ import type { TenantRecord } from '../../domain/tenant.ts';
 import { periodAt } from '../../domain/time/calendar.ts';
 import { requestsName } from '../../domain/usage/quantity.ts';
 
-/** Whether the recorded requests contain all that the limit counts. */
+/** Whether the recorded requests contain all that the limit counts. They do not state which were in progress at a time. */
 export function isRecorded(limit: Limit): boolean {
-  return limit.of === requestsName && attributeNames(limit).length === 0 && !limit.per.includes('group');
+  return (
+    limit.type !== 'concurrent' &&
+    limit.of === requestsName &&
+    attributeNames(limit).length === 0 &&
+    !limit.per.includes('group')
+  );
 }
 
 /** Query for what the counter of a limit held at the time of a request. */

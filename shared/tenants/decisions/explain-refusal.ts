@@ -51,6 +51,8 @@ const otherReasons: Readonly<Record<string, readonly [reason: string, advice: st
   ],
 };
 
+const fewerAtOnce = 'Send fewer requests at once, and wait for some of them to end.';
+
 /**
  * Explains why a recorded request was refused. It uses the current policy, and those overrides and boosts of the
  * tenant that were in force at the time of the request and are still in the record.
@@ -66,6 +68,7 @@ export function explainRefusal(
   const limits = applicable.filter((limit) => event.limited_by.includes(limit.name));
   const first = limits[0];
   if (first === undefined) return withoutLimit(event, policy);
+  const isFull = limits.some(({ type }) => type === 'concurrent');
   const ends = limits.map((limit) =>
     limit.period === null
       ? atMs + limit.windowMs
@@ -74,9 +77,10 @@ export function explainRefusal(
   return {
     reason: limits.map((limit) => sentence(limit)).join(' '),
     limits,
-    latestPassMs: Math.max(...ends),
-    advice:
-      first.period === null
+    latestPassMs: isFull ? null : Math.max(...ends),
+    advice: isFull
+      ? fewerAtOnce
+      : first.period === null
         ? 'Wait as long as Retry-After said and try again, or spread the requests out.'
         : 'Wait for the next period, or request a higher limit.',
   };
@@ -88,7 +92,6 @@ export function explainRefusal(
  */
 function sentence(limit: Limit): string {
   const amount = counted(limit.limit, 'request');
-  const time = limit.period === null ? `in any ${windowName(limit.windowMs)}` : `a calendar ${limit.period}`;
   const [attribute] = attributeNames(limit);
   const scope =
     attribute !== undefined
@@ -99,6 +102,9 @@ function sentence(limit: Limit): string {
           ? 'for each address'
           : 'for your whole account';
   const where = limit.route === null ? '' : ` on ${limit.route}`;
+  if (limit.type === 'concurrent')
+    return `The limit “${limit.name}” allows ${amount} at the same time ${scope}${where}; as many were in progress.`;
+  const time = limit.period === null ? `in any ${windowName(limit.windowMs)}` : `a calendar ${limit.period}`;
   return `The limit “${limit.name}” allows ${amount} ${time} ${scope}${where}; they were used up.`;
 }
 
@@ -109,7 +115,7 @@ function withoutLimit(event: Pick<RefusedRequest, 'limited_by'>, { shares }: Pol
       reason: `${counted(share.limit, 'request')} of ${share.per.includes('tenant') ? 'your account' : 'your address'} ${share.limit === 1 ? 'was' : 'were'} running at once, which is the most it may hold of the platform.`,
       limits: [],
       latestPassMs: null,
-      advice: 'Send fewer requests at once, and wait for some of them to end.',
+      advice: fewerAtOnce,
     };
   }
   for (const name of event.limited_by) {

@@ -2,6 +2,7 @@ import type { Policy } from '../../domain/policy.ts';
 import { requestsName } from '../../domain/usage/quantity.ts';
 import type { TenantRecord } from '../../domain/tenant.ts';
 import type { Violation } from '../../runtime/http/schema-violations.ts';
+import { violationsOfLimitAlerts } from './alert-violations.ts';
 import { limitsOf } from '../../policy/limits-of.ts';
 
 /** Names of limits to which an override or a boost may refer. */
@@ -15,11 +16,11 @@ export function quantityOfLimit(policy: Policy, name: string): string {
 }
 
 /**
- * Plans and limits that a record names and the policy does not define. Only writers of records check this: if readers
+ * Plans and limits that a record names and the policy does not define, and settings of limits that can have no effect. Only writers of records check this: if readers
  * did, a change of the policy could make stored records invalid.
  */
 export function violationsOfPolicy(
-  { plan, overrides = {}, boosts = [] }: Partial<TenantRecord>,
+  { plan, overrides = {}, boosts = [], notifications }: Partial<TenantRecord>,
   policy: Policy,
 ): readonly Violation[] {
   const known = limitNames(policy);
@@ -41,5 +42,6 @@ export function violationsOfPolicy(
       field,
       reason: `the policy has no limit “${name}”; it has: ${known.join(', ')}`,
     })),
+    ...violationsOfLimitAlerts(notifications?.limits ?? {}, policy),
   ];
 }

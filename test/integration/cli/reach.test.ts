@@ -150,3 +150,21 @@ test('C8: alerts test sends a test message to all targets of a tenant, or to one
     { kind: 'test', only_target: target },
   ]);
 });
+
+test('C8: alerts set stores when a tenant is notified of a limit, and names a setting that has no effect', async () => {
+  const id = uniqueName('alerts');
+  await fixture.admin(`PATCH /admin/v1/tenants/${id}`, { notifications: { emails: ['dev@example.com'] } });
+  const set = (...args: string[]) => tollgate(['alerts', 'set', id, ...args]);
+  expect((await set('platform-tenant', '--refusals', '5')).out).toContain('from 5 refusals in a minute');
+  expect(await set('day', '--at', '70,92.5')).toMatchObject({ code: 0 });
+  expect(await set('chat', '--refusals', '3')).toMatchObject({ code: 0 });
+  expect(await set('chat', '--refusals', 'none')).toMatchObject({ code: 0 });
+  expect(fixture.directory.get(id)?.notifications).toEqual({
+    emails: ['dev@example.com'],
+    limits: { 'platform-tenant': { refusals: 5 }, day: { thresholds: [0.7, 0.925] }, chat: {} },
+  });
+  expect((await set('minute', '--at', '70')).err).toContain('has no used share; set `refusals`');
+  expect((await set('platform', '--refusals', '5')).err).toContain('a limit of the whole platform');
+  expect((await set('day')).code).toBe(2);
+  expect((await set('day', '--at', 'most')).code).toBe(2);
+});

@@ -134,21 +134,23 @@ describe('pages', () => {
 
   test('C8: a quota has thresholds of its own, another limit a number of refusals; a save keeps all others', async () => {
     const id = uniqueName('single');
-    await fixture.admin(`PUT /admin/v1/tenants/${id}`, {
-      plan: 'free',
-      notifications: { thresholds: [0.5], limits: { of_another_plan: { refusals: 3 } } },
+    const kept = { of_another_plan: { refusals: 3 } };
+    const at = new Date().toISOString();
+    await fixture.directory.put({
+      ...{ tenant_id: id, plan: 'free', updated_at: at, updated_by: 'test' },
+      notifications: { thresholds: [0.5], limits: kept },
     });
     const cookie = await visit(fixture, id);
     const save = (at: string, refusals: string) =>
       post(fixture, '/notifications/limits', { 'at:day': at, 'refusals:minute': refusals }, cookie);
     expect(await save('70, 92.5', '5')).toMatchObject({ status: 303 });
-    const kept = { of_another_plan: { refusals: 3 } };
     expect(fixture.directory.get(id)?.notifications).toEqual({
       thresholds: [0.5],
       limits: { ...kept, day: { thresholds: [0.7, 0.925] }, minute: { refusals: 5 } },
     });
     const { text } = await get(fixture, '/notifications', cookie);
     expect(text).toContain('value="70, 92.5"');
+    expect(text).toContain('name="refusals:platform-tenant"');
     for (const [at, refusals] of [
       ['most', '5'],
       ['70', 'some'],

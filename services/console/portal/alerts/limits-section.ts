@@ -26,9 +26,9 @@ export function alertableLimits(
   seenPlan: string | null,
   nowMs: number,
 ): AlertableLimit[] {
-  const { plan, shared, individual } = limitsOfTenant(policy, record, seenPlan, nowMs);
+  const { plan, shared, individual, concurrent } = limitsOfTenant(policy, record, seenPlan, nowMs);
   const quotas = new Set(quotasFor(policy, { plan, record, nowMs }).map(({ name }) => name));
-  const byName = new Map([...individual, ...shared].map(({ limit }) => [limit.name, limit]));
+  const byName = new Map([...concurrent, ...individual, ...shared].map(({ limit }) => [limit.name, limit]));
   return [...byName.values()].map((limit) => ({
     limit,
     by: quotas.has(limit.name) ? 'shares' : limit.mode === 'enforce' ? 'refusals' : 'nothing',
@@ -60,8 +60,9 @@ export function limitsSection(
   return html`<section class="card">
     <h2 class="card-head">Single limits</h2>
     <p class="soft">
-      A field replaces the setting above for this limit. Limits of the whole platform are not yours: there are
-      no notifications about them.
+      A field replaces the setting above for this limit. A calendar quota fills up, so it has a used share.
+      Other limits are free again within moments: of them you are notified when they refuse requests. Limits
+      of the whole platform are not yours: there are no notifications about them.
     </p>
     <form method="post" action="/notifications/limits">
       ${list}
@@ -110,7 +111,9 @@ function settingCell(
 }
 
 /** What the limit counts, for example `sliding, for each user`. */
-function countedText({ type, per, route }: Limit): string {
+function countedText({ type, per, route, perNode = false }: Limit): string {
+  if (perNode)
+    return per.includes('ip') ? 'at once, share of each address' : 'at once, your share of the platform';
   const subject = per.filter((one) => one !== 'tenant').join(' and ');
   const kind = { sliding: 'sliding', quota: 'calendar quota', concurrent: 'at once' }[type];
   return `${kind}${subject === '' ? '' : `, for each ${subject}`}${route === null ? '' : `, ${route}`}`;

@@ -8,6 +8,7 @@ import type { RawConnection } from '../http/raw-connection.ts';
 const policy = {
   plans: `
   free: { limits: [{ name: minute, per: tenant, limit: 10000, window: 1m }] }
+  single: { limits: [{ name: one-at-once, per: tenant, type: concurrent, limit: 1 }] }
   none: { limits: [{ name: nothing, per: tenant, limit: 0, window: 1m }] }
   slow: { limits: [{ name: minute, per: tenant, limit: 1, window: 1m, burst: 10 }], slow_down: { from: 0, max_delay: 1s } }`,
   platform:
@@ -186,6 +187,20 @@ test('A7: the permit is held until the last byte of the response has left', asyn
   expect(gateway.concurrency.inUse()).toBe(1);
   await connection.closed;
   await eventually(() => gateway.concurrency.inUse() === 0);
+});
+
+test('C8: the event of a request that a concurrent limit refused names that limit, so that it can be alerted on', async () => {
+  const { authorization } = await as(uniqueName('acme'), { plan: 'single' });
+  const head = `GET /never HTTP/1.1\r\nHost: h\r\nAuthorization: ${authorization}\r\n\r\n`;
+  const [first, second] = [await openRaw(gateway.proxyUrl), await openRaw(gateway.proxyUrl)];
+  first.write(head);
+  await eventually(() => upstream.seen.length === 1);
+  second.write(head);
+  expect((await second.response()).status).toBe(429);
+  for (const connection of [first, second]) connection.destroy();
+  const events = await eventually(() => (gateway.requests().length === 2 ? gateway.requests() : null));
+  const { data } = events.find((event) => event.data.status === 429) ?? {};
+  expect(data).toMatchObject({ decision: 'limited', limited_by: ['one-at-once'] });
 });
 
 async function send({ path = '/x', method = 'GET', plan = 'free', ...way }: Way): Promise<void> {
