@@ -161,3 +161,28 @@ test('C8: an alert at 70 % of a quota is set, its target is tested, and the real
   await log.getByText('day at 70').first().waitFor({ timeout: 30_000 });
   receiver.close();
 });
+
+test('C8: an operator sends a test message to one target of a tenant and sees its delivery, without the secrets', async () => {
+  const receiver = await startReceiver();
+  const tenant = uniqueName('tested');
+  const webhooks = [{ url: `${receiver.url}?key=of-the-receiver`, secrets: ['whsec_of-the-tenant'] }];
+  const notifications = { webhooks, emails: ['dev@example.com'] };
+  await run.admin(`PUT /admin/v1/tenants/${tenant}`, { plan: 'free', notifications });
+  const page = await openPage();
+  const { console: url } = run.installation.urls;
+  await page.goto(`${url}/operator`);
+  await page.getByLabel('Your name').fill('Robin');
+  await page.getByLabel('Admin token').fill(run.adminToken);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL((now) => now.pathname !== '/operator/sign-in');
+  await page.goto(`${url}/operator/tenants/${tenant}`);
+  for (const secret of ['of-the-receiver', 'of-the-tenant'])
+    expect(await page.content()).not.toContain(secret);
+  await page.getByRole('button', { name: `Send a test to ${receiver.url}?…` }).click();
+  await page.getByText('A test message is on its way; its delivery shows under').waitFor();
+  await eventually(() => receiver.kinds.includes('tollgate.alert.test 0'), { timeoutMs: 30_000 });
+  const log = page.getByRole('table', { name: 'The delivery log' });
+  await log.getByText('delivered').first().waitFor({ timeout: 30_000 });
+  expect(await log.innerText()).not.toContain('dev@example.com');
+  receiver.close();
+});
