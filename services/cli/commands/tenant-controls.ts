@@ -151,7 +151,7 @@ async function setAlerts(invocation: Invocation): Promise<Report> {
   const [at, refusals] = [optional(invocation, 'at'), optional(invocation, 'refusals')];
   if (at === undefined && refusals === undefined) throw new UsageError('Name --at or --refusals.');
   const setting = {
-    ...(at === undefined ? {} : { thresholds: at === 'none' ? null : at.split(',').map(shareOf) }),
+    ...(at === undefined ? {} : { thresholds: at === 'none' ? null : sharesOf(at) }),
     ...(refusals === undefined ? {} : { refusals: refusals === 'none' ? null : numberOf(refusals) }),
   };
   const id = await existingTenant(invocation);
@@ -167,8 +167,10 @@ async function setAlerts(invocation: Invocation): Promise<Report> {
   return { data, text: `Notifications of ${id} of “${limit}”: ${texts.join(', ')}.` };
 }
 
-function shareOf(text: string): number {
-  return Math.round(numberOf(text) * 100) / 10_000;
+/** Shares of a text in percent, `90,70`, in ascending order. */
+function sharesOf(text: string): number[] {
+  const shares = text.split(',').map((percent) => Math.round(numberOf(percent) * 100) / 10_000);
+  return [...new Set(shares)].toSorted((a, b) => a - b);
 }
 
 function numberOf(text: string): number {

@@ -156,7 +156,7 @@ test('C8: alerts set stores when a tenant is notified of a limit, and names a se
   await fixture.admin(`PATCH /admin/v1/tenants/${id}`, { notifications: { emails: ['dev@example.com'] } });
   const set = (...args: string[]) => tollgate(['alerts', 'set', id, ...args]);
   expect((await set('platform-tenant', '--refusals', '5')).out).toContain('from 5 refusals in a minute');
-  expect(await set('day', '--at', '70,92.5')).toMatchObject({ code: 0 });
+  expect(await set('day', '--at', '92.5,70')).toMatchObject({ code: 0 });
   expect(await set('chat', '--refusals', '3')).toMatchObject({ code: 0 });
   expect(await set('chat', '--refusals', 'none')).toMatchObject({ code: 0 });
   expect(fixture.directory.get(id)?.notifications).toEqual({
