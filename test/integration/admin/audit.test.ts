@@ -4,8 +4,8 @@ import { storeAuditEntries } from '../../../services/aggregator/audit-entries.ts
 import { storeTenantRecords } from '../../../services/aggregator/tenant-records.ts';
 import { followTopic } from '../../../shared/kafka/tables/follow-topic.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
-import { get, post } from '../console/browser.ts';
-import { adminToken, createFixture } from '../console/fixture.ts';
+import { get, post, visit } from '../console/browser.ts';
+import { adminToken, createFixture, operatorTokens } from '../console/fixture.ts';
 import type { Fixture } from '../console/fixture.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 
@@ -59,6 +59,11 @@ async function read(
   return body as never;
 }
 
+async function signIn(token: string, name = ''): Promise<string> {
+  const page = await post(fixture, '/operator/sign-in', { token, name });
+  return page.cookie.split(';')[0] ?? '';
+}
+
 /** Entries that ClickHouse has: they state their source. */
 function storedOf(tenantId: string, count: number): Promise<Entry[]> {
   return eventually(async () => {
@@ -107,8 +112,7 @@ describe('the audit trail', () => {
     await eventually(() => fixture.directory.get(id) !== undefined);
     const { body } = await fixture.admin(`POST /admin/v1/tenants/${id}/test-alert`, {}, robin);
     const [{ id: target } = { id: '' }] = body['targets'] as { id: string }[];
-    const operator = await post(fixture, '/operator/sign-in', { token: adminToken, name: 'kim' });
-    const cookie = operator.cookie.split(';')[0] ?? '';
+    const cookie = await signIn(adminToken, 'kim');
     const sent = await post(fixture, `/operator/tenants/${id}/test-alert`, { target }, cookie);
     expect(sent.status).toBe(303);
     const changes = await storedOf(id, 3);
@@ -123,6 +127,40 @@ describe('the audit trail', () => {
       { action: 'put' },
     ]);
     expect(changes[0]?.source).toBe('console');
+  });
+
+  test('C8, B12: a test message goes to one target; a viewer cannot send it; the sixth is refused', async () => {
+    const id = uniqueName('test-message');
+    const emails = ['dev@example.com', 'ops@example.com'];
+    const slack = ['https://hooks.slack.example/services/secret'];
+    await fixture.admin(`PUT /admin/v1/tenants/${id}`, { plan: 'free', notifications: { emails, slack } });
+    await eventually(() => fixture.directory.get(id) !== undefined);
+    const [support, viewer] = [await signIn(operatorTokens.support), await signIn(operatorTokens.viewer)];
+    const path = `/operator/tenants/${id}`;
+    const send = (target: string, cookie = support) =>
+      post(fixture, `${path}/test-alert`, { target }, cookie);
+    const page = (await get(fixture, path, support)).text;
+    expect(page).not.toContain('services/secret');
+    expect(page).toContain('aria-label="Send a test to dev@example.com"');
+    const [target = ''] = /email-[0-9a-f]{16}/.exec(page) ?? [];
+    expect((await send(target, viewer)).status).toBe(403);
+    expect((await get(fixture, path, viewer)).text).not.toContain('Send a test to');
+    expect((await send('none')).status).toBe(404);
+    const sent = await send(target);
+    expect(sent.location).toBe(`${path}?done=tested`);
+    expect(fixture.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([
+      { kind: 'test', only_target: target },
+    ]);
+    const after = (await get(fixture, sent.location, support)).text;
+    expect(after).toContain('A test message is on its way');
+    expect(after).toMatch(/id="part-deliveries"/);
+    for (let count = 2; count <= 5; count += 1) await send(target);
+    const sixth = await send(target);
+    expect(sixth.status).toBe(429);
+    expect(sixth.text).toContain('Five test messages in ten minutes are the most');
+    // The tenant's own messages count too.
+    const own = await post(fixture, '/notifications/test', {}, await visit(fixture, id));
+    expect(own.location).toContain('too-many');
   });
 
   test('names the command line as the source of a request that it declined', async () => {

@@ -122,36 +122,6 @@ describe('an action on the page of a tenant', () => {
     expect(fixture.directory.get(id)).not.toHaveProperty('block');
   });
 
-  test('C8, B12: a test message goes to one target; a viewer cannot send it; the sixth is refused', async () => {
-    const emails = ['dev@example.com', 'ops@example.com'];
-    const slack = ['https://hooks.slack.example/services/secret'];
-    const id = await newTenant('test-message', { plan: 'free', notifications: { emails, slack } });
-    const support = await signIn('support');
-    const path = `/operator/tenants/${id}`;
-    const page = (await get(fixture, path, support)).text;
-    expect(page).not.toContain('services/secret');
-    expect(page).toContain('aria-label="Send a test to dev@example.com"');
-    const [target = ''] = /email-[0-9a-f]{16}/.exec(page) ?? [];
-    expect((await act(id, 'test-alert', { target }, await signIn('viewer'))).status).toBe(403);
-    expect((await get(fixture, path, await signIn('viewer'))).text).not.toContain('Send a test to');
-    expect((await act(id, 'test-alert', { target: 'none' }, support)).status).toBe(404);
-    const sent = await act(id, 'test-alert', { target }, support);
-    expect(sent.location).toBe(`${path}?done=tested`);
-    expect(fixture.testMessages.filter((event) => event.tenant_id === id)).toMatchObject([
-      { kind: 'test', only_target: target },
-    ]);
-    const after = (await get(fixture, sent.location, support)).text;
-    expect(after).toContain('A test message is on its way');
-    expect(after).toMatch(/id="part-deliveries"/);
-    for (let count = 2; count <= 5; count += 1) await act(id, 'test-alert', { target }, support);
-    const sixth = await act(id, 'test-alert', { target }, support);
-    expect(sixth.status).toBe(429);
-    expect(sixth.text).toContain('Five test messages in ten minutes are the most');
-    // The tenant's own messages count too.
-    const own = await post(fixture, '/notifications/test', {}, await visit(fixture, id));
-    expect(own.location).toContain('too-many');
-  });
-
   test('B12: a boost can start later', async () => {
     const id = await newTenant('planned');
     const form = { limit: 'minute', how: 'multiply', value: '2', for: '1d', reason: 'launch' };
