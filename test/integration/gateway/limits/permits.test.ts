@@ -199,8 +199,8 @@ test('C8: the event of a request that a concurrent limit refused names that limi
   expect((await second.response()).status).toBe(429);
   for (const connection of [first, second]) connection.destroy();
   const events = await eventually(() => (gateway.requests().length === 2 ? gateway.requests() : null));
-  const { data } = events.find((event) => event.data.status === 429) ?? {};
-  expect(data).toMatchObject({ decision: 'limited', limited_by: ['one-at-once'] });
+  const refused = events.find((event) => event.data.status === 429);
+  expect(refused?.data).toMatchObject({ decision: 'limited', limited_by: ['one-at-once'] });
 });
 
 async function send({ path = '/x', method = 'GET', plan = 'free', ...way }: Way): Promise<void> {

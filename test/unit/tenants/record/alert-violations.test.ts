@@ -42,7 +42,7 @@ test('C8: concurrent limits are offered with a number of refusals, as sliding on
 /** The violations of a patch of the settings of single limits, by field. */
 function violationsOf(limits: Record<string, LimitNotifications | null>): Record<string, string> {
   const outcome = patchSettings(stored, { notifications: { limits } }, policy);
-  const { violations = [] } = outcome.ok ? {} : outcome;
+  const violations = outcome.ok ? [] : (outcome.violations ?? []);
   return Object.fromEntries(violations.map(({ field, reason }) => [field, reason]));
 }
 
