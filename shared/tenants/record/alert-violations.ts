@@ -25,7 +25,11 @@ export function violationsOfLimitAlerts(
 
 /** All limits that can refuse the requests of single tenants. */
 function limitsOfTenants(policy: Policy): readonly Limit[] {
-  const ofApi = [...policy.plans.values()].flatMap(({ api }) => Object.values(api).flat());
+  const ofApi = [...policy.plans.values()].flatMap(({ api }) => [
+    ...api.requests,
+    ...api.events,
+    ...api.eventBytes,
+  ]);
   return [...limitsOf(policy), ...ofApi, ...[...policy.groups.values()].flat(), ...policy.shares];
 }
 

@@ -111,8 +111,8 @@ function settingCell(
 }
 
 /** What the limit counts, for example `sliding, for each user`. */
-function countedText({ type, per, route, perNode = false }: Limit): string {
-  if (perNode)
+function countedText({ type, per, route, perNode }: Limit): string {
+  if (perNode === true)
     return per.includes('ip') ? 'at once, share of each address' : 'at once, your share of the platform';
   const subject = per.filter((one) => one !== 'tenant').join(' and ');
   const kind = { sliding: 'sliding', quota: 'calendar quota', concurrent: 'at once' }[type];
