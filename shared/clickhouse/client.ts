@@ -74,6 +74,9 @@ export function createClickHouse(options: ClickHouseOptions): ClickHouse {
       date_time_input_format: 'best_effort',
       // Without this setting, a result that ends early because of an error could not be distinguished from a complete one.
       wait_end_of_query: 1,
+      // Since 26.3, ClickHouse by default collects small inserts of all clients before it stores them, for 50 ms or longer.
+      // The services collect rows themselves.
+      async_insert: 0,
       ...options.settings,
     },
   });

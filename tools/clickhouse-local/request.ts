@@ -98,12 +98,7 @@ const notSettings = new Set([
     'client_protocol_version',
     'send_progress_in_http_headers',
   ],
-  ...[
-    'http_headers_progress_interval_ms',
-    'async_insert',
-    'wait_for_async_insert',
-    'allow_experimental_analyzer',
-  ],
+  ...['http_headers_progress_interval_ms', 'allow_experimental_analyzer'],
 ]);
 
 function settingsOf(parameters: URLSearchParams): [string, string][] {

@@ -89,6 +89,12 @@ const kind = fc.record({
   entries: fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), words, { maxKeys: 4, noNullPrototype: true }),
 });
 
+test('an insert does not wait in the queue of asynchronous inserts, which is the default of ClickHouse', async () => {
+  expect(await clickhouse.query(`SELECT getSetting('async_insert') AS is_async`)).toEqual([
+    { is_async: false },
+  ]);
+});
+
 test('values inserted by columns are read back unchanged, of every type and with any text', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(kind, { minLength: 1, maxLength: 30 }), async (kinds) => {
