@@ -41,6 +41,6 @@ export function targetTable(
 export function testForm({ id, shown }: Target, action: string): Html {
   return html`<form class="plain" method="post" action="${action}">
     <input type="hidden" name="target" value="${id}" />
-    <button class="quiet" type="submit" aria-label="Send a test to ${shown}">Send test</button>
+    <button class="quiet" type="submit" aria-label="Send test to ${shown}">Send test</button>
   </form>`;
 }
