@@ -146,7 +146,7 @@ test('C8: an alert at 70 % of a quota is set, its target is tested, and the real
   await page.getByLabel('Shares of day in percent').fill('70');
   await page.getByRole('button', { name: 'Save the limits' }).click();
   await page.getByText('Saved. It takes effect within seconds.').waitFor();
-  await page.getByLabel('Address').fill(receiver.url);
+  await page.getByLabel('Address', { exact: true }).fill(receiver.url);
   await page.getByRole('button', { name: 'Add the target' }).click();
   await page.getByRole('button', { name: /^Send test to/ }).click();
   await page.getByText('A test message is on its way; its').waitFor();
