@@ -2,6 +2,7 @@ import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import type { Correction } from '../events/decode.ts';
 import type { StoredEvent } from '../events/stored-event.ts';
 import { placeKey } from '../place.ts';
+import { areCopies } from './earlier-copies.ts';
 import { identitiesOf, nameOf } from './identities.ts';
 
 /** A correction whose event was not found yet, and its record. */
@@ -26,6 +27,12 @@ export interface WaitingCorrections {
    * wait, because they become dead letters.
    */
   of(event: StoredEvent, timestampMs: number | null): readonly WaitingCorrection[];
+  /**
+   * True if a copy of this correction is earlier in its partition and waits for its event. Excludes copies whose record is older by
+   * more than the longest wait, because they become dead letters. Also true if the block began before the last `clear`, because its
+   * records are delivered again, and the earlier copy may have been dropped.
+   */
+  hasEarlierCopy(waiting: WaitingCorrection, epoch: number): boolean;
   /** Notes the timestamps of records after which `due` is called. */
   noteRead(messages: readonly ConsumedMessage[]): void;
   /**
@@ -108,6 +115,18 @@ export function createWaitingCorrections({ waitMs, now }: WaitingCorrectionsOpti
       return named
         .filter((entry) => !entry.isDead && names(entry, event) && isInTime(entry, timestampMs))
         .toSorted((a, b) => a.message.offset - b.message.offset);
+    },
+    hasEarlierCopy({ correction, message }, begunIn) {
+      if (begunIn !== epoch) return true;
+      const named =
+        entries.size === 0 ? [] : identitiesOf(correction).flatMap((name) => byName.get(nameOf(name)) ?? []);
+      return named.some(
+        (entry) =>
+          entry.settledWith === null &&
+          areCopies(entry.correction.place, correction.place) &&
+          entry.message.offset < message.offset &&
+          isInTime(entry, message.timestampMs),
+      );
     },
     noteRead(messages) {
       for (const { partition, timestampMs } of messages) {

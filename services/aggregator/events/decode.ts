@@ -12,6 +12,7 @@ import type { CorrectionFields } from '../../../shared/domain/events/correction-
 import { readEvent } from '../../../shared/domain/events/read-event.ts';
 import { eventOf } from '../../../shared/domain/topics/cloud-event.ts';
 import type { EventRecord } from '../../../shared/domain/topics/cloud-event.ts';
+import { isResent } from '../../../shared/domain/topics/resent-record.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** One record of the usage topic. */
@@ -36,6 +37,8 @@ export interface Correction {
   /** Null if the correction does not change the usage of a call to an upstream. */
   readonly usage: CallUsageChange | null;
   readonly place: StoredCorrection;
+  /** True if the log may contain an earlier copy of the correction. */
+  readonly isResent: boolean;
 }
 
 /** One row of `stored_corrections`. */
@@ -75,6 +78,8 @@ export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): De
         data: reading.correction,
         usage: reading.usage,
         place: { timeMs, spool, sequence: reading.sequence, ...place },
+        // Only a spool run and a sequence number identify the copies of a correction.
+        isResent: spool !== '' && isResent(record),
       },
     };
   }

@@ -6,6 +6,7 @@ import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import type { StoredCorrection } from './decode.ts';
 import { columnNames, encodeChunk } from './event-chunk.ts';
 import type { EventChunk } from './event-chunk.ts';
+import { findStoredCorrections } from './find-stored-corrections.ts';
 import { findStoredEvents } from './find-stored-events.ts';
 import type { WantedEvent } from './find-stored-events.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -33,7 +34,12 @@ export interface EventStore {
   findEvents(wanted: readonly WantedEvent[]): Promise<readonly StoredEvent[]>;
   /** Stores events. Returns the events that ClickHouse refuses permanently; all other events are then stored. */
   insert(chunks: readonly EventChunk[]): Promise<readonly RefusedEvent[]>;
-  /** Stores the corrections that were applied. Called after the corrected events are stored. */
+  /**
+   * Returns the stored rows of these corrections: their own and those of their copies, which have the same spool run and sequence
+   * number. Rows of other corrections may be among them.
+   */
+  findCorrections(wanted: readonly StoredCorrection[]): Promise<readonly StoredCorrection[]>;
+  /** Stores the corrections that were applied or are repeats. Called after the corrected events are stored. */
   noteCorrections(corrections: readonly StoredCorrection[]): Promise<void>;
   /** Calls `onStatement` after each statement, because all statements together may last minutes. */
   derive(touched: TouchedCells, onStatement: () => void): Promise<void>;
@@ -50,6 +56,7 @@ export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventSto
       ),
     findEvents: (wanted) => findStoredEvents(clickhouse, wanted),
     insert: (chunks) => insertChunks(clickhouse, chunks, clock),
+    findCorrections: (wanted) => findStoredCorrections(clickhouse, wanted),
     noteCorrections: (corrections) =>
       clickhouse.insert(
         'stored_corrections',

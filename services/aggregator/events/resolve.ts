@@ -1,6 +1,7 @@
 import { applyCorrection } from '../corrections/correct.ts';
 import type { CorrectionOutcome } from '../corrections/correct.ts';
 import { correctableEvents } from '../corrections/correctable-events.ts';
+import { findEarlierCopies } from '../corrections/earlier-copies.ts';
 import type { WaitingCorrection, WaitingCorrections } from '../corrections/waiting-corrections.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { placeKey } from '../place.ts';
@@ -18,13 +19,16 @@ export interface RecordRejection {
 export interface Resolved {
   readonly events: readonly StoredEvent[];
   readonly rejections: readonly RecordRejection[];
-  /** Corrections that were applied, and corrections that a later correction had replaced already. */
+  /** Corrections that were applied, corrections that a later correction had replaced already, and repeats of corrections. */
   readonly corrections: readonly StoredCorrection[];
   /** Corrections that waited before and are applied now, or rejected by their event. */
   readonly settled: readonly WaitingCorrection[];
   /** Corrections that waited before and are dead letters now, because no event arrived in time. */
   readonly expired: readonly WaitingCorrection[];
-  /** Number of events that are repeats: the first place of their id is another record. Nothing is stored for them. */
+  /**
+   * Number of repeats: external events whose id has its first place in another record, and corrections of which a copy is earlier in
+   * the log. They change no event.
+   */
   readonly repeats: number;
 }
 
@@ -49,11 +53,17 @@ export interface Waiting {
  * place, and a process that reads the first record again finds the place of that record.
  *
  * A correction whose event is not found waits for it, and is applied directly after its event.
+ *
+ * A correction that its gateway sent again is a repeat if its first copy was applied, or waits: the copy would otherwise replace
+ * corrections that other gateways have sent meanwhile. The first copy is handled before the second one, also after a crash, because
+ * its row is stored before its offset is committed.
  */
 export async function resolve(
   records: readonly DecodedRecord[],
   store: EventStore,
   waiting: Waiting,
+  /** `Resolved.corrections` of the records before these in the same block. */
+  handled: readonly StoredCorrection[] = [],
 ): Promise<Resolved> {
   const firstPlaces = await storeFirstPlaces(records, store);
   const overtaken = records.flatMap(({ record, decoded }) =>
@@ -63,11 +73,12 @@ export async function resolve(
     ...[...waiting.due, ...overtaken].map(({ correction }) => correction),
     ...records.flatMap(({ decoded }) => (decoded.kind === 'correction' ? [decoded.correction] : [])),
   ];
+  const copies = await findEarlierCopies(corrections, store, handled);
   const correctable = await correctableEvents(corrections, store);
   const hasCorrections = corrections.length > 0;
   const events: StoredEvent[] = [];
   const rejections: RecordRejection[] = [];
-  const applied: StoredCorrection[] = [];
+  const handledHere: StoredCorrection[] = [];
   const settled: WaitingCorrection[] = [];
   const expired: WaitingCorrection[] = [];
   let repeats = 0;
@@ -85,12 +96,7 @@ export async function resolve(
     if (decoded.kind === 'dead') {
       rejections.push({ partition: record.partition, offset: record.offset, reason: decoded.reason });
     } else if (decoded.kind === 'correction') {
-      const { correction } = decoded;
-      const outcome = applyCorrection(correction, correctable);
-      if (outcome.kind !== 'unknown') noteOutcome(correction, outcome);
-      else if (!waiting.corrections.add({ correction, message: record }, waiting.epoch)) {
-        reject(correction, `${outcome.reason}, and too many other corrections wait for their events`);
-      }
+      correct({ correction: decoded.correction, message: record });
     } else if (decoded.kind === 'request' || firstPlaces.get(decoded.key) === placeKey(record)) {
       add(decoded.event);
       applyWaiting(decoded.event, record.timestampMs);
@@ -99,11 +105,27 @@ export async function resolve(
     }
   }
   const rows = hasCorrections ? newestOnly(events) : events;
-  return { events: rows, rejections, corrections: applied, settled, expired, repeats };
+  return { events: rows, rejections, corrections: handledHere, settled, expired, repeats };
 
   function add(event: StoredEvent): void {
     events.push(event);
     if (hasCorrections) correctable.note(event);
+  }
+
+  function correct(one: WaitingCorrection): void {
+    const { correction } = one;
+    const isCopy = (): boolean =>
+      copies.has(correction) || waiting.corrections.hasEarlierCopy(one, waiting.epoch);
+    if (correction.isResent && isCopy()) {
+      repeats += 1;
+      noteHandled(correction);
+      return;
+    }
+    const outcome = applyCorrection(correction, correctable);
+    if (outcome.kind !== 'unknown') noteOutcome(correction, outcome);
+    else if (!waiting.corrections.add(one, waiting.epoch)) {
+      reject(correction, `${outcome.reason}, and too many other corrections wait for their events`);
+    }
   }
 
   /** Applies the corrections that arrived before their event, also those of this block. */
@@ -121,8 +143,13 @@ export async function resolve(
     outcome: Exclude<CorrectionOutcome, { readonly kind: 'unknown' }>,
   ): void {
     if (outcome.kind === 'rejected') reject(correction, outcome.reason);
-    else applied.push(correction.place);
+    else noteHandled(correction);
     if (outcome.kind === 'corrected') add(outcome.event);
+  }
+
+  function noteHandled({ place }: Correction): void {
+    handledHere.push(place);
+    copies.note(place);
   }
 
   function reject({ place: { partition, offset } }: Correction, reason: string): void {

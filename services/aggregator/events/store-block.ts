@@ -103,7 +103,7 @@ export async function storeBlock(
     await insertChunks();
     await inserting;
     const resolved = await metrics.timed('resolve', () =>
-      resolve(records, store, { corrections: waiting, epoch, due: dueNow }),
+      resolve(records, store, { corrections: waiting, epoch, due: dueNow }, corrections),
     );
     for (const rejection of resolved.rejections) rejections.push(rejection);
     for (const correction of resolved.corrections) corrections.push(correction);

@@ -1,4 +1,5 @@
 import { Counter } from 'prom-client';
+import { resentHeaders } from '../../../shared/domain/topics/resent-record.ts';
 import { createDeadLetterWriter } from '../../../shared/kafka/dead-letters/writer.ts';
 import type { Kafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
@@ -9,6 +10,8 @@ import type { Logger } from '../../../shared/runtime/logger.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import { traceBatch } from '../../../shared/runtime/tracing/tracing.ts';
 import type { Tracing } from '../../../shared/runtime/tracing/tracing.ts';
+import { withResentHeaders } from '../spool/batch-source.ts';
+import type { OutgoingRecord } from '../spool/batch-source.ts';
 import type { Spool } from '../spool/spool.ts';
 import type { SpoolRecord } from '../spool/segments/record.ts';
 
@@ -52,7 +55,7 @@ const readRetryMs = 1_000;
 /**
  * Starts the only sender of a node. It reads events from the spool in order, sends them, and advances the spool when
  * every partition has acknowledged them. If the process crashes between send and advance, the events are sent again
- * with the same ids.
+ * with the same ids, and with a header by which the aggregator recognises corrections that Kafka has already.
  *
  * While Kafka is unavailable, slow or refuses records, only the publisher waits: a request ends when the spool has its
  * event. An event that Kafka will never accept is written to the dead-letter topic, so that it does not block the
@@ -61,7 +64,7 @@ const readRetryMs = 1_000;
 export function startPublisher(options: PublisherOptions): Publisher {
   const { kafka, topics, spool, clock, registry, logger, valueBytesMax = 950_000 } = options;
   const { tracing = null } = options;
-  const producer = createProducer(kafka, { registry, deliveryTimeoutMs: Infinity });
+  const producer = createProducer(kafka, { registry, deliveryTimeoutMs: Infinity, resentHeaders });
   const deadLetters = createDeadLetterWriter({ producer, topics, clock, registry, logger });
   const deadLettersWritten = new Counter({
     name: 'tollgate_publish_dead_letters_total',
@@ -93,7 +96,7 @@ export function startPublisher(options: PublisherOptions): Publisher {
     }
   }
 
-  async function readBatch(): Promise<readonly SpoolRecord[]> {
+  async function readBatch(): Promise<readonly OutgoingRecord[]> {
     for (;;) {
       try {
         return await spool.readBatch(batchRecordsMax, batchBytesMax);
@@ -106,7 +109,7 @@ export function startPublisher(options: PublisherOptions): Publisher {
   }
 
   /** Resolves when Kafka has acknowledged every record on its topic or on the dead-letter topic. */
-  async function sendBatch(records: readonly SpoolRecord[]): Promise<void> {
+  async function sendBatch(records: readonly OutgoingRecord[]): Promise<void> {
     const tooLarge = records.filter(({ value }) => value.length > valueBytesMax);
     for (const record of tooLarge)
       await writeDeadLetter(record, `${record.value.length} bytes are more than Kafka accepts`);
@@ -122,10 +125,11 @@ export function startPublisher(options: PublisherOptions): Publisher {
         return;
       }
       // Kafka refuses the whole batch because of one record. Halving the batch repeatedly isolates this
-      // record, and the others are sent.
-      const middle = Math.ceil(fitting.length / 2);
-      await sendBatch(fitting.slice(0, middle));
-      await sendBatch(fitting.slice(middle));
+      // record, and the others are sent. Partitions without this record may have stored theirs already.
+      const again = fitting.map(withResentHeaders);
+      const middle = Math.ceil(again.length / 2);
+      await sendBatch(again.slice(0, middle));
+      await sendBatch(again.slice(middle));
     }
   }
 

@@ -1,3 +1,4 @@
+import { resentHeaders } from '../../../shared/domain/topics/resent-record.ts';
 import { withinOr } from '../../../shared/runtime/within.ts';
 import type { PendingEvents } from './pending-events.ts';
 import type { SpoolReader } from './segments/reader.ts';
@@ -11,15 +12,24 @@ export interface BatchSourceOptions {
   readonly store: Pick<Store, 'state' | 'acknowledged'>;
 }
 
+/** A record that the publisher sends. */
+export interface OutgoingRecord extends SpoolRecord {
+  /** Present if Kafka may have the record already. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /**
  * Returns batches of events to the publisher, one after the other: from the disk, or from memory while the disk fails.
  */
 export interface BatchSource {
-  readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
+  readBatch(recordsMax: number, bytesMax: number): Promise<readonly OutgoingRecord[]>;
   /** Called when Kafka has acknowledged the current batch, whose last event has this sequence number. */
   acknowledge(sequence: number): void;
-  /** Called when the folder was read: its cursor states that Kafka has all events below this sequence number. */
-  begin(unacknowledged: number): void;
+  /**
+   * Called when the folder was read: its cursor states that Kafka has all events below `unacknowledged`. Kafka may also have later
+   * ones, up to the last event of the folder.
+   */
+  begin(unacknowledged: number, last: number): void;
   /** The highest sequence number that Kafka has acknowledged. */
   acknowledged(): number;
   /** Unix milliseconds at which the oldest event of the current batch was appended; null without a batch. */
@@ -35,23 +45,32 @@ export function createBatchSource({ reader, pending, store }: BatchSourceOptions
   let reading: Promise<readonly SpoolRecord[]> | null = null;
   let batch: { readonly isFromMemory: boolean; readonly oldestAtMs: number } | null = null;
   let highest = 0;
+  /** Highest sequence number of the events that Kafka may have: those of earlier batches and of earlier runs. */
+  let sentThrough = 0;
 
   return {
     readBatch,
     acknowledge,
-    begin: (unacknowledged) => void (highest = Math.max(highest, unacknowledged - 1)),
+    begin(unacknowledged, last) {
+      highest = Math.max(highest, unacknowledged - 1);
+      sentThrough = Math.max(sentThrough, last);
+    },
     acknowledged: () => highest,
     oldestAtMs: () => batch?.oldestAtMs ?? null,
     release,
   };
 
-  async function readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]> {
+  async function readBatch(recordsMax: number, bytesMax: number): Promise<readonly OutgoingRecord[]> {
     const onDisk = await readFromDisk(recordsMax, bytesMax);
     const isFromMemory = onDisk.length === 0 && store.state() !== 'healthy';
     const records = isFromMemory ? pending.readBatch(recordsMax, bytesMax) : onDisk;
     const [oldest] = records;
-    if (oldest !== undefined) batch = { isFromMemory, oldestAtMs: oldest.appendedAtMs };
-    return records;
+    if (oldest === undefined) return [];
+    batch = { isFromMemory, oldestAtMs: oldest.appendedAtMs };
+    const before = sentThrough;
+    sentThrough = Math.max(sentThrough, records.at(-1)?.sequence ?? 0);
+    if (oldest.sequence > before) return records;
+    return records.map((record) => (record.sequence > before ? record : withResentHeaders(record)));
   }
 
   /**
@@ -97,4 +116,9 @@ export function createBatchSource({ reader, pending, store }: BatchSourceOptions
         ?.release()
         .catch(() => undefined);
   }
+}
+
+/** Marks a record that Kafka may have already. The aggregator then searches for its earlier copy. */
+export function withResentHeaders(record: SpoolRecord): OutgoingRecord {
+  return { ...record, headers: resentHeaders };
 }

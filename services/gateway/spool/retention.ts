@@ -3,8 +3,8 @@ import { lastIn } from './segments/segments.ts';
 import type { Segments } from './segments/segments.ts';
 
 /**
- * Shortest time between two writes of the cursor, unless a correction was acknowledged. If the process crashes in between, the
- * events that Kafka acknowledged meanwhile are sent again.
+ * Shortest time between two writes of the cursor. If the process crashes in between, the events that Kafka acknowledged meanwhile
+ * are sent again.
  */
 const cursorIntervalMs = 100;
 
@@ -17,11 +17,7 @@ export class Retention {
   /** Returns the segments of the folder; null until the folder was read. */
   readonly segments: () => Segments | null;
   #unacknowledged = 0;
-  /** Highest sequence number that may belong to a correction. */
-  #correctionsThrough = -1;
   #cursorDue = false;
-  /** True if the cursor must be written without waiting for the interval. */
-  #cursorUrgent = false;
   #cursorWrittenAt = -Infinity;
 
   constructor(disk: Disk, segments: () => Segments | null) {
@@ -29,17 +25,8 @@ export class Retention {
     this.segments = segments;
   }
 
-  /**
-   * Called when events up to this sequence number may contain a correction. Unlike other events, a correction that is sent again
-   * has an effect: it replaces a newer correction that another gateway has sent meanwhile.
-   */
-  noteCorrection(sequence: number): void {
-    this.#correctionsThrough = Math.max(this.#correctionsThrough, sequence);
-  }
-
   /** Called when Kafka has all events on the disk below this sequence number. */
   advance(unacknowledged: number): void {
-    if (this.#unacknowledged <= this.#correctionsThrough) this.#cursorUrgent = true;
     this.#unacknowledged = unacknowledged;
     this.#cursorDue = true;
     this.freeSegments();
@@ -69,8 +56,7 @@ export class Retention {
 
   get isDue(): boolean {
     const isIntervalOver = performance.now() - this.#cursorWrittenAt >= cursorIntervalMs;
-    const isCursorDue = this.#cursorDue && (this.#cursorUrgent || isIntervalOver);
-    return isCursorDue || this.segments()?.hasRemovable === true;
+    return (this.#cursorDue && isIntervalOver) || this.segments()?.hasRemovable === true;
   }
 
   /** Writes the cursor and removes the files that are no longer needed. A cursor whose write fails stays due. */
@@ -80,14 +66,12 @@ export class Retention {
   }
 
   async #writeCursor(): Promise<void> {
-    const isUrgent = this.#cursorUrgent;
-    this.#cursorDue = this.#cursorUrgent = false;
+    this.#cursorDue = false;
     this.#cursorWrittenAt = performance.now();
     try {
       await this.#disk.writeCursor(this.#unacknowledged);
     } catch (error) {
       this.#cursorDue = true;
-      this.#cursorUrgent ||= isUrgent;
       throw error;
     }
   }

@@ -1,4 +1,3 @@
-import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { TollgateError } from '../../../shared/runtime/errors.ts';
@@ -9,12 +8,11 @@ import type { FoundFolder } from './disk.ts';
 import { spoolMetrics } from './metrics.ts';
 import type { DropReason, SpoolMetrics } from './metrics.ts';
 import { createBatchSource } from './batch-source.ts';
-import type { BatchSource } from './batch-source.ts';
+import type { BatchSource, OutgoingRecord } from './batch-source.ts';
 import { PendingEvents } from './pending-events.ts';
 import { Retention } from './retention.ts';
 import { createSpoolReader } from './segments/reader.ts';
 import type { SpoolReader } from './segments/reader.ts';
-import type { SpoolRecord } from './segments/record.ts';
 import { createEventEncoder } from './folder/run-id.ts';
 import type { EventEncoder, EventText } from './folder/run-id.ts';
 import { createStore } from './store.ts';
@@ -48,9 +46,9 @@ export interface Spool {
   flushed(): Promise<void>;
   /**
    * For the publisher: returns the next records in order, or none. Does not wait for the acknowledgement of earlier
-   * records.
+   * records. Records that Kafka may have already have a header.
    */
-  readBatch(recordsMax: number, bytesMax: number): Promise<readonly SpoolRecord[]>;
+  readBatch(recordsMax: number, bytesMax: number): Promise<readonly OutgoingRecord[]>;
   /**
    * For the publisher: reports that Kafka has every record up to this sequence number. A restart keeps this position,
    * and segments that are no longer needed are removed.
@@ -168,7 +166,6 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     const text = encode(event, sequence, textOf);
     next += 1;
     appended += 1;
-    if (event.type === amendEventType || event.type === voidEventType) retention.noteCorrection(sequence);
     store.append(sequence, event.subject, text);
     return sequence;
   }
@@ -177,9 +174,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   function onFound(folder: FoundFolder): void {
     found = folder;
     const { segments, unacknowledged, start } = folder;
-    batchSource.begin(unacknowledged);
-    // The spool does not store the types of earlier events, so each of them may be a correction.
-    retention.noteCorrection(segments.lastSequence);
+    batchSource.begin(unacknowledged, segments.lastSequence);
     reader = createSpoolReader({
       directory,
       segments,

@@ -8,7 +8,7 @@ import { LinearlyGrouped } from './patches/linear-grouping.ts';
 export interface OutgoingMessage {
   readonly key: Buffer | string | null;
   readonly value: Buffer | string | null;
-  readonly headers?: Readonly<Record<string, string>>;
+  headers?: Readonly<Record<string, string>>;
   /** Set only for records with headers; the encoder sets the timestamp of all other records. */
   timestamp?: string;
   partition: number | null;

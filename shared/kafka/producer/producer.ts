@@ -47,6 +47,8 @@ export interface ProducerOptions {
   readonly attemptTimeoutMs?: number;
   /** Largest number of sends that wait in the queue. A further send is refused. */
   readonly waitingMax?: number;
+  /** Headers that are added to a record that is sent again after a failed attempt: Kafka may have the record already. */
+  readonly resentHeaders?: Readonly<Record<string, string>>;
 }
 
 const retryDelayMsMax = 2_000;
@@ -65,7 +67,8 @@ const closeGraceMs = 5_000;
  * 4. If a send is abandoned, the connection with its producer id is destroyed. Otherwise a later batch of equal length
  *    would have the sequence numbers of the abandoned batch, and the broker would drop it as a duplicate.
  *
- * A record may be written twice, if a response is lost with its connection. Consumers recognise the record by its id.
+ * A record may be written twice, if a response is lost with its connection. Consumers recognise the record by its id, or by the headers
+ * of the option `resentHeaders`.
  */
 export function createProducer(kafka: Kafka, options: ProducerOptions): Producer {
   const { registry, deliveryTimeoutMs = 60_000, waitingMax = 1_000 } = options;
@@ -96,6 +99,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
         attempt === 0
           ? messages
           : messages.filter(({ partition }) => partition === null || !baseOffsets.has(partition));
+      if (attempt === 1 && options.resentHeaders !== undefined) addHeaders(missing, options.resentHeaders);
       const remainingMs = Math.max(1, deadlineMs - performance.now());
       const failure = await attemptOnce(topic, missing, baseOffsets, Math.min(attemptTimeoutMs, remainingMs));
       if (failure === null) break;
@@ -154,6 +158,10 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
 function outgoingMessage({ key, value, headers, partition: own }: ProducerRecord): OutgoingMessage {
   const partition = own ?? null;
   return headers === undefined ? { key, value, partition } : { key, value, headers, partition };
+}
+
+function addHeaders(messages: readonly OutgoingMessage[], headers: Readonly<Record<string, string>>): void {
+  for (const message of messages) message.headers = { ...message.headers, ...headers };
 }
 
 /** Errors of the broker that the records themselves cause, so that no retry can succeed. */

@@ -1,4 +1,5 @@
 import { deadLetterHeaders } from '../../domain/topics/dead-letter.ts';
+import { resentHeader } from '../../domain/topics/resent-record.ts';
 import type { JsonSchema } from '../../domain/topics/shape.ts';
 import { versionHeader } from '../../domain/topics/tenant-record.ts';
 import type { Topics } from '../topics.ts';
@@ -81,6 +82,13 @@ function headersOf(topic: keyof Topics): JsonSchema | null {
     return {
       type: 'object',
       properties: { [versionHeader]: { type: 'string', description: 'Version of a tombstone.' } },
+    };
+  if (topic === 'usage')
+    return {
+      type: 'object',
+      properties: {
+        [resentHeader]: { type: 'string', description: 'Kafka may have an earlier copy of the record.' },
+      },
     };
   if (topic !== 'deadLetters') return null;
   return {

@@ -1,7 +1,10 @@
 // Goal: analysts see the outcomes that an application reports, also for very many requests at once.
 // Method: a real aggregator between real Kafka and the real ClickHouse engine.
 import { afterEach, expect, test } from 'vitest';
+import { findStoredCorrections } from '../../../services/aggregator/events/find-stored-corrections.ts';
+import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
 import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
+import { resentHeaders } from '../../../shared/domain/topics/resent-record.ts';
 import { listDeadLetters } from '../../../shared/kafka/dead-letters/dead-letters.ts';
 import { createLogEnds } from '../../../shared/kafka/offsets/topic-offsets.ts';
 import { eventually } from '../../support/servers.ts';
@@ -79,6 +82,76 @@ test('as many outcomes as requests are all applied, in a later block than their 
   await send(...events.map(({ id }) => outcomeOf(id, { status: 500, latency_ms: 5 })));
   fixture.start();
   await untilTotals({ requests: count, errors: count });
+});
+
+test('a correction that its gateway sends again changes nothing, also after a restart of the aggregator', async () => {
+  fixture = await createFixture();
+  const units = async (): Promise<number> => {
+    const [row] = await fixture.clickhouse.query<{ units: number }>(
+      'SELECT sum(units) AS units FROM usage_by_day',
+    );
+    return row?.units ?? 0;
+  };
+  const meter = meterEvent('acme', { id: 'fixed', data: { units: 1 } });
+  const amend = (gateway: string, spoolsequence: number, newUnits: number) => ({
+    ...{ spool: `${gateway}.1.aa.1`, spoolsequence },
+    ...meterEvent('acme', { type: amendEventType, data: { event_id: 'fixed', units: newUnits } }),
+  });
+  const [first, second] = [amend('a', 1, 10), amend('b', 1, 20)];
+  const copy = { tenant: 'acme', value: first, headers: resentHeaders };
+  const aggregator = fixture.start({ blockRowsMax: 2 });
+  await send(meter, first, second);
+  await fixture.produce([copy]);
+  await eventually(async () => (await committed()) === 4, { timeoutMs: 30_000 });
+  expect(await units()).toBe(20);
+  await aggregator.stop();
+  await fixture.produce([copy, { tenant: 'acme', value: amend('c', 1, 30), headers: resentHeaders }]);
+  fixture.start();
+  await eventually(async () => (await committed()) === 6, { timeoutMs: 30_000 });
+  // The correction of c is marked too, but Kafka did not have it, so it is applied.
+  expect(await units()).toBe(30);
+  await fixture.produce([copy]);
+  await eventually(async () => (await committed()) === 7, { timeoutMs: 30_000 });
+  expect(await units()).toBe(30);
+});
+
+test('the search for earlier copies of corrections reads few granules of the stored corrections', async () => {
+  fixture = await createFixture();
+  const { clickhouse } = fixture;
+  const [count, startMs] = [400_000, Date.UTC(2026, 10, 20)];
+  await clickhouse.command(
+    `INSERT INTO stored_corrections (time, sequence, spool, kafka_partition, kafka_offset)
+    SELECT fromUnixTimestamp64Milli({start:Int64} + intDiv(number, 2), 'UTC'), intDiv(number, 2), 'run', number % 2, intDiv(number, 2)
+    FROM numbers({count:UInt32})`,
+    { count, start: startMs },
+  );
+  const place = (number: number) => ({
+    timeMs: startMs + number,
+    sequence: number,
+    spool: 'run',
+    partition: 1,
+  });
+  let sql = '';
+  const reader: ClickHouseReader = {
+    query(text, params) {
+      sql = text;
+      return clickhouse.query(text, params);
+    },
+  };
+  const wanted = [100_000, 100_001].map((number) => ({ ...place(number), offset: 300_000 }));
+  const found = await findStoredCorrections(reader, wanted);
+  expect(found.toSorted((a, b) => a.offset - b.offset)).toEqual(
+    [100_000, 100_001].map((number) => ({ ...place(number), offset: number })),
+  );
+  const plan = await clickhouse.query<{ explain: string }>(`EXPLAIN indexes = 1 ${sql}`);
+  const granules = plan
+    .flatMap(({ explain }) => /Granules: (\d+)\/\d+$/.exec(explain)?.[1] ?? [])
+    .map(Number);
+  expect(granules.at(-1)).toBeLessThanOrEqual(2);
+  const [table] = await clickhouse.query<{ granules: number }>(
+    `SELECT sum(marks) AS granules FROM system.parts WHERE active AND database = currentDatabase() AND table = 'stored_corrections'`,
+  );
+  expect(table?.granules).toBeGreaterThan(40);
 });
 
 /** The offsets that the aggregator has committed, in total. */

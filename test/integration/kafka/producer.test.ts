@@ -1,8 +1,10 @@
 import { Registry } from 'prom-client';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { ensureTopics } from '../../../shared/kafka/ensure-topics.ts';
 import { partitionOf } from '../../../shared/kafka/kafkajs/partition.ts';
 import { createProducer } from '../../../shared/kafka/producer/producer.ts';
-import { eventually, uniqueName } from '../../support/servers.ts';
+import { topicsWith } from '../../../shared/kafka/topics.ts';
+import { eventually, servers, uniqueName, uniqueNamespace } from '../../support/servers.ts';
 import { kafkaAt, newConsumer, newProducer, newTopics, numbered, textsOf } from './connection.ts';
 
 test('send returns the place of each record, where a consumer reads it', async () => {
@@ -73,6 +75,25 @@ test('a topic that does not exist is KAFKA_UNAVAILABLE after the delivery timeou
   const producer = newProducer(kafka, 1_500);
   const send = producer.send(`${topics.usage}.missing`, [{ key: 'a', value: 'x' }]);
   await expect(send).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE' });
+});
+
+test('a record that is sent again after a failed attempt has the headers for that, and the next record has not', async () => {
+  const kafka = kafkaAt(servers().kafkaBrokers);
+  const topics = topicsWith(uniqueNamespace().topicPrefix);
+  const registry = new Registry();
+  const producer = createProducer(kafka, { registry, resentHeaders: { again: '1' } });
+  onTestFinished(() => producer.close(0));
+  const sent = producer.send(topics.usage, [{ key: 'acme', value: 'first', headers: { own: '2' } }]);
+  // The attempts fail until the topic exists.
+  await eventually(async () =>
+    /tollgate_kafka_produce_failures_total\{[^}]*} [1-9]/.test(await registry.metrics()),
+  );
+  await ensureTopics(kafka, topics, { partitions: 1 });
+  await sent;
+  await producer.send(topics.usage, [{ key: 'acme', value: 'second' }]);
+  const consumer = newConsumer(kafka, { topic: topics.usage, groupId: uniqueName('group') });
+  await eventually(() => consumer.seen.length === 2);
+  expect(consumer.seen.map(({ headers }) => headers)).toEqual([{ own: '2', again: '1' }, {}]);
 });
 
 test('no Kafka at the address is KAFKA_UNAVAILABLE after the delivery timeout', async () => {

@@ -6,6 +6,7 @@ import { Registry } from 'prom-client';
 import { startLossAudit } from '../../../services/reconciler/loss-audit.ts';
 import { voidEventType } from '../../../shared/domain/events/correction.ts';
 import type { ProcessReport } from '../../../shared/domain/operators/process-report.ts';
+import { resentHeaders } from '../../../shared/domain/topics/resent-record.ts';
 import { spoolRunName } from '../../../shared/domain/spool-run.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually } from '../../support/servers.ts';
@@ -45,15 +46,17 @@ test('it reports no loss for repeats, corrections, late events and dead letters'
   const events = await requests(upTo(40));
   const meter = numbered(meterEvent('other'), 41);
   const named = { event_id: meter.id, event_source: meter.source };
+  const correction = numbered(meterEvent('other', { type: voidEventType, data: named }), 43);
   await send([
     ...events,
     meter,
     numbered({ ...meter }, 42),
-    numbered(meterEvent('other', { type: voidEventType, data: named }), 43),
+    correction,
     numbered(requestEvent('late', { timeMs: Date.now() - 40 * 86_400_000 }), 44),
     numbered(requestEvent('future', { timeMs: Date.now() + 86_400_000 }), 45),
   ]);
   await send(events.slice(0, 5));
+  await fixture.fixture.produce([{ tenant: 'other', value: correction, headers: resentHeaders }]);
   await drained();
   expect(await audit()).toMatchObject({
     lost: 0,

@@ -1,4 +1,5 @@
 import { amendEventType, voidEventType } from '../../../shared/domain/events/correction.ts';
+import { resentHeaders } from '../../../shared/domain/topics/resent-record.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { nowMs } from './model.ts';
 
@@ -6,25 +7,42 @@ import { nowMs } from './model.ts';
 export type Sent =
   | { readonly kind: 'request'; readonly id: number; readonly minute: number; readonly limited: boolean }
   | { readonly kind: 'meter'; readonly id: number; readonly minute: number; readonly units: number }
-  | { readonly kind: 'amend'; readonly id: number; readonly units: number }
+  /** `isResent`: its gateway sends it again, and Kafka does not have it. */
+  | { readonly kind: 'amend'; readonly id: number; readonly units: number; readonly isResent?: boolean }
   | { readonly kind: 'void'; readonly id: number }
   | { readonly kind: 'reserve'; readonly id: number }
   | { readonly kind: 'settle'; readonly id: number; readonly tokens: number; readonly number: number }
-  | { readonly kind: 'broken' };
+  | { readonly kind: 'broken' }
+  /** A copy of an earlier record, which a gateway sends again. `of` modulo the offset is the offset of this record. */
+  | { readonly kind: 'copy'; readonly of: number };
 
 /** Age in minutes of the calls with a reservation. All of them are in one minute, and no other request is. */
 const callMinute = 10;
+
+/** The records in Kafka. The first one must not be a copy. */
+export function messagesOf(log: readonly Sent[], { areMarked = true } = {}): ConsumedMessage[] {
+  const messages: ConsumedMessage[] = [];
+  log.forEach((item, offset) => {
+    const original = item.kind === 'copy' ? messages[item.of % offset] : undefined;
+    const message =
+      original === undefined ? messageOf(item, offset) : { ...original, headers: resentHeaders };
+    messages.push({ ...message, offset, ...(areMarked ? {} : { headers: {} }) });
+  });
+  return messages;
+}
 
 /** The record in Kafka. */
 export function messageOf(item: Sent, offset: number): ConsumedMessage {
   const place = { topic: 'usage', partition: 0, offset, key: 'acme', headers: {}, timestampMs: nowMs };
   const time = (minutes: number): string => new Date(nowMs - minutes * 60_000).toISOString();
   const envelope = { specversion: '1.0', subject: 'acme', source: 'app', time: time(0) };
+  const numbers = { spool: 'folder.1.aa.1', spoolsequence: offset + 1 };
   const json = (event: object): ConsumedMessage => ({
     ...place,
-    value: Buffer.from(JSON.stringify({ ...envelope, ...event })),
+    value: Buffer.from(JSON.stringify({ ...numbers, ...envelope, ...event })),
   });
   switch (item.kind) {
+    case 'copy':
     case 'broken':
       return { ...place, value: Buffer.from('{') };
     case 'meter':
@@ -35,11 +53,14 @@ export function messageOf(item: Sent, offset: number): ConsumedMessage {
         data: { units: item.units },
       });
     case 'amend':
-      return json({
-        id: `fix-${offset}`,
-        type: amendEventType,
-        data: { event_id: `meter-${item.id}`, units: item.units },
-      });
+      return {
+        ...json({
+          id: `fix-${offset}`,
+          type: amendEventType,
+          data: { event_id: `meter-${item.id}`, units: item.units },
+        }),
+        ...(item.isResent === true ? { headers: resentHeaders } : {}),
+      };
     case 'void':
       return json({ id: `fix-${offset}`, type: voidEventType, data: { event_id: `meter-${item.id}` } });
     case 'reserve': {

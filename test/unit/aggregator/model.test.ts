@@ -3,8 +3,10 @@
 // crashes workers, starts new workers, and resumes old workers (zombies), also after everything was committed.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { messageOf } from './model-log.ts';
+import { messagesOf } from './model-log.ts';
 import type { Sent } from './model-log.ts';
+import { expectedOf } from './model-outcome.ts';
+import type { State } from './model-outcome.ts';
 import { createModel } from './model.ts';
 import type { Flaw } from './model.ts';
 
@@ -49,6 +51,7 @@ const sent: fc.Arbitrary<Sent> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.constant({ kind: 'broken' as const }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('copy' as const), of: fc.nat() }) },
 );
 
 /** The next action of the scheduler: the next step of a worker, a crash of a worker, or a new worker. */
@@ -61,7 +64,7 @@ const move = fc.record({
 });
 
 const shape = {
-  log: fc.array(sent, { minLength: 1, maxLength: 12 }),
+  log: fc.array(sent, { minLength: 1, maxLength: 12 }).map(withoutFirstCopy),
   blockSize: fc.integer({ min: 1, max: 5 }),
   moves: fc.array(move, { maxLength: 120 }),
   ends: fc.array(fc.nat({ max: 1_000 }), { minLength: 10, maxLength: 10 }),
@@ -78,6 +81,31 @@ const overtaken = fc.record({
     { kind: 'meter', id: 0, minute: 0, units: 2 },
   ]),
   blockSize: fc.constant(1),
+});
+
+/** Corrections of two events by two gateways, of which one or both send theirs again. */
+const resent = fc.record({
+  ...shape,
+  log: fc
+    .array(
+      fc.oneof(
+        fc.record({
+          kind: fc.constant('meter' as const),
+          id: fc.nat({ max: 1 }),
+          minute: fc.constant(0),
+          units: fc.constant(1),
+        }),
+        fc.record({
+          kind: fc.constant('amend' as const),
+          id: fc.nat({ max: 1 }),
+          units: fc.integer({ min: 10, max: 99 }),
+          isResent: fc.boolean(),
+        }),
+        fc.record({ kind: fc.constant('copy' as const), of: fc.nat() }),
+      ),
+      { minLength: 1, maxLength: 10 },
+    )
+    .map(withoutFirstCopy),
 });
 
 describe('the protocol', () => {
@@ -98,6 +126,23 @@ describe('the protocol', () => {
     expect(found.failed).toBe(true);
   });
 
+  test('corrections that gateways send again change nothing, after any crash and second read', async () => {
+    await fc.assert(property('none', resent), {
+      numRuns: Number(process.env['RUNS'] ?? 500),
+      seed: Number(process.env['SEED'] ?? 20261127),
+    });
+    for (const flaw of ['corrections are not noted', 'a correction is a repeat of itself'] as const) {
+      const found = await fc.check(property(flaw, resent), { numRuns: 3_000, seed: 7, endOnFailure: true });
+      expect(found.failed, flaw).toBe(true);
+    }
+    const unmarked = await fc.check(property('none', resent, { areMarked: false }), {
+      numRuns: 1_000,
+      seed: 7,
+      endOnFailure: true,
+    });
+    expect(unmarked.failed).toBe(true);
+  });
+
   test.each(['commit first', 'versions by clock', 'derive before insert'] as const)(
     'the model detects a deliberate defect: %s',
     async (flaw) => {
@@ -107,9 +152,9 @@ describe('the protocol', () => {
   );
 });
 
-function property(flaw: Flaw, from: fc.Arbitrary<Scenario> = scenario) {
+function property(flaw: Flaw, from: fc.Arbitrary<Scenario> = scenario, marks = { areMarked: true }) {
   return fc.asyncProperty(from, async ({ log, blockSize, moves, ends }) => {
-    const model = createModel(log.map(messageOf), flaw);
+    const model = createModel(messagesOf(log, marks), flaw);
     model.startWorker(blockSize);
     await settled();
     for (const { what, which } of moves) {
@@ -151,14 +196,6 @@ async function finish(
   }
 }
 
-interface State {
-  readonly requests: readonly number[];
-  readonly units: readonly number[];
-  readonly tokens: readonly number[];
-  readonly reserved: readonly number[];
-  readonly deadOffsets: readonly number[];
-}
-
 function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State {
   const live = [...store.events.values()].filter(({ voided }) => !voided);
   const sums = store.levels.map((level) => [...level.values()]);
@@ -183,67 +220,9 @@ function stateOf({ store, deadOffsets }: ReturnType<typeof createModel>): State 
   };
 }
 
-/**
- * Returns the result of reading all records once, in order and without a fault. A correction that is earlier in the log
- * than its event is applied directly after the event, and is a dead letter if there is no event.
- */
-function expectedOf(log: readonly Sent[]): State {
-  const events = new Map<string, number>();
-  const known = new Set<string>();
-  const calls = new Map<number, { tokens: number; number: number; open: boolean }>();
-  const early = new Map<string, { readonly item: Sent; readonly offset: number }[]>();
-  const deadOffsets: number[] = [];
-  log.forEach((item, offset) => {
-    if (item.kind === 'broken') deadOffsets.push(offset);
-    if (item.kind === 'request') events.set(`r${item.id}`, 1);
-    if (item.kind === 'reserve' && !calls.has(item.id)) {
-      calls.set(item.id, { tokens: 100, number: 0, open: true });
-      applyEarly(`c${item.id}`);
-    }
-    if (item.kind === 'meter' && !known.has(`m${item.id}`)) {
-      known.add(`m${item.id}`);
-      events.set(`m${item.id}`, item.units);
-      applyEarly(`m${item.id}`);
-    }
-    correct(item, offset);
-  });
-  for (const waiting of early.values()) deadOffsets.push(...waiting.map(({ offset }) => offset));
-  const units = [...events.values()].reduce((sum, value) => sum + value, calls.size);
-  const tokens = [...calls.values()].reduce((sum, call) => sum + call.tokens, 0);
-  const reserved = [...calls.values()].reduce((sum, call) => sum + (call.open ? call.tokens : 0), 0);
-  const onEachLevel = (value: number): number[] => Array<number>(4).fill(value);
-  return {
-    requests: onEachLevel(events.size + calls.size),
-    units: onEachLevel(units),
-    tokens: onEachLevel(tokens),
-    reserved: onEachLevel(reserved),
-    deadOffsets: deadOffsets.sort((a, b) => a - b),
-  };
-
-  function applyEarly(name: string): void {
-    const waiting = early.get(name) ?? [];
-    early.delete(name);
-    for (const { item, offset } of waiting) correct(item, offset);
-  }
-
-  function correct(item: Sent, offset: number): void {
-    if (item.kind === 'settle') {
-      const call = calls.get(item.id);
-      // A settlement without a number counts by the order of the log.
-      if (call === undefined) wait(`c${item.id}`, item, offset);
-      else if (item.number === 0 || item.number >= call.number) {
-        Object.assign(call, { tokens: item.tokens, number: Math.max(item.number, call.number), open: false });
-      }
-    }
-    if (item.kind !== 'amend' && item.kind !== 'void') return;
-    if (!known.has(`m${item.id}`)) wait(`m${item.id}`, item, offset);
-    else if (item.kind === 'void') events.delete(`m${item.id}`);
-    else events.set(`m${item.id}`, item.units);
-  }
-
-  function wait(name: string, item: Sent, offset: number): void {
-    early.set(name, [...(early.get(name) ?? []), { item, offset }]);
-  }
+/** No record is before the first one, so it cannot be a copy. */
+function withoutFirstCopy(log: Sent[]): Sent[] {
+  return log.map((item, offset) => (offset === 0 && item.kind === 'copy' ? { kind: 'broken' } : item));
 }
 
 /**

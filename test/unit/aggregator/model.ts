@@ -2,6 +2,7 @@ import { createAggregator } from '../../../services/aggregator/aggregator.ts';
 import type { RejectedMessage } from '../../../shared/kafka/consumer/handling.ts';
 import { createWaitingCorrections } from '../../../services/aggregator/corrections/waiting-corrections.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
+import type { StoredCorrection } from '../../../services/aggregator/events/decode.ts';
 import type { EventChunk } from '../../../services/aggregator/events/event-chunk.ts';
 import type { EventStore, FirstPlace } from '../../../services/aggregator/events/event-store.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
@@ -12,7 +13,13 @@ import { Registry } from 'prom-client';
 
 /** Deliberate defects of the protocol, to show that the model detects them. */
 export type Flaw =
-  'none' | 'commit first' | 'commit past waiting corrections' | 'versions by clock' | 'derive before insert';
+  | 'none'
+  | 'commit first'
+  | 'commit past waiting corrections'
+  | 'versions by clock'
+  | 'derive before insert'
+  | 'corrections are not noted'
+  | 'a correction is a repeat of itself';
 
 /** A step of a worker that waits for the scheduler: it may continue now, much later, or never. A crash ends all steps of the worker. */
 interface Waiting {
@@ -145,6 +152,7 @@ interface Cell {
 export function createStoreModel(flaw: Flaw) {
   const events = new Map<string, StoredEvent>();
   const ids: FirstPlace[] = [];
+  const corrections: StoredCorrection[] = [];
   const levels = [new Map<string, Cell>(), new Map<string, Cell>(), new Map<string, Cell>()] as const;
   let clock = 0;
 
@@ -187,7 +195,17 @@ export function createStoreModel(flaw: Flaw) {
         early = [...early, ...block];
         return flaw === 'derive before insert' ? Promise.resolve([]) : insert(block);
       },
-      noteCorrections: () => step(() => undefined),
+      findCorrections: (wanted) =>
+        step(() => {
+          const found = corrections.filter(({ sequence }) => wanted.some((one) => one.sequence === sequence));
+          return flaw === 'a correction is a repeat of itself'
+            ? found.map((one) => ({ ...one, offset: -1 }))
+            : found;
+        }),
+      noteCorrections: (noted) =>
+        step(() => {
+          if (flaw !== 'corrections are not noted') corrections.push(...noted);
+        }),
       derive: async ({ hasRegrouped }) => {
         await derive(hasRegrouped);
         if (flaw === 'derive before insert') await insert(early);

@@ -26,6 +26,7 @@ async function derivedFor(sent: readonly Sent[]): Promise<TouchedCells[]> {
       storeFirstPlaces: () => Promise.resolve(),
       findEvents: () => Promise.resolve([]),
       insert: () => Promise.resolve([]),
+      findCorrections: () => Promise.resolve([]),
       noteCorrections: () => Promise.resolve(),
       derive: (touched) => {
         derived.push(touched);

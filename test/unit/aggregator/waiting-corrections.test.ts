@@ -6,6 +6,7 @@ import { createAggregator } from '../../../services/aggregator/aggregator.ts';
 import { createWaitingCorrections } from '../../../services/aggregator/corrections/waiting-corrections.ts';
 import { decodeBoundsDefault } from '../../../services/aggregator/events/decode.ts';
 import { aggregatorMetrics } from '../../../services/aggregator/metrics.ts';
+import { resentHeaders } from '../../../shared/domain/topics/resent-record.ts';
 import { createReadToEnd } from '../../../shared/kafka/consumer/read-to-end.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { messageOf } from './model-log.ts';
@@ -18,16 +19,17 @@ const event: Sent = { kind: 'meter', id: 0, minute: 0, units: 2 };
 const otherEvent: Sent = { kind: 'meter', id: 1, minute: 0, units: 7 };
 
 function start() {
-  const state = { ms: 0, isDown: false };
+  const state = { ms: 0, isDown: false, onCall: (): void => undefined };
   const deadOffsets: number[] = [];
   const store = createStoreModel('none');
   const waiting = createWaitingCorrections({ waitMs, now: () => state.ms });
   const none = { partition: 0, completeThroughMs: 0, offset: 0 };
   const aggregator = createAggregator({
     waiting,
-    store: store.seenBy((effect) =>
-      state.isDown ? Promise.reject(new Error('down')) : Promise.resolve(effect()),
-    ),
+    store: store.seenBy((effect) => {
+      state.onCall();
+      return state.isDown ? Promise.reject(new Error('down')) : Promise.resolve(effect());
+    }),
     announcer: { announce: () => Promise.resolve() },
     progress: {
       sample: () => Promise.resolve(),
@@ -97,6 +99,49 @@ test('a younger record ends the wait, but not while only a part of its block is 
   await begin([at(2, event, waitMs + 2)]);
   expect([units(), deadOffsets]).toEqual([[7, 2], [0]]);
 });
+
+test.each([
+  ['a repeat', waitMs, 2, 60],
+  ['no repeat if it is younger than the longest wait', waitMs + 1, 3, 50],
+])('a copy of a correction that waits is %s', async (_name, afterMs, waitingCount, expected) => {
+  const newer: Sent = { kind: 'amend', id: 0, units: 60 };
+  const copy = { ...at(0, correction, afterMs), offset: 2, headers: resentHeaders };
+  const { begin, waiting, units } = start();
+  await begin([at(0, correction), at(1, newer, 1)]);
+  await begin([copy]);
+  expect(waiting.size()).toBe(waitingCount);
+  await begin([at(3, event, 2)]);
+  expect(units()).toEqual([expected]);
+});
+
+test('a block whose partitions are assigned again meanwhile applies no copy of a correction that waited', async () => {
+  const newer: Sent = { kind: 'amend', id: 0, units: 60 };
+  const copy = { ...at(0, correction, 3), offset: 3, headers: resentHeaders };
+  const block = [at(1, event, 1), at(2, newer, 2), copy];
+  const { state, begin, waiting, units } = start();
+  await begin([at(0, correction)]);
+  state.onCall = () => waiting.clear();
+  await begin(block);
+  state.onCall = () => undefined;
+  await begin([at(0, correction), ...block]);
+  expect(units()).toEqual([60]);
+});
+
+test('a correction with the numbers of another one is no copy of it if their times differ', async () => {
+  const newer: Sent = { kind: 'amend', id: 0, units: 60 };
+  const text = String(at(0, newer).value).replace(iso(nowMs), iso(nowMs - 1));
+  const other = { ...at(1, newer), headers: resentHeaders, value: Buffer.from(text) };
+  const { begin, waiting, units } = start();
+  await begin([at(0, correction)]);
+  await begin([other]);
+  expect(waiting.size()).toBe(2);
+  await begin([at(2, event)]);
+  expect(units()).toEqual([60]);
+});
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
 
 test('a partition is read to its end once the block before that end has begun', () => {
   const noted: (readonly [number, number])[] = [];

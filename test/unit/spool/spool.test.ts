@@ -5,24 +5,13 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { amendEventType } from '../../../shared/domain/events/correction.ts';
-import {
-  copyAsCrashed,
-  eventOf,
-  metricOf,
-  newFolder,
-  openIn,
-  readAll,
-  removeFolder,
-  segmentPaths,
-} from './folder.ts';
+import { eventOf, metricOf, newFolder, openIn, readAll, removeFolder, segmentPaths } from './folder.ts';
 
 let directory: string;
 beforeEach(() => {
   directory = newFolder();
 });
 afterEach(() => {
-  vi.useRealTimers();
   removeFolder(directory);
 });
 
@@ -76,27 +65,6 @@ test('an event that was just written is sent from memory, even if its file is co
   for (const path of segmentPaths(directory))
     writeFileSync(path, Buffer.alloc(statSync(path).size), { flag: 'r+' });
   expect((await readAll(spool)).map(({ payload }) => payload)).toEqual(['second']);
-  await spool.close();
-});
-
-test('a correction that Kafka acknowledged is not sent again after a crash, however soon', async () => {
-  // The clock stands still, so the interval between two writes of the cursor never ends.
-  vi.useFakeTimers({ toFake: ['performance'] });
-  const { spool } = await openIn(directory);
-  for (const type of ['tollgate.request.v1', amendEventType]) {
-    const sequence = spool.append((number) => ({ ...eventOf('acme', type)(number), type }));
-    await spool.flushed();
-    await readAll(spool);
-    spool.acknowledge(sequence);
-  }
-  // The write of a later event follows the write of the cursor.
-  spool.append(eventOf('acme', 'later'));
-  await spool.flushed();
-  const copy = copyAsCrashed(directory);
-  const { spool: next } = await openIn(copy);
-  expect((await readAll(next)).map(({ payload }) => payload)).toEqual(['later']);
-  await next.close();
-  removeFolder(copy);
   await spool.close();
 });
 
