@@ -49,7 +49,12 @@ import {
   recentRefusals,
   usageSeries,
 } from '../clickhouse/queries/usage.ts';
-import type { RecentEventsFilter, UsageEventRow, UsagePoint } from '../clickhouse/queries/usage.ts';
+import type {
+  RecentEventsFilter,
+  RecentRefusal,
+  UsageEventRow,
+  UsagePoint,
+} from '../clickhouse/queries/usage.ts';
 
 export type GraphSpan = '24h' | '30d';
 
@@ -85,7 +90,7 @@ export interface UsageReader {
    */
   series(tenantId: string, span: GraphSpan, nowMs: number): Promise<readonly UsagePoint[]>;
   /** The latest requests over a limit between a time and the present, newest first. */
-  refusals(tenantId: string, untilNow: Span, countMax: number): Promise<readonly UsageEventRow[]>;
+  refusals(tenantId: string, untilNow: Span, countMax: number): Promise<readonly RecentRefusal[]>;
   decision(eventId: string): Promise<UsageEventRow | null>;
   recentEvents(filter: RecentEventsFilter, countMax: number): Promise<readonly UsageEventRow[]>;
   /** For lists of tenants. */

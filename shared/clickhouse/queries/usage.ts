@@ -163,6 +163,9 @@ async function readEvents(
   return rows.map((row) => ({ ...row, cost: jsonMoney(parseMoney(row.cost)) }));
 }
 
+/** A request over a limit, as lists show it. */
+export type RecentRefusal = Pick<UsageEventRow, 'event_id' | 'time' | 'method' | 'path' | 'limited_by'>;
+
 /**
  * Returns a tenant's latest requests over a limit since `startMs`, refused or served in shadow mode, newest first. `endMs` is the
  * present: a request of the current or of the previous hour may not be in the totals yet.
@@ -172,7 +175,7 @@ export async function recentRefusals(
   tenantId: string,
   { startMs, endMs }: Span,
   countMax: number,
-): Promise<UsageEventRow[]> {
+): Promise<RecentRefusal[]> {
   const hours = await hoursWithEvents(
     clickhouse,
     tenantId,
@@ -181,10 +184,9 @@ export async function recentRefusals(
   );
   const oldest = hours[hoursFor(hours, 0, countMax) - 1];
   const since = Math.max(startMs, oldest?.hourMs ?? endMs - hourMs);
-  return readEvents(
-    clickhouse,
-    `WHERE tenant_id = {tenant:String} AND time >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-      AND ${overLimit}
+  return clickhouse.query<RecentRefusal>(
+    `SELECT event_id, time, method, path, limited_by FROM usage_events
+    WHERE tenant_id = {tenant:String} AND ${levelRange('event', 'since', null)} AND ${overLimit}
     ORDER BY time DESC
     LIMIT {countMax:UInt32}`,
     { tenant: tenantId, since, countMax },

@@ -11,7 +11,7 @@ import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { readOnce } from '../../../../shared/runtime/read-once.ts';
 import { limitsOfTenant } from '../../../../shared/tenants/limits.ts';
 import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
-import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
+import type { RecentRefusal } from '../../../../shared/clickhouse/queries/usage.ts';
 import { money, title } from '../../components/format.ts';
 import { freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { html, pathCode } from '../../components/html.ts';
@@ -58,7 +58,15 @@ export async function tenantPage(
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
   const role = request.operator?.role ?? 'viewer';
   const ofPage = { ...sources, usage };
-  const { change: changeId, done } = request.query as { change?: string; done?: string };
+  const {
+    change: changeId,
+    done,
+    users,
+  } = request.query as {
+    change?: string;
+    done?: string;
+    users?: string;
+  };
   const [now, status, day, used, refusals, keys, deliveries] = await Promise.all([
     parts.wanted === null ? sources.now.read(id) : null,
     parts.render('status', 'The status', () => statusPart(ofPage, id, { record, zone }), {
@@ -68,7 +76,7 @@ export async function tenantPage(
       refreshMs: chartRefreshMs,
     }),
     parts.render('used', 'Routes and users', () =>
-      usagePart(ofPage, id, { zone, currency: policy().currency, nowMs }),
+      usagePart(ofPage, id, { zone, currency: policy().currency, nowMs, usersOfDay: users === '24h' }),
     ),
     parts.render('refusals', 'The latest refusals', async () => {
       const lastDay = { startMs: nowMs - 86_400_000, endMs: nowMs };
@@ -183,7 +191,7 @@ function requestedId({ params, query }: FastifyRequest): string {
   return id === 'open' ? ((query as { id?: string }).id ?? '').trim() : id;
 }
 
-function refusalList(refusals: readonly UsageEventRow[] | null, zone: string): Html {
+function refusalList(refusals: readonly RecentRefusal[] | null, zone: string): Html {
   if (refusals === null) return failedState('The list of refusals');
   if (refusals.length === 0)
     return emptyState('Nothing was refused', 'In the last 24 hours every request had room.');

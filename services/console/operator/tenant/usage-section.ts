@@ -16,28 +16,38 @@ export interface UsageSectionSources {
   readonly reads: StoreReads;
 }
 
-const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
 const shownMax = 8;
 
-/** The routes and users with the most requests of the last 24 hours, with their cost. */
+export interface UsageSection {
+  readonly zone: string;
+  readonly currency: string | null;
+  readonly nowMs: number;
+  /** True: the users of the last 24 hours too, which ClickHouse counts from all events of that time. */
+  readonly usersOfDay: boolean;
+}
+
+/** The routes with the most requests of the last 24 hours and the users with the most of the last hours, with their cost. */
 export async function usagePart(
   { usage, reads }: UsageSectionSources,
   id: string,
-  {
-    zone,
-    currency,
-    nowMs,
-  }: { readonly zone: string; readonly currency: string | null; readonly nowMs: number },
+  { zone, currency, nowMs, usersOfDay }: UsageSection,
 ): Promise<Html> {
-  const sinceMs = hourOf(nowMs - dayMs);
+  const since = { route: hourOf(nowMs - dayMs), user: hourOf(nowMs - (usersOfDay ? dayMs : hourMs)) };
   const [routes = null, users = null] = await Promise.all(
-    (['route', 'user'] as const).map((by) => reads.orNull(usage.shares(id, { by, sinceMs }, shownMax))),
+    (['route', 'user'] as const).map((by) =>
+      reads.orNull(usage.shares(id, { by, sinceMs: since[by] }, shownMax)),
+    ),
   );
-  return html`<h2 class="card-head">
-      Who uses it <span class="soft small">since ${formatTime(sinceMs, zone)}</span>
-    </h2>
+  const head = (title: string, sinceMs: number): Html =>
+    html`<h3>${title} <span class="soft small">since ${formatTime(sinceMs, zone)}</span></h3>`;
+  const path = `/operator/tenants/${encodeURIComponent(id)}`;
+  return html`<h2 class="card-head">Who uses it</h2>
+    ${head('Routes', since.route)}
     ${shareTable('Routes', 'Route', routes, currency, { '*': 'no route of its own' })}
-    ${shareTable('Users', 'User', users, currency, { '': 'none named' })}`;
+    ${head('Users', since.user)} ${shareTable('Users', 'User', users, currency, { '': 'none named' })}
+    ${usersOfDay ? null : html`<p><a href="${path}?users=24h">Show the users of the last 24 hours</a></p>`}`;
 }
 
 function shareTable(

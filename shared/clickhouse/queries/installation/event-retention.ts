@@ -6,13 +6,17 @@ export interface TableRetention {
   readonly days: number;
 }
 
-/** Returns the tables whose rows expire, by name. */
-export function retentionOfTables(clickhouse: ClickHouseReader): Promise<TableRetention[]> {
+/** Returns the tables whose rows expire, by name; `table`: this one only. */
+export function retentionOfTables(
+  clickhouse: ClickHouseReader,
+  table: string | null = null,
+): Promise<TableRetention[]> {
   return clickhouse.query<TableRetention>(
     `SELECT name, toUInt32OrZero(extract(create_table_query, 'TTL [^\\n]*toIntervalDay\\\\((\\\\d+)\\\\)')) AS days
     FROM system.tables
-    WHERE database = currentDatabase() AND days > 0
+    WHERE database = currentDatabase() AND days > 0 ${table === null ? '' : 'AND name = {table:String}'}
     ORDER BY name`,
+    table === null ? {} : { table },
   );
 }
 
@@ -23,7 +27,6 @@ const dayMs = 86_400_000;
  * earlier can be too low. Totals do not expire.
  */
 export async function eventsStoredSince(clickhouse: ClickHouseReader, nowMs: number): Promise<number | null> {
-  const tables = await retentionOfTables(clickhouse);
-  const events = tables.find(({ name }) => name === 'stored_events');
+  const [events] = await retentionOfTables(clickhouse, 'stored_events');
   return events === undefined ? null : nowMs - events.days * dayMs;
 }
