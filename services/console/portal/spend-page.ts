@@ -130,15 +130,15 @@ function spentTables({ byDay, byModel, byRoute }: Spent, policy: Policy, forecas
       </div>
     </dl>
     <p class="soft small">Calls in progress count with the amounts that they have reserved.</p>
-    <section class="spend-part">
+    <section class="table-part">
       <h3>By day</h3>
       ${spendTable('Spend by day', 'Day', byDay.toReversed(), policy)}
     </section>
-    <section class="spend-part">
+    <section class="table-part">
       <h3>By model</h3>
       ${spendTable('Spend by model', 'Model', byModel, policy)}
     </section>
-    <section class="spend-part">
+    <section class="table-part">
       <h3>By route</h3>
       ${spendTable('Spend by route', 'Route', byRoute, policy)}
     </section>`;

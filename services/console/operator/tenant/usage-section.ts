@@ -40,13 +40,15 @@ export async function usagePart(
       reads.orNull(usage.shares(id, { by, sinceMs: since[by] }, shownMax)),
     ),
   );
-  const head = (title: string, sinceMs: number): Html =>
-    html`<h3>${title} <span class="soft small">since ${formatTime(sinceMs, zone)}</span></h3>`;
+  const section = (title: string, sinceMs: number, shares: Html): Html =>
+    html`<section class="table-part">
+      <h3>${title} <span class="soft small">since ${formatTime(sinceMs, zone)}</span></h3>
+      ${shares}
+    </section>`;
   const path = `/operator/tenants/${encodeURIComponent(id)}`;
-  return html`<h2 class="card-head">Who uses it</h2>
-    ${head('Routes', since.route)}
-    ${shareTable('Routes', 'Route', routes, currency, { '*': 'no route of its own' })}
-    ${head('Users', since.user)} ${shareTable('Users', 'User', users, currency, { '': 'none named' })}
+  return html`<h2>Who uses it</h2>
+    ${section('Routes', since.route, shareTable('Routes', 'Route', routes, currency, { '*': 'no route of its own' }))}
+    ${section('Users', since.user, shareTable('Users', 'User', users, currency, { '': 'none named' }))}
     ${usersOfDay ? null : html`<p><a href="${path}?users=24h">Show the users of the last 24 hours</a></p>`}`;
 }
 

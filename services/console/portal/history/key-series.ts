@@ -2,7 +2,7 @@ import type { ChartSeries } from '../../components/chart.ts';
 
 /** Values of a dimension that have a series of their own in the chart; the others are one series. */
 const seriesMax = 5;
-const seriesColours = ['allowed', 'gate', 'good', 'accent', 'post'];
+const seriesColours = ['allowed', 'gate', 'good', 'violet', 'post'];
 
 export interface KeyedValues<Interval> {
   /** Values of the dimension, the largest first. */

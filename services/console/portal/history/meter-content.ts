@@ -58,7 +58,7 @@ export async function meterContent(
       return html`<h2 id="graph">${title(definition.name)}</h2>
         ${failedState('The history')}`;
     const expired = expiredNotice(compare ? previous.fromMs : query.fromMs, since, zone);
-    return html`${figures(wanted, history, address, policy().currency)} ${expired}
+    return html`${figures(wanted, history, expired, { address, currency: policy().currency })}
       <p class="table-foot">
         <span class="soft">Times are in ${zone}. ${sourceText(since, zone)}</span>
         <a href="${linkWith(address, { format: 'csv' })}" download>Download as CSV</a>
@@ -75,8 +75,8 @@ function sourceText(sinceMs: number | null, zone: string): string {
 function figures(
   wanted: WantedMeter,
   history: MeterHistory,
-  address: Address,
-  currency: string | null,
+  expired: Html | null,
+  { address, currency }: { readonly address: Address; readonly currency: string | null },
 ): Html {
   const { definition, by } = wanted;
   const { result, total, before } = history;
@@ -87,7 +87,7 @@ function figures(
       <h2 id="graph">${title(definition.name)}</h2>
       ${freshnessLine({ complete_through: result.complete_through, freshness_known: true })}
     </div>
-    ${result.cut ? html`<p class="notice bad" role="alert">${cutText}</p>` : null}
+    ${result.cut ? html`<p class="notice bad" role="alert">${cutText}</p>` : null} ${expired}
     ${
       result.rows.length === 0
         ? emptyState('No events in this time', 'Choose a longer time, or another filter.')
