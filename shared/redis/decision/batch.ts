@@ -16,7 +16,7 @@ export interface PendingCheck {
   readonly shape: Shape;
   readonly subjects: readonly Subject[];
   readonly reservation?: PendingReservation;
-  /** Units to lease beside the check. Only for a valid check that charges. */
+  /** Units to lease beside the check. Only for a valid check that charges, or with a cost of 0, to renew a lease. */
   readonly lease?: LeaseRequest;
 }
 
@@ -43,7 +43,7 @@ const checkBytes = 6;
 const subjectBytes = 4;
 const numberBytes = 6;
 const reservationBytes = 16;
-const leaseBytes = 6;
+const leaseBytes = 10;
 const peekFlag = 1;
 const reservationFlag = 2;
 const leaseFlag = 4;
@@ -69,7 +69,7 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
   for (const { request, shape, subjects, reservation, lease } of checks) {
     let index = shapes.indexOf(shape);
     if (index === -1) index = shapes.push(shape) - 1;
-    const valid = isValidRequest(request);
+    const valid = lease !== undefined || isValidRequest(request);
     const reserves = reservation !== undefined && valid;
     const flags =
       (request.peek || !valid ? peekFlag : 0) +
@@ -87,6 +87,7 @@ export function encodeBatch(checks: readonly PendingCheck[], options: BatchOptio
     if (lease !== undefined) {
       at = bytes.writeUInt32LE(lease.units, at);
       at = bytes.writeUInt16LE(lease.lifeMs, at);
+      at = bytes.writeUInt32LE(lease.heldUnits, at);
     }
     if (!reserves) continue;
     reservations ??= [];

@@ -36,6 +36,8 @@ export interface DecidedCheck {
 export interface QueuedCheck extends PendingCheck {
   /** Must not throw, because the next checks of the same call would not get their decisions. */
   readonly onDecided: (decided: DecidedCheck) => void;
+  /** For a check for which no request waits: called instead of a local decision if Redis does not decide. */
+  readonly onUndecided?: () => void;
 }
 
 export interface Dispatch {
@@ -120,10 +122,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       decoded = decodeBatch(reply, checks);
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'checks are decided locally');
-      metrics.degraded(checks.length);
-      for (const check of checks) {
-        check.onDecided({ ...decideLocally(check), degraded: true, countedAtMs: 0, redisTimeMs: 0 });
-      }
+      checks.forEach(decideLocally);
       if (call !== null) void undoLateReply(call, checks);
       return;
     }
@@ -149,17 +148,23 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       const decoded = decodeBatch(await call, checks);
       for (const [index, check] of checks.entries()) {
         const decided = decidedOf(decoded, index);
-        const { request, reservation } = check;
-        const isCharged =
-          isValidRequest(request) && !request.peek && decided.states.every(({ violated }) => !violated);
-        if (isCharged && reservation === undefined) await options.undoLate(check, decided);
+        if (isCharged(check, decided)) await options.undoLate(check, decided);
       }
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'a call to redis has no reply');
     }
   }
 
-  function decideLocally(check: QueuedCheck): Pick<DecidedCheck, 'states' | 'stored'> {
+  function decideLocally(check: QueuedCheck): void {
+    if (check.onUndecided !== undefined) {
+      check.onUndecided();
+      return;
+    }
+    metrics.degraded(1);
+    check.onDecided({ ...localDecision(check), degraded: true, countedAtMs: 0, redisTimeMs: 0 });
+  }
+
+  function localDecision(check: QueuedCheck): Pick<DecidedCheck, 'states' | 'stored'> {
     const { request, reservation } = check;
     if (request.redisOnly === true) {
       const peek = { ...check, request: { ...request, peek: true } };
@@ -199,6 +204,13 @@ function decidedOf(
     stored: stored[index] ?? null,
     lease: grants[index] ?? null,
   };
+}
+
+/** Returns whether Redis charged a check or a lease, for which no reservation in Redis accounts. */
+function isCharged({ request, reservation }: QueuedCheck, { states, lease }: DecidedCheck): boolean {
+  if (lease !== null && lease !== undefined && lease.units > 0) return true;
+  const isPassed = states.every(({ violated }) => !violated);
+  return isPassed && isValidRequest(request) && !request.peek && reservation === undefined;
 }
 
 /** Returns the shortest `waitMsMax` of the checks; undefined if no check has one. */

@@ -25,8 +25,9 @@ import type { Refunds } from './refund.ts';
 import { readScript, runScript } from '../scripts.ts';
 import { decideInParts, spansSlots } from '../cluster/split.ts';
 import { startUnitLeases } from '../unit-leases/unit-leases.ts';
+import type { UnitLeases } from '../unit-leases/unit-leases.ts';
 import { createSubjects } from './subjects.ts';
-import type { Subject } from './subjects.ts';
+import type { Subject, Subjects } from './subjects.ts';
 import { limitStates, shapeOf } from './windows.ts';
 import type { Shape } from './windows.ts';
 import { checkedReservation } from '../reservations/pending-reservation.ts';
@@ -124,7 +125,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
   const calls = { ...shared, keyPrefix, localReservations, subjects, local, breakerOf: breakers.of };
   const { refund, giveBack, returnUnits, undoLate } = createRefunds(calls);
   const dispatch = createDispatch({ ...calls, undoLate, useFunctions: options.useFunctions });
-  const unitLeases = options.leaseUnits === true ? startUnitLeases({ ...calls, registry }) : null;
+  const enqueue = (check: QueuedCheck): void => dispatch.enqueue(check);
+  const unitLeases = options.leaseUnits === true ? startUnitLeases({ ...calls, registry, enqueue }) : null;
   const settler = createRecordSettler({ ...calls, registry, timeoutMs: backfillMs });
   const cluster = isCluster(redis);
   const { reserve, partsOf } = createReserve({ ...calls, cluster, decide, returnUnits, settler });
@@ -155,21 +157,31 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const contents = reserves ? 'reserve' : request.withUse === true && request.peek ? 'use' : 'limits';
     const shape = shapeOf(limits, tenantId !== null, userId !== null, calendar ?? 'UTC', contents);
     const [kind] = shape.subjects;
-    const isSingle = kind !== undefined && shape.subjects.length === 1;
-    const own = isSingle
-      ? [subjects.of(kind, request)]
-      : shape.subjects.map((each) => subjects.of(each, request));
+    const subject = kind === undefined ? null : subjects.of(kind, request);
     if (reserves) {
-      void checkReserving(request, shape, own, startedAt).then(onResult);
+      void checkReserving(request, shape, subjectsOf(subjects, shape, subject, request), startedAt).then(
+        onResult,
+      );
       return;
     }
-    const subject = own[0];
-    const isLeased = shape.leaseMs > 0 && subject !== undefined && !request.peek && isValidRequest(request);
-    const leased = isLeased ? unitLeases?.spend(subject, shape, request.cost) : null;
-    if (leased !== null && leased !== undefined) {
-      onResult(resultOf(leased, true, false, microsSince(startedAt)));
-      return;
-    }
+    const leases = shape.leaseMs > 0 && !request.peek && isValidRequest(request) ? unitLeases : null;
+    if (subject !== null && leases !== null) {
+      const states = leases.spend(subject, shape, request.cost);
+      if (states !== null) onResult(resultOf(states, true, false, microsSince(startedAt)));
+      else sendCheck(request, shape, [subject], startedAt, leases, onResult);
+    } else
+      sendCheck(request, shape, subjectsOf(subjects, shape, subject, request), startedAt, null, onResult);
+  }
+
+  /** Lets Redis decide a check. With `leases`, the units of the next checks may be leased beside it. */
+  function sendCheck(
+    request: CheckRequest,
+    shape: Shape,
+    own: readonly Subject[],
+    startedAt: number,
+    leases: UnitLeases | null,
+    onResult: (result: CheckResult) => void,
+  ): void {
     const onDecided = ({ states: all, degraded, redisTimeMs }: DecidedCheck): void => {
       const states = shape.isOfLimits ? all : limitStates(shape, all, degraded);
       onResult(resultOf(states, isValidRequest(request), degraded, microsSince(startedAt), redisTimeMs));
@@ -177,7 +189,8 @@ export function createLimiter(options: LimiterOptions): Limiter {
     const queued: QueuedCheck = { request, shape, subjects: own, onDecided };
     if (shape.windows.length === 0) onDecided(unlimited);
     else if (cluster && spansSlots(queued)) void decideInParts(queued, decide, returnUnits).then(onDecided);
-    else dispatch.enqueue((isLeased ? unitLeases?.withRequest(queued, subject) : null) ?? queued);
+    else dispatch.enqueue(leases === null ? queued : leases.withRequest(queued));
+    unitLeases?.sendRenewals();
   }
 
   async function checkReserving(
@@ -244,6 +257,17 @@ export function createLimiter(options: LimiterOptions): Limiter {
     dispatch.close();
     breakers.close();
   }
+}
+
+/** The subjects of a check, of which `first` is the first. */
+function subjectsOf(
+  subjects: Subjects,
+  { subjects: kinds }: Shape,
+  first: Subject | null,
+  request: CheckRequest,
+): readonly Subject[] {
+  if (first === null) return [];
+  return kinds.map((kind, index) => (index === 0 ? first : subjects.of(kind, request)));
 }
 
 /** The decision on a check without windows. */

@@ -11,7 +11,8 @@
 --          subject of the shape the index of its hash in KEYS [2] and the index of the hash that holds its epoch (0 for none)
 --          [2], then for each quantity of the shape except `requests` its amount [6], then for a reservation: index of its
 --          record in KEYS [2], its number among the reservations of the batch, from 0 [2], milliseconds to its end and to the
---          expiry of its record [6 each]; or for a lease (one subject, only requests): units wanted [4], its life in milliseconds [2].
+--          expiry of its record [6 each]; or for a lease (one subject, only requests): units wanted [4], its life in milliseconds [2], unspent
+--          units of the node's earlier leases [4]. The cost is 0 if only a lease is wanted.
 -- ARGV[4]  and following: the shapes (see windows.lua), then three arguments of each reservation (see reserve.lua), the last one first.
 -- [n] is the number of bytes of a number, lowest byte first. Arguments are packed because Lua unpacks them with few calls.
 --
@@ -52,9 +53,9 @@ local function decide(shape, cost, flags, checks, at)
   end
   local leased
   if flags >= 4 then
-    local wanted, lifeMs
-    wanted, lifeMs, at = unpackFrom('<I4I2', checks, at)
-    leased = leasableUnits(shape, cost, wanted, lifeMs)
+    local wanted, lifeMs, held
+    wanted, lifeMs, held, at = unpackFrom('<I4I2I4', checks, at)
+    leased = leasableUnits(shape, cost, wanted, lifeMs, held)
     if leased > 0 then
       stampWithEnd(shape, lifeMs)
       costOfAll = cost + leased
