@@ -121,21 +121,31 @@ export function resolveInputs(
     readings,
     units,
     attributes,
-    reservedCall: request.reserve === undefined ? null : callOf(request, request.reserve, route),
+    reservedCall:
+      request.reserve === undefined
+        ? null
+        : callOf(dependencies, request, request.reserve, route, units, atMs),
     atMs,
   };
+}
 
-  function callOf({ caller }: DecisionRequest, reserve: Reserve, of: Route | null): ReservedCall {
-    return {
-      decisionId: dependencies.nextId(),
-      source: `tollgate/${dependencies.node}`,
-      tenantId: caller.identity.tenantId,
-      userId: caller.identity.userId ?? '',
-      timeMs: atMs,
-      model: reserve.model,
-      owner: reserve.owner,
-      units,
-      unitCost: costOf(units, of?.unitPrice ?? noPrice),
-    };
-  }
+function callOf(
+  { nextId, node }: DecisionDependencies,
+  { caller: { identity } }: DecisionRequest,
+  { model, owner }: Reserve,
+  route: Route | null,
+  units: number,
+  timeMs: number,
+): ReservedCall {
+  return {
+    decisionId: nextId(),
+    source: `tollgate/${node}`,
+    tenantId: identity.tenantId,
+    userId: identity.userId ?? '',
+    timeMs,
+    model,
+    owner,
+    units,
+    unitCost: costOf(units, route?.unitPrice ?? noPrice),
+  };
 }

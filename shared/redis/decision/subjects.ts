@@ -72,8 +72,13 @@ export function createSubjects(keyPrefix: string): Subjects {
   const attributes = createAttributeSubjects();
   return { of, tenant, size: () => tenants.size + others.size };
 
-  /** The id itself is the key of the cache, so that no string is built or hashed for each request. */
+  /** A short id itself is the key of the cache, so that no string is built or hashed for each request. */
   function tenant(tenantId: string): Subject {
+    const existing = tenantId.length <= nameLengthMax ? tenants.get(tenantId) : undefined;
+    return existing ?? createTenant(tenantId);
+  }
+
+  function createTenant(tenantId: string): Subject {
     return cached(tenants, tenantId, () => {
       const subject = create(tags.tenant(tenantId), '', null);
       subject.owner = subject;
