@@ -140,7 +140,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
 
   /**
    * Waits for the reply to checks that were decided locally meanwhile, and returns what Redis has charged for them: the backfill
-   * counts the local decisions. Reservations need nothing, because Redis recognises them by their id. If no reply arrives, the
+   * counts the local decisions. Reservations stay as they are, because Redis recognises them by their id. If no reply arrives, the
    * units stay charged.
    */
   async function undoLateReply(call: Promise<unknown>, checks: readonly QueuedCheck[]): Promise<void> {
@@ -209,7 +209,7 @@ function decidedOf(
 /** Returns whether Redis charged a check or a lease, for which no reservation in Redis accounts. */
 function isCharged({ request, reservation }: QueuedCheck, { states, lease }: DecidedCheck): boolean {
   if (lease !== null && lease !== undefined && lease.units > 0) return true;
-  const isPassed = states.every(({ violated }) => !violated);
+  const isPassed = states.every(({ violated, mode }) => !violated || mode === 'shadow');
   return isPassed && isValidRequest(request) && !request.peek && reservation === undefined;
 }
 

@@ -62,7 +62,7 @@ export interface RefundOptions {
 
 export const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
 const refundScript = readScript('clock', 'sliding', 'quota', 'returned', 'refund');
-/** The windows of a check in several slots are charged under one epoch each, which the reply does not contain. */
+/** The reply to a check without a lease does not contain the epochs. The script then compares the time of the last reset. */
 const anyEpoch = -1;
 /** Longer than a decision's event can be corrected by its outcome. */
 const claimMs = 25 * 3_600_000;
@@ -187,7 +187,10 @@ export function createRefunds(options: RefundOptions): Refunds {
     const charged = [...shape.windows.entries()].filter(
       ([index, { counts }]) => states[index]?.violated === false && counts !== 'carried',
     );
-    const keys = charged.map(([index]) => own[shape.subjectOf[index] ?? 0]?.key ?? '');
+    const keys = charged.flatMap(([index]) => {
+      const subject = own[shape.subjectOf[index] ?? 0];
+      return subject === undefined ? [] : [subject.key, subject.owner?.key ?? subject.key];
+    });
     const grant = lease ?? null;
     const isLeased = grant !== null && grant.units > 0;
     const fields = charged.flatMap(([index, { field, period, spanMs }]: [number, Window]) => [

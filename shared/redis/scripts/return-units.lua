@@ -1,9 +1,10 @@
 -- Returns units that were charged at a known time: the units of a check whose part in another slot was refused, or the units of a
 -- lease that were not spent.
--- KEYS     for each window in ARGV, in order, the hash that holds it. A hash may appear several times.
+-- KEYS     for each window in ARGV, in order, the hash that holds it and the hash that holds its epoch. A hash may appear several
+--          times. The second one counts only where the epoch of the windows is unknown.
 -- ARGV     as in clock.lua, then the timestamp with which the units were stored (Unix milliseconds), the epoch of the windows when
---          the units were charged (-1: unknown; a window of another epoch was reset and does not count them), and for each window:
---          units, field, span in milliseconds (0: a quota).
+--          the units were charged (-1: unknown), and for each window: units, field, span in milliseconds (0: a quota).
+--          A window that was reset since then does not count the units.
 -- Reply: the number of windows. Burst debt is not returned, so the burst may be too small for ten spans at most.
 beginCall()
 local timestamp, epochThen = number(), number()
@@ -52,17 +53,27 @@ local function returnSliding(key, field, span, packed)
   end
 end
 
-for w = 1, #KEYS do
-  cost = number()
-  local field, span = text(), number()
-  local packed = call('HGET', KEYS[w], field)
-  if packed and span == 0 then
-    local start, used, baseline, epoch = unpackFrom(QUOTA, packed)
-    if timestamp >= start and (epochThen < 0 or epoch == epochThen) then
-      call('HSET', KEYS[w], field, pack(QUOTA, start, max(0, used - cost), baseline, epoch))
-    end
-  elseif packed then
-    returnSliding(KEYS[w], field, span, packed)
+-- Timestamps are rounded up: units with the first timestamp of a period may be of the period before.
+local function returnQuota(key, field, packed)
+  local start, used, baseline, epoch = unpackFrom(QUOTA, packed)
+  if timestamp > start and (epochThen < 0 or epoch == epochThen) then
+    call('HSET', key, field, pack(QUOTA, start, max(0, used - cost), baseline, epoch))
   end
 end
-return #KEYS
+
+-- The value of an epoch is the time of the reset.
+local function wasReset(epochKey)
+  return epochThen < 0 and timestamp <= max(tonumber(call('HGET', epochKey, 'e') or 0), epochOfAll)
+end
+
+for k = 1, #KEYS, 2 do
+  cost = number()
+  local field, span = text(), number()
+  local packed = not wasReset(KEYS[k + 1]) and call('HGET', KEYS[k], field)
+  if packed and span == 0 then
+    returnQuota(KEYS[k], field, packed)
+  elseif packed then
+    returnSliding(KEYS[k], field, span, packed)
+  end
+end
+return #KEYS / 2

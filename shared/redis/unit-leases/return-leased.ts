@@ -1,7 +1,9 @@
+import { randomInt } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Clock } from '../../runtime/time/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { replyWithin } from '../client.ts';
 import type { RedisClient } from '../client.ts';
 import { returnScript } from '../decision/refund.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
@@ -18,7 +20,9 @@ export interface ReturnLeasedOptions {
 
 /** Longest wait for a circuit breaker that is open. A server that is away for longer may have lost the units. */
 const waitMsMax = 1_000;
-const waitIntervalMs = 50;
+/** Many leases may wait at once: each wait is random, so that their calls do not arrive together. */
+const waitIntervalMs = { least: 100, most: 300 };
+const callTimeoutMs = 1_000;
 
 /**
  * Returns the units of a lease that were not spent to the windows that count them. While the circuit breaker is open for a moment,
@@ -29,7 +33,7 @@ export async function returnLeased(
   { redis, breakerOf, redisTime, epochMs, logger }: ReturnLeasedOptions,
   { subject, shape, units, storedAtMs, epoch }: UnspentUnits,
 ): Promise<boolean> {
-  const keys = shape.windows.map(() => subject.key);
+  const keys = shape.windows.flatMap(() => [subject.key, subject.key]);
   const fields = shape.windows.flatMap(({ field, period, spanMs }) => [
     units,
     field,
@@ -38,9 +42,14 @@ export async function returnLeased(
   const args = [redisTime?.now() ?? '', epochMs(), storedAtMs, epoch, ...fields];
   const breaker = breakerOf(subject.tag);
   const until = performance.now() + waitMsMax;
-  while (breaker.isOpen() && performance.now() < until) await wait(waitIntervalMs, null, { ref: false });
+  const { least, most } = waitIntervalMs;
+  while (breaker.isOpen() && performance.now() < until) {
+    await wait(randomInt(least, most), null, { ref: false });
+  }
+  if (breaker.isOpen()) return false;
   try {
-    await breaker.run(() => runScript(redis, returnScript, keys, args));
+    // Not by the breaker: a return that is late must not open it.
+    await replyWithin(runScript(redis, returnScript, keys, args), callTimeoutMs);
     return true;
   } catch (error) {
     logger.debug({ reason: messageOf(error) }, 'units of a lease could not be returned');
