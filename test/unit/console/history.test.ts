@@ -51,6 +51,35 @@ describe('the span of the history', () => {
     ]);
   });
 
+  test.each([
+    ['the clocks go back', '2026-11-10T10:00:00Z', { span: '30d' }, '2026-09-11T22:00:00.000Z', 30],
+    ['the clocks go forward', '2026-04-10T10:00:00Z', { span: '30d' }, '2026-02-09T23:00:00.000Z', 30],
+    [
+      'the clocks go back in a custom span',
+      '2026-11-10T10:00:00Z',
+      { span: 'custom', from: '2026-10-20', to: '2026-10-29' },
+      '2026-10-09T22:00:00.000Z',
+      10,
+    ],
+  ])('%s: the previous span has the same number of days', (_, now, fields, startIso, days) => {
+    const zone = 'Europe/Berlin';
+    const requests = wantedHistory(fields, zone, Date.parse(now));
+    expect([intervalsOf(requests.query).length, intervalsOf(requests.previous).length]).toEqual([days, days]);
+    expect(iso(requests.previous.startMs)).toBe(startIso);
+    const meter: MeterDefinition = {
+      ...{ name: 'calls', eventType: 'call', aggregation: 'count', value: null, groupBy: [] },
+    };
+    const wanted = wantedMeter(
+      { ...fields, metric: 'meter:calls' },
+      new Map([['calls', meter]]),
+      zone,
+      Date.parse(now),
+    );
+    if (wanted === null) throw new Error('no meter');
+    expect([windowStarts(wanted.query).length, windowStarts(wanted.previous).length]).toEqual([days, days]);
+    expect(iso(wanted.previous.fromMs)).toBe(startIso);
+  });
+
   test('a custom span includes both dates of the zone; a span that is too long or no span is replaced', () => {
     const custom = { span: 'custom', from: '2026-11-01', to: '2026-11-02' };
     const { query, span } = wantedHistory(custom, 'Pacific/Auckland', nowMs);

@@ -75,11 +75,18 @@ export function wantedHistory(fields: Fields, zone: string, nowMs: number): Want
     metric: isKey(historyMetrics, fields['metric']) ? fields['metric'] : 'requests',
     by,
     query,
-    previous: { ...query, by: null, startMs: startMs - (endMs - startMs), endMs: startMs },
+    previous: { ...query, by: null, ...previousBounds(bounds, zone) },
   };
 }
 
 export type Fields = Readonly<Record<string, string | undefined>>;
+
+export interface SpanBounds {
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Length of the intervals. */
+  readonly stepMs: number;
+}
 
 /** Reads the time in the address. `stepOf` returns the length of the intervals of a span. */
 export function wantedSpan(
@@ -87,9 +94,7 @@ export function wantedSpan(
   zone: string,
   nowMs: number,
   stepOf: (lengthMs: number) => number,
-): WantedSpan & {
-  readonly bounds: { readonly startMs: number; readonly endMs: number; readonly stepMs: number };
-} {
+): WantedSpan & { readonly bounds: SpanBounds } {
   const today = dateAt(zone, nowMs);
   const custom =
     fields['span'] === 'custom' ? customSpan(fields['from'] ?? '', fields['to'] ?? '', zone) : null;
@@ -139,6 +144,18 @@ function spanBefore(
   // Noon of the first day, which a change of the clocks does not move to another date.
   const noonMs = startMs + dayMs / 2 - (lengthMs - dayMs);
   return { startMs: periodAt('day', calendarZone, noonMs).startMs, endMs };
+}
+
+/** The span of the same length before a span. A span of days gets as many days of the zone, which have 23 to 25 hours. */
+export function previousBounds(
+  { startMs, endMs, stepMs }: SpanBounds,
+  zone: string,
+): { readonly startMs: number; readonly endMs: number } {
+  if (stepMs < dayMs) return { startMs: startMs - (endMs - startMs), endMs: startMs };
+  const days = Math.round((endMs - startMs) / dayMs);
+  // Noon of the first day, which a change of the clocks does not move to another date.
+  const noonMs = startMs + dayMs / 2 - days * dayMs;
+  return { startMs: periodAt('day', zone === 'UTC' ? null : zone, noonMs).startMs, endMs: startMs };
 }
 
 /** The span of two dates, both included; null if they are no dates or the span is too long. */

@@ -2,7 +2,7 @@ import type { MeterQuery } from '../../../../shared/clickhouse/queries/meters.ts
 import { historyDimensions } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
 import type { MeterDefinition, MeterWindow } from '../../../../shared/domain/meter.ts';
 import { calendarIntervals } from '../../../../shared/domain/time/calendar-intervals.ts';
-import { wantedSpan } from './wanted-history.ts';
+import { previousBounds, wantedSpan } from './wanted-history.ts';
 import type { Fields, WantedSpan } from './wanted-history.ts';
 
 type Meters = ReadonlyMap<string, MeterDefinition>;
@@ -53,7 +53,8 @@ export function wantedMeter(fields: Fields, meters: Meters, zone: string, nowMs:
   );
   const window = windowOf(toMs - fromMs);
   const query = { fromMs, toMs, window, timeZone: zone, groupBy: by === null ? [] : [by], filter, top: null };
-  const previous = { ...query, groupBy: [], fromMs: fromMs - (toMs - fromMs), toMs: fromMs };
+  const before = previousBounds({ ...bounds, stepMs: stepsMs[window] }, zone);
+  const previous = { ...query, groupBy: [], fromMs: before.startMs, toMs: before.endMs };
   return { ...wanted, definition, by, query, previous };
 }
 
