@@ -1,12 +1,14 @@
 import type { ChartSeries } from '../../components/chart.ts';
 
 /** Values of a dimension that have a series of their own in the chart; the others are one series. */
-const seriesMax = 5;
+export const seriesMax = 5;
 const seriesColours = ['allowed', 'gate', 'good', 'violet', 'post'];
 
 export interface KeyedValues<Interval> {
   /** Values of the dimension, the largest first. */
   readonly keys: readonly string[];
+  /** True if `keys` has only the largest values. */
+  readonly keysCut?: boolean;
   readonly titleOf: (key: string) => string;
   /** Null: unknown. */
   readonly value: (interval: Interval, key: string) => number | null;
@@ -17,7 +19,7 @@ export interface KeyedValues<Interval> {
 
 /** The series of a chart that is divided by a dimension. Values that cannot be added are lines, the others are stacked. */
 export function seriesByKey<Interval>(values: KeyedValues<Interval>): readonly ChartSeries<Interval>[] {
-  const { keys, titleOf, others, text } = values;
+  const { keys, keysCut = false, titleOf, others, text } = values;
   const own = keys.slice(0, seriesMax);
   const series = (
     title: string,
@@ -32,7 +34,7 @@ export function seriesByKey<Interval>(values: KeyedValues<Interval>): readonly C
     series(titleOf(key), seriesColours[index] ?? 'previous', (interval) => values.value(interval, key)),
   );
   if (keys.length <= seriesMax || others === null) return named;
-  const title = `${keys.length - seriesMax} others`;
+  const title = keysCut ? 'All others' : `${keys.length - seriesMax} others`;
   return [...named, series(title, 'previous', (interval) => others(interval, own))];
 }
 

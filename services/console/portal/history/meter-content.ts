@@ -23,12 +23,10 @@ import { meterFilter, spanLinks } from './history-filter.ts';
 import { cutText, historyFrame } from './history-frame.ts';
 import type { HistorySources } from './history-frame.ts';
 import { previousSeries, seriesByKey } from './key-series.ts';
-import { isAdded, keyOf, readMeterHistory, sumOf } from './meter-figures.ts';
+import { groupsMax, isAdded, keyOf, readMeterHistory, sumOf } from './meter-figures.ts';
 import type { MeterHistory, MeterInterval, MeterValue } from './meter-figures.ts';
 import { groupFilter, meterMetric, stepsMs } from './wanted-meter.ts';
 import type { WantedMeter } from './wanted-meter.ts';
-
-const groupsMax = 100;
 
 /** The history of a meter of the policy: its values over time, divided by one of its groups. */
 export async function meterContent(
@@ -87,7 +85,7 @@ function figures(
       <h2 id="graph">${title(definition.name)}</h2>
       ${freshnessLine({ complete_through: result.complete_through, freshness_known: true })}
     </div>
-    ${result.cut ? html`<p class="notice bad" role="alert">${cutText}</p>` : null} ${expired}
+    ${expired}
     ${
       result.rows.length === 0
         ? emptyState('No events in this time', 'Choose a longer time, or another filter.')
@@ -118,7 +116,7 @@ function valueText(currency: Policy['currency'] | undefined): Text {
   return (value) => (value === null ? '–' : currency === undefined ? decimal(value) : money(value, currency));
 }
 
-function meterChart(wanted: WantedMeter, { intervals, groups }: MeterHistory, text: Text): Html {
+function meterChart(wanted: WantedMeter, { intervals, groups, groupsCut }: MeterHistory, text: Text): Html {
   const { definition, by, query, compare } = wanted;
   const none = isAdded(wanted) ? 0 : null;
   const value = ({ values }: MeterInterval): MeterValue => values.get('') ?? none;
@@ -128,12 +126,10 @@ function meterChart(wanted: WantedMeter, { intervals, groups }: MeterHistory, te
   };
   const divided = seriesByKey<MeterInterval>({
     keys: groups.map(({ key }) => key),
+    keysCut: groupsCut,
     titleOf: groupText,
     value: ({ values }, key) => values.get(key) ?? none,
-    others: isAdded(wanted)
-      ? ({ values }, own) =>
-          sumOf([0, ...[...values].filter(([key]) => !own.includes(key)).map(([, one]) => one)])
-      : null,
+    others: isAdded(wanted) ? othersOf : null,
     text,
   });
   const previous = previousSeries<MeterInterval>(({ previous: before }) => before ?? none, text);
@@ -148,6 +144,13 @@ function meterChart(wanted: WantedMeter, { intervals, groups }: MeterHistory, te
   });
 }
 
+/** Sum of the groups without a series of their own. */
+function othersOf({ values, whole }: MeterInterval, own: readonly string[]): MeterValue {
+  const sum = (isOwn: boolean): number =>
+    sumOf([0, ...[...values].filter(([key]) => own.includes(key) === isOwn).map(([, one]) => one)]) ?? 0;
+  return whole === undefined ? sum(false) : (whole ?? 0) - sum(true);
+}
+
 function groupText(key: string): string {
   return key === '' ? 'none' : key;
 }
@@ -156,7 +159,7 @@ function groupText(key: string): string {
 function groupTable(
   { definition }: WantedMeter,
   by: string,
-  { groups }: MeterHistory,
+  { groups, groupsCut }: MeterHistory,
   address: Address,
   text: Text,
 ): Html {
@@ -178,7 +181,19 @@ function groupTable(
         { title: title(definition.name), kind: 'number', cell: ({ value }) => text(value) },
       ],
     })}
-    ${groups.length > groupsMax ? html`<p class="soft small">${count(groups.length - groupsMax)} more are in the CSV file.</p>` : null}`;
+    ${remainingText(groups.length, groupsCut)}`;
+}
+
+/** A sentence about the groups that the table omits. If the groups are cut, the CSV file is cut too. */
+function remainingText(groups: number, isCut: boolean): Html | null {
+  if (groups <= groupsMax) return null;
+  return html`<p class="soft small">
+    ${
+      isCut
+        ? `These are the ${count(groupsMax)} largest. To see others, choose a shorter time, or a filter.`
+        : `${count(groups - groupsMax)} more are in the CSV file.`
+    }
+  </p>`;
 }
 
 function fileColumns({ definition, by }: WantedMeter): readonly FileColumn<MeterRow>[] {
