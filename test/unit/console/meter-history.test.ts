@@ -84,3 +84,14 @@ describe('a meter with more rows than one result has', () => {
     expect(page).toContain('These are the 100 largest.');
   });
 });
+
+test.each([
+  ['sum', 'USD 3.00'],
+  ['unique', '3'],
+] as const)('the %s of costs is shown as %s', async (aggregation, text) => {
+  const wanted = wantedOf({ ...tokens, aggregation, value: 'cost' }, { span: '24h' });
+  const page = await pageOf(wanted, ({ fromMs }) => ({
+    ...{ rows: [row(fromMs, null, 3)], complete_through: null, cut: false },
+  }));
+  expect(/data-slot="total"> ?([^<]*?) ?</.exec(page)?.[1]).toBe(text);
+});

@@ -78,7 +78,8 @@ function figures(
 ): Html {
   const { definition, by } = wanted;
   const { result, total, before } = history;
-  const text = valueText(definition.value === 'cost' ? currency : undefined);
+  const isMoney = definition.value === 'cost' && definition.aggregation !== 'unique';
+  const text = valueText(isMoney ? currency : undefined);
   const difference =
     typeof total === 'number' && typeof before === 'number' ? changeText(total, before) : null;
   return html`<div class="card-head">
