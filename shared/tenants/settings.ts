@@ -63,7 +63,8 @@ function edited(
   const violations = [...found, ...inSettings];
   // Only changed settings are compared with the policy, because stored settings may name plans and limits that it no
   // longer has.
-  if (inSettings.length === 0) violations.push(...violationsOfPolicy(changedIn(before, settings), policy));
+  if (inSettings.length === 0)
+    violations.push(...violationsOfPolicy(changedIn(before, settings), policy, before));
   if (violations.length > 0) return contractRejection(violations, 'Record not written');
   const others = Object.entries(before).filter(
     ([name]) => !(settingNames as readonly string[]).includes(name),

@@ -16,12 +16,14 @@ export function quantityOfLimit(policy: Policy, name: string): string {
 }
 
 /**
- * Plans and limits that a record names and the policy does not define, and settings of limits that can have no effect. Only writers of records check this: if readers
- * did, a change of the policy could make stored records invalid.
+ * Plans and limits that a record names and the policy does not define, and settings of limits that can have no effect. `before` is the
+ * record before the change. Only writers of records check this: if readers did, a change of the policy could make stored records
+ * invalid.
  */
 export function violationsOfPolicy(
   { plan, overrides = {}, boosts = [], notifications }: Partial<TenantRecord>,
   policy: Policy,
+  before: TenantRecord | null = null,
 ): readonly Violation[] {
   const known = limitNames(policy);
   const limits = [
@@ -42,6 +44,6 @@ export function violationsOfPolicy(
       field,
       reason: `the policy has no limit “${name}”; it has: ${known.join(', ')}`,
     })),
-    ...violationsOfLimitAlerts(notifications?.limits ?? {}, policy),
+    ...violationsOfLimitAlerts(notifications?.limits ?? {}, policy, before?.notifications?.limits ?? {}),
   ];
 }
