@@ -3,6 +3,7 @@ import { count } from '../../../shared/domain/text/counted.ts';
 import { durationForReading } from '../../../shared/domain/time/format-duration.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { explainRefusal } from '../../../shared/tenants/decisions/explain-refusal.ts';
+import type { Explanation, WithoutTime } from '../../../shared/tenants/decisions/explain-refusal.ts';
 import { html, pathCode } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import type { DecisionSources, DecisionTenant } from './decision-counters.ts';
@@ -28,7 +29,7 @@ export function decisionView(
         ? html`<section class="card"><p>This request was let pass (${event.decision}).</p></section>`
         : html`<section class="card stack">
             <h2>${why.reason}</h2>
-            <p>${passText(event, why.latestPassMs, zone)}</p>
+            <p>${passText(event, why, zone)}</p>
             <p><strong>What to do:</strong> ${why.advice}</p>
           </section>`
     }
@@ -66,8 +67,14 @@ export function decisionView(
     </section>`;
 }
 
-function passText(event: UsageEventRow, latestPassMs: number | null, zone: string): string {
-  if (latestPassMs === null) return 'Waiting would not have changed the answer.';
+const textWithoutTime: Readonly<Record<WithoutTime, string>> = {
+  'when-others-end': 'It would have passed as soon as one of the running requests had ended.',
+  unknown: 'The time at which it would have passed is not recorded.',
+  never: 'Waiting would not have changed the answer.',
+};
+
+function passText(event: UsageEventRow, { latestPassMs, withoutTime }: Explanation, zone: string): string {
+  if (latestPassMs === null) return textWithoutTime[withoutTime ?? 'unknown'];
   const wait = durationForReading(latestPassMs - Date.parse(event.time));
   return `It would have passed at the latest ${wait} later, at ${formatTime(latestPassMs, zone)}; its Retry-After header named the exact time.`;
 }

@@ -12,42 +12,58 @@ import { limitsFor } from '../../policy/match.ts';
 /** The fields of a recorded request that explain its refusal. */
 type RefusedRequest = Pick<UsageEventRow, 'time' | 'route' | 'plan' | 'limited_by'>;
 
+/**
+ * Why no latest time is known at which a refused request would pass: it passes when one of the running requests ends, the
+ * time depends on what is not recorded, or waiting does not help.
+ */
+export type WithoutTime = 'when-others-end' | 'unknown' | 'never';
+
 export interface Explanation {
   /** The exceeded rule in one sentence, for a list. */
   readonly reason: string;
   /** The limits that refused the request and are still in the policy. */
   readonly limits: readonly Limit[];
-  /**
-   * Time at which the request would pass at the latest, in Unix milliseconds. Null if waiting does not help or the
-   * time is unknown.
-   */
+  /** Time at which the request would pass at the latest, in Unix milliseconds; null if there is no such time. */
   readonly latestPassMs: number | null;
+  /** Why there is no latest time; null if there is one. */
+  readonly withoutTime: WithoutTime | null;
   /** Advice: what the client can do. */
   readonly advice: string;
 }
 
-const otherReasons: Readonly<Record<string, readonly [reason: string, advice: string]>> = {
-  blocked: ['An operator had blocked this account.', 'Contact support.'],
-  unauthenticated: ['The request carried no valid credential.', 'Check the API key or token that was sent.'],
+type OtherReason = readonly [reason: string, advice: string, withoutTime: WithoutTime];
+
+const otherReasons: Readonly<Record<string, OtherReason>> = {
+  blocked: ['An operator had blocked this account.', 'Contact support.', 'never'],
+  unauthenticated: [
+    'The request carried no valid credential.',
+    'Check the API key or token that was sent.',
+    'never',
+  ],
   out_of_scope: [
     'The scope of the API key does not include this request.',
     'Use a key whose scope includes it; the answer named the scope.',
+    'never',
   ],
   unavailable: [
     'The limits could not be checked at this moment.',
     'Try again at once; nothing was consumed.',
+    'unknown',
   ],
   cost_too_high: [
     'The request needed more units than the limit can ever grant.',
     'Split it into smaller requests; waiting does not help.',
+    'never',
   ],
   invalid: [
     'The request could not be served as it was sent: its form, its size or its cost was not valid.',
     'Correct the request; its answer said what was wrong.',
+    'never',
   ],
   platform: [
     'The platform as a whole was serving as many requests at once as it may.',
     'Try again at once; this is not about your own limits.',
+    'when-others-end',
   ],
 };
 
@@ -68,7 +84,7 @@ export function explainRefusal(
   const limits = applicable.filter((limit) => event.limited_by.includes(limit.name));
   const first = limits[0];
   if (first === undefined) return withoutLimit(event, policy);
-  const isFull = limits.some(({ type }) => type === 'concurrent');
+  const isFull = limits.some(isConcurrent);
   const ends = limits.map((limit) =>
     limit.period === null
       ? atMs + limit.windowMs
@@ -78,12 +94,18 @@ export function explainRefusal(
     reason: limits.map((limit) => sentence(limit)).join(' '),
     limits,
     latestPassMs: isFull ? null : Math.max(...ends),
+    // A request that also has no room in a limit of another kind does not pass yet when a running request ends.
+    withoutTime: !isFull ? null : limits.every(isConcurrent) ? 'when-others-end' : 'unknown',
     advice: isFull
       ? fewerAtOnce
       : first.period === null
         ? 'Wait as long as Retry-After said and try again, or spread the requests out.'
         : 'Wait for the next period, or request a higher limit.',
   };
+}
+
+function isConcurrent({ type }: Limit): boolean {
+  return type === 'concurrent';
 }
 
 /**
@@ -114,19 +136,21 @@ function withoutLimit(event: Pick<RefusedRequest, 'limited_by'>, { shares }: Pol
     return {
       reason: `${counted(share.limit, 'request')} of ${share.per.includes('tenant') ? 'your account' : 'your address'} ${share.limit === 1 ? 'was' : 'were'} running at once, which is the most it may hold of the platform.`,
       limits: [],
-      latestPassMs: null,
+      ...{ latestPassMs: null, withoutTime: 'when-others-end' },
       advice: fewerAtOnce,
     };
   }
   for (const name of event.limited_by) {
     const known = otherReasons[name];
-    if (known !== undefined) return { reason: known[0], limits: [], latestPassMs: null, advice: known[1] };
+    if (known === undefined) continue;
+    const [reason, advice, withoutTime] = known;
+    return { reason, limits: [], latestPassMs: null, withoutTime, advice };
   }
   const names = event.limited_by.map((name) => `“${name}”`).join(', ') || 'a limit';
   return {
     reason: `It had no room in ${names}, which today's rules no longer have.`,
     limits: [],
-    latestPassMs: null,
+    ...{ latestPassMs: null, withoutTime: 'unknown' },
     advice: 'Try again: the rule that refused it is gone.',
   };
 }
