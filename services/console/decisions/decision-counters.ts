@@ -46,12 +46,15 @@ export async function countersPart(
 ): Promise<Html> {
   if (event.decision !== 'limited' && event.decision !== 'shadow_limited') return html``;
   const limits = explainRefusal(event, policy(), record).limits.filter(isRecorded);
+  if (limits.length === 0) return html``;
+  // The time is the same for all limits, so it is read once, at the same time as the counters.
+  const storedSince = reads.orNull(usage.eventsStoredSince(clock.now()));
   const sections = await Promise.all(
     limits.map(async (limit) => {
       const query = counterQuery(limit, event, record);
       const [content, since] = await Promise.all([
         reads.orNull(usage.counterContent(tenantId, query, callsMax)),
-        reads.orNull(usage.eventsStoredSince(clock.now())),
+        storedSince,
       ]);
       return html`<section class="card stack" data-counter-of="${limit.name}">
         <h2>${title(limit.name)} at that time</h2>

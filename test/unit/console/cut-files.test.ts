@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { nextFile, sendCsv } from '../../../services/console/browser/csv-file.ts';
 import { auditPage } from '../../../services/console/operator/audit-page.ts';
 import type { OperatorVisit } from '../../../services/console/operator/signed-in.ts';
+import { eventsPage } from '../../../services/console/portal/events/events-page.ts';
 import { refusalsPage } from '../../../services/console/portal/refusals/refusals-page.ts';
 import type { Visit, Visitor } from '../../../services/console/portal/visitor.ts';
 import type { ListPart, RefusalGroup } from '../../../shared/clickhouse/queries/portal/refusals.ts';
@@ -47,7 +48,7 @@ test('a file states that it is cut in its last row, which has as many fields as 
 });
 
 /** A visitor with this many refusals. `filters` has the filter of each query, and `parts` the requested part of the list. */
-function visitorWith(total: number) {
+function visitorWith(total: number, storedSinceMs: number | null = null) {
   const filters: object[] = [];
   const parts: ListPart[] = [];
   const usage = {
@@ -59,6 +60,8 @@ function visitorWith(total: number) {
       const rows = Math.max(0, Math.min(part.countMax, total - first));
       return Promise.resolve(Array.from({ length: rows }, (_, index) => refusalRow(first + index)));
     },
+    events: () => Promise.resolve({ events: [], next: null }),
+    eventsStoredSince: () => Promise.resolve(storedSinceMs),
   };
   const visitor = { tenantId: 'acme', usage, record: null, zone: 'UTC' } as unknown as Visitor;
   return { filters, parts, visitor };
@@ -79,13 +82,18 @@ const refusalRow = (index: number): RefusalGroup => ({
 });
 
 /** The CSV file at the address: the users in it, and the address of the next file. */
-async function refusalsFile(visitor: Visitor, url: string, atMs: number) {
+async function refusalsFile(
+  visitor: Visitor,
+  url: string,
+  atMs: number,
+  page: typeof eventsPage = refusalsPage,
+) {
   let sent = '';
   const reply = { header: () => reply, type: () => reply, send: (text: string) => ((sent = text), reply) };
   const query = Object.fromEntries(new URL(url, 'http://console.test').searchParams);
   const visit = { request: { url, query }, reply, parts: {} } as unknown as Visit;
   const policy = () => ({ currency: null }) as Policy;
-  await refusalsPage({ policy, reads: {} as StoreReads, clock: { now: () => atMs } }, visitor, visit);
+  await page({ policy, reads: {} as StoreReads, clock: { now: () => atMs } }, visitor, visit);
   return {
     sent,
     users: [...sent.matchAll(/,(u\d+),/g)].map(([, user = '']) => user),
@@ -120,4 +128,13 @@ test('no address of a file has a large offset', async () => {
   expect(file.users).toHaveLength(10_000);
   expect(file.sent).toContain('cut after 10,000 rows. The remaining rows: ');
   expect(parts.map(({ offset }) => offset)).toEqual([0]);
+});
+
+test('a file counted from single events states from which day on it is complete', async () => {
+  const { visitor } = visitorWith(1, nowMs - 7 * 86_400_000);
+  for (const [name, page] of Object.entries({ refusals: refusalsPage, events: eventsPage })) {
+    const read = (span: string) => refusalsFile(visitor, `/${name}?span=${span}&format=csv`, nowMs, page);
+    expect((await read('30d')).sent).toContain('Complete only from 2026-11-09 on');
+    expect((await read('24h')).sent).not.toContain('Complete only');
+  }
 });

@@ -9,7 +9,7 @@ import { nextFile, sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
 import { count } from '../../../../shared/domain/text/counted.ts';
 import { money } from '../../components/format.ts';
-import { expiredNotice, freshnessLine, readFreshness } from '../../components/freshness.ts';
+import { expiredNotice, expiredText, freshnessLine, readFreshness } from '../../components/freshness.ts';
 import { breakable, html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
@@ -42,12 +42,16 @@ export async function eventsPage(
   const columns = columnsOf(sources.policy(), zone);
   if (query['format'] === 'csv') {
     const all = { cursor: wanted.cursor, countMax: fileRowsMax };
-    const { events, next } = await usage.events(tenantId, wanted.filter, all);
+    const [{ events, next }, since] = await Promise.all([
+      usage.events(tenantId, wanted.filter, all),
+      usage.eventsStoredSince(sources.clock.now()),
+    ]);
     const href =
       next === null ? null : linkWith(addressOf(request), { format: 'csv', before: cursorText(next) });
     await sendCsv(reply, {
       ...{ name: `events-${wanted.span}`, columns: [...columns, ...fileColumns], rows: events },
       remaining: nextFile(href),
+      note: expiredText(wanted.filter.startMs, since, zone),
     });
     return null;
   }

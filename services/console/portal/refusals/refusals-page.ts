@@ -8,7 +8,7 @@ import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { limitNames } from '../../../../shared/tenants/record/policy-violations.ts';
 import { nextFile, sendCsv } from '../../browser/csv-file.ts';
 import { field } from '../../components/form.ts';
-import { expiredNotice } from '../../components/freshness.ts';
+import { expiredNotice, expiredText } from '../../components/freshness.ts';
 import { breakable, html, pathCode } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
@@ -63,10 +63,14 @@ export async function refusalsPage(
   const columns = columnsOf(sources, visitor, grouped);
   if (query['format'] === 'csv') {
     const part = { offset: 0, cursor: wanted.cursor, countMax: fileRowsMax + 1 };
-    const rows = await usage.refusalList(tenantId, filter, part, grouped);
+    const [rows, since] = await Promise.all([
+      usage.refusalList(tenantId, filter, part, grouped),
+      usage.eventsStoredSince(sources.clock.now()),
+    ]);
     await sendCsv(reply, {
       ...{ name: `refusals-${wanted.span}`, columns, rows: rows.slice(0, fileRowsMax) },
       remaining: rows.length > fileRowsMax ? remainingRows(wanted.atMs, rows, addressOf(request)) : null,
+      note: expiredText(filter.startMs, since, visitor.zone),
     });
     return null;
   }
