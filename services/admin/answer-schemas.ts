@@ -72,7 +72,9 @@ const heldLimit = answer({
   route: textOrNull,
   type: text,
   limit: Type.Number(),
-  window_seconds: Type.Number(),
+  window_seconds: Type.Number({
+    description: '0 for a limit of requests at once, whose type is `concurrent`.',
+  }),
   burst: Type.Number(),
   mode: text,
   of_policy: Type.Unsafe<number | null>({ ...numberOrNull, description: 'Value that the policy alone has.' }),

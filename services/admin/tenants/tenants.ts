@@ -76,10 +76,10 @@ function effective(
   record: TenantRecord | null,
   seenPlan: string | null,
 ): object {
-  const { plan, shared, individual } = limitsOfTenant(policy(), record, seenPlan, clock.now());
+  const { plan, shared, individual, concurrent } = limitsOfTenant(policy(), record, seenPlan, clock.now());
   return {
     plan,
-    limits: [...shared, ...individual].map(({ limit, ofPolicy, override, boost }) => ({
+    limits: [...shared, ...individual, ...concurrent].map(({ limit, ofPolicy, override, boost }) => ({
       name: limit.name,
       per: limit.per,
       route: limit.route,

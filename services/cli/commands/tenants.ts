@@ -26,6 +26,7 @@ interface TenantAnswer {
     readonly name: string;
     readonly per: readonly string[];
     readonly route: string | null;
+    readonly type: string;
     readonly limit: number;
     readonly window_seconds: number;
     readonly of_policy: number | null;
@@ -125,7 +126,7 @@ function tenantText({ tenant_id: id, plan, record, limits }: TenantAnswer): stri
     one.per.join('+'),
     one.route ?? 'all routes',
     one.limit,
-    `${one.window_seconds} s`,
+    one.type === 'concurrent' ? 'at once' : `${one.window_seconds} s`,
     [
       ...(one.override === null ? [] : [`override ${one.override}`]),
       ...(one.boost_id === null ? [] : ['boosted']),

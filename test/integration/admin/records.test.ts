@@ -107,6 +107,9 @@ describe('records', () => {
     expect(got.body['limits']).toContainEqual(
       expect.objectContaining({ name: 'minute', limit: 500, of_policy: 1000, override: 500 }),
     );
+    expect(got.body['limits']).toContainEqual(
+      expect.objectContaining({ name: 'platform-tenant', type: 'concurrent', window_seconds: 0 }),
+    );
   });
 
   test.each([

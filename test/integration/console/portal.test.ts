@@ -230,6 +230,8 @@ describe('settings of tenants', () => {
     expect((await get(fixture, '/limits', cookie)).text).toContain('no effect: the plan has no such limit');
     const { text } = await get(fixture, `/operator/tenants/${id}`, await operator());
     expect(text).toContain('no effect: the plan has no such limit');
+    // The page of the operator lists limits of requests at once, as the portal does.
+    expect(text).toMatch(/Platform.tenant[^]*?at the same time/);
   });
 
   test('C8: thresholds that the form does not offer are kept, and others can be entered in percent', async () => {

@@ -95,7 +95,8 @@ export async function tenantPage(
   // A part that is refreshed or was late needs no page around it.
   if (now === null) return { title: '', body: null };
   const limits = limitsOfTenant(policy(), record, now.plan, nowMs);
-  const limitNamesOfPlan = new Set([...limits.shared, ...limits.individual].map(({ limit }) => limit.name));
+  const allLimits = [...limits.shared, ...limits.individual, ...limits.concurrent];
+  const limitNamesOfPlan = new Set(allLimits.map(({ limit }) => limit.name));
   const forms = { id, path, record, policy: policy(), nowMs, zone, limitNamesOfPlan, refused, role };
   const body = html`<div class="page-head">
       <div>
@@ -126,7 +127,7 @@ export async function tenantPage(
         ${boostSection(forms)}
         <section class="card">
           <h2 class="card-head">Limits as they hold now</h2>
-          ${limitTable([...limits.shared, ...limits.individual], 'The policy has no limits for this plan.', policy())}
+          ${limitTable(allLimits, 'The policy has no limits for this plan.', policy())}
         </section>
         <section class="card">
           <h2 class="card-head">Latest refusals</h2>
