@@ -66,7 +66,7 @@ export function aggregatorMetrics(registry: Registry): AggregatorMetrics {
   });
   const repeats = new Counter({
     name: 'tollgate_aggregator_repeats_total',
-    help: 'Events of external producers whose id was stored before, and corrections that a gateway sent again. They change nothing.',
+    help: 'Events of external producers whose id was stored before, and corrections that were sent again. They change nothing.',
     registers,
   });
   const lag = new Gauge({

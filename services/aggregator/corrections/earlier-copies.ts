@@ -1,4 +1,4 @@
-import type { Correction, StoredCorrection } from '../events/decode.ts';
+import type { Correction, CorrectionPlace, StoredCorrection } from '../events/decode.ts';
 import type { EventStore } from '../events/event-store.ts';
 
 /** The corrections that were handled before, of which a later record may be a copy. */
@@ -12,8 +12,8 @@ export interface EarlierCopies {
 const noCopies: EarlierCopies = { note: () => undefined, has: () => false };
 
 /**
- * Reads the places of earlier copies of those corrections that gateways may have sent before. Without these, which is the ordinary
- * case, no query is made.
+ * Reads the places of earlier copies of those corrections that may have one. For other corrections, which is the ordinary case, no
+ * query is made.
  *
  * Only copies with a lower offset of the same partition count. So a correction that is read again, with its own row in the store,
  * is applied again, and the totals of its event are derived.
@@ -24,31 +24,60 @@ export async function findEarlierCopies(
   /** The corrections that were handled before in the same block, whose rows are not stored yet. */
   handled: readonly StoredCorrection[],
 ): Promise<EarlierCopies> {
-  const resent = corrections.filter(({ isResent }) => isResent);
-  if (resent.length === 0) return noCopies;
+  const candidates = corrections.filter(mayBeCopy);
+  if (candidates.length === 0) return noCopies;
   const firstOffsets = new Map<string, number>();
-  for (const place of await store.findCorrections(resent.map(({ place: wanted }) => wanted))) note(place);
+  const resent = candidates.filter(({ isResent }) => isResent).map(({ place }) => place);
+  if (resent.length > 0) {
+    for (const place of await store.findCorrections(resent)) noteName(numberName(place), place.offset);
+  }
+  const keys = new Set(candidates.flatMap(({ place }) => place.key ?? []));
+  if (keys.size > 0) {
+    for (const { key, partition, offset } of await store.firstPlaces([...keys])) {
+      noteName(keyName(key, partition), offset);
+    }
+  }
   for (const place of handled) note(place);
   return {
     note,
-    has: ({ place, isResent }) => isResent && (firstOffsets.get(nameOf(place)) ?? Infinity) < place.offset,
+    has: ({ place, isResent }) =>
+      (isResent && isEarlier(numberName(place), place)) ||
+      (place.key !== null && isEarlier(keyName(place.key, place.partition), place)),
   };
 
   function note(place: StoredCorrection): void {
-    const name = nameOf(place);
-    firstOffsets.set(name, Math.min(place.offset, firstOffsets.get(name) ?? Infinity));
+    noteName(numberName(place), place.offset);
+    if (place.key !== null) noteName(keyName(place.key, place.partition), place.offset);
   }
+
+  function noteName(name: string, offset: number): void {
+    firstOffsets.set(name, Math.min(offset, firstOffsets.get(name) ?? Infinity));
+  }
+
+  function isEarlier(name: string, { offset }: CorrectionPlace): boolean {
+    return (firstOffsets.get(name) ?? Infinity) < offset;
+  }
+}
+
+/** True if a gateway sent the record again, or a client may have published the correction again. */
+export function mayBeCopy({ isResent, place }: Correction): boolean {
+  return isResent || place.key !== null;
 }
 
 /** True if both records are copies of one correction in one partition. */
 export function areCopies(one: StoredCorrection, other: StoredCorrection): boolean {
-  return nameOf(one) === nameOf(other);
+  const haveEqualNumbers = one.spool !== '' && numberName(one) === numberName(other);
+  return haveEqualNumbers || (one.partition === other.partition && one.key === other.key && one.key !== null);
 }
 
 /**
  * Copies have the same bytes, so their times are equal too. Without the time, a gateway that continues from a snapshot of its memory,
  * and so uses its run id and its sequence numbers again, could lose a correction.
  */
-function nameOf({ spool, sequence, timeMs, partition }: StoredCorrection): string {
+function numberName({ spool, sequence, timeMs, partition }: CorrectionPlace): string {
   return `${partition} ${sequence} ${timeMs} ${spool}`;
+}
+
+function keyName(key: string, partition: number): string {
+  return `${partition} ${key}`;
 }

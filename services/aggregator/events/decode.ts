@@ -1,4 +1,5 @@
 import {
+  correctionKey,
   externalIdentity,
   externalKey,
   requestIdentity,
@@ -13,6 +14,7 @@ import { readEvent } from '../../../shared/domain/events/read-event.ts';
 import { eventOf } from '../../../shared/domain/topics/cloud-event.ts';
 import type { EventRecord } from '../../../shared/domain/topics/cloud-event.ts';
 import { isResent } from '../../../shared/domain/topics/resent-record.ts';
+import { isGatewaySource } from '../../../shared/domain/usage-event.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 /** One record of the usage topic. */
@@ -42,12 +44,18 @@ export interface Correction {
 }
 
 /** One row of `stored_corrections`. */
-export interface StoredCorrection {
+export interface CorrectionPlace {
   readonly timeMs: number;
   readonly spool: string;
   readonly sequence: number;
   readonly partition: number;
   readonly offset: number;
+}
+
+/** A correction as it is stored after it was handled. */
+export interface StoredCorrection extends CorrectionPlace {
+  /** The key of its id in `stored_ids`; null for a correction of a gateway, which is identified by its spool run and sequence. */
+  readonly key: string | null;
 }
 
 export const decodeBoundsDefault: TimeBounds = storedTimeBounds(rawRetentionDaysDefault);
@@ -69,6 +77,7 @@ export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): De
   const place = { partition: record.partition, offset: record.offset };
   if (reading.kind === 'correction') {
     const voids = type === voidEventType;
+    const key = isGatewaySource(source) ? null : correctionKey(tenantId, source, id);
     return {
       kind: 'correction',
       correction: {
@@ -77,7 +86,7 @@ export function decode(record: LogRecord, nowMs: number, bounds: TimeBounds): De
         voids,
         data: reading.correction,
         usage: reading.usage,
-        place: { timeMs, spool, sequence: reading.sequence, ...place },
+        place: { timeMs, spool, sequence: reading.sequence, ...place, key },
         // Only a spool run and a sequence number identify the copies of a correction.
         isResent: spool !== '' && isResent(record),
       },

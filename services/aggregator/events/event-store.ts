@@ -3,7 +3,7 @@ import { deriveTotals } from '../../../shared/clickhouse/derive-totals.ts';
 import type { TouchedCells } from '../../../shared/clickhouse/derive-totals.ts';
 import { TollgateError, messageOf } from '../../../shared/runtime/errors.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import type { StoredCorrection } from './decode.ts';
+import type { CorrectionPlace, StoredCorrection } from './decode.ts';
 import { columnNames, encodeChunk } from './event-chunk.ts';
 import type { EventChunk } from './event-chunk.ts';
 import { findStoredCorrections } from './find-stored-corrections.ts';
@@ -38,8 +38,8 @@ export interface EventStore {
    * Returns the stored rows of these corrections: their own and those of their copies, which have the same spool run and sequence
    * number. Rows of other corrections may be among them.
    */
-  findCorrections(wanted: readonly StoredCorrection[]): Promise<readonly StoredCorrection[]>;
-  /** Stores the corrections that were applied or are repeats. Called after the corrected events are stored. */
+  findCorrections(wanted: readonly CorrectionPlace[]): Promise<readonly CorrectionPlace[]>;
+  /** Stores the corrections that were applied or are repeats, and their ids. Called after the corrected events are stored. */
   noteCorrections(corrections: readonly StoredCorrection[]): Promise<void>;
   /** Calls `onStatement` after each statement, because all statements together may last minutes. */
   derive(touched: TouchedCells, onStatement: () => void): Promise<void>;
@@ -48,30 +48,42 @@ export interface EventStore {
 export function createEventStore(clickhouse: ClickHouse, clock: Clock): EventStore {
   return {
     firstPlaces: (keys) => readFirstPlaces(clickhouse, keys),
-    storeFirstPlaces: (places) =>
-      clickhouse.insert(
-        'stored_ids',
-        places.map(({ key, timeMs, partition, offset }) => [key, timeMs, partition, offset]),
-        ['id', 'time', 'kafka_partition', 'kafka_offset'],
-      ),
+    storeFirstPlaces: (places) => insertPlaces(clickhouse, places),
     findEvents: (wanted) => findStoredEvents(clickhouse, wanted),
     insert: (chunks) => insertChunks(clickhouse, chunks, clock),
     findCorrections: (wanted) => findStoredCorrections(clickhouse, wanted),
-    noteCorrections: (corrections) =>
-      clickhouse.insert(
-        'stored_corrections',
-        corrections.map(({ timeMs, sequence, spool, partition, offset }) => [
-          timeMs,
-          sequence,
-          spool,
-          clock.now(),
-          partition,
-          offset,
-        ]),
-        ['time', 'sequence', 'spool', 'ingested_at', 'kafka_partition', 'kafka_offset'],
-      ),
+    noteCorrections: (corrections) => insertCorrections(clickhouse, corrections, clock.now()),
     derive: (touched, onStatement) => deriveTotals(clickhouse, touched, onStatement),
   };
+}
+
+function insertPlaces(clickhouse: ClickHouse, places: readonly FirstPlace[]): Promise<void> {
+  return clickhouse.insert(
+    'stored_ids',
+    places.map(({ key, timeMs, partition, offset }) => [key, timeMs, partition, offset]),
+    ['id', 'time', 'kafka_partition', 'kafka_offset'],
+  );
+}
+
+async function insertCorrections(
+  clickhouse: ClickHouse,
+  corrections: readonly StoredCorrection[],
+  nowMs: number,
+): Promise<void> {
+  const published = corrections.flatMap(({ key, ...place }) => (key === null ? [] : [{ key, ...place }]));
+  if (published.length > 0) await insertPlaces(clickhouse, published);
+  await clickhouse.insert(
+    'stored_corrections',
+    corrections.map(({ timeMs, sequence, spool, partition, offset }) => [
+      timeMs,
+      sequence,
+      spool,
+      nowMs,
+      partition,
+      offset,
+    ]),
+    ['time', 'sequence', 'spool', 'ingested_at', 'kafka_partition', 'kafka_offset'],
+  );
 }
 
 /**

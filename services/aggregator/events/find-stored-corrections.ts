@@ -1,5 +1,5 @@
 import type { ClickHouseReader } from '../../../shared/clickhouse/client.ts';
-import type { StoredCorrection } from './decode.ts';
+import type { CorrectionPlace } from './decode.ts';
 
 /** Largest number of corrections in one query. The numbers are part of the SQL text, which is sent in the body. */
 const wantedPerQuery = 2_000;
@@ -11,12 +11,12 @@ const wantedPerQuery = 2_000;
  */
 export async function findStoredCorrections(
   clickhouse: ClickHouseReader,
-  wanted: readonly StoredCorrection[],
-): Promise<readonly StoredCorrection[]> {
-  const found: StoredCorrection[] = [];
+  wanted: readonly CorrectionPlace[],
+): Promise<readonly CorrectionPlace[]> {
+  const found: CorrectionPlace[] = [];
   for (let start = 0; start < wanted.length; start += wantedPerQuery) {
     const some = wanted.slice(start, start + wantedPerQuery);
-    const rows = await clickhouse.query<StoredCorrection>(
+    const rows = await clickhouse.query<CorrectionPlace>(
       `SELECT toUnixTimestamp64Milli(time) AS timeMs, spool, sequence, kafka_partition AS partition, kafka_offset AS offset
       FROM stored_corrections
       WHERE kafka_partition IN (${listOf(some, ({ partition }) => String(partition))})
@@ -29,8 +29,8 @@ export async function findStoredCorrections(
 }
 
 function listOf(
-  corrections: readonly StoredCorrection[],
-  textOf: (correction: StoredCorrection) => string,
+  corrections: readonly CorrectionPlace[],
+  textOf: (correction: CorrectionPlace) => string,
 ): string {
   return [...new Set(corrections.map(textOf))].join(',');
 }

@@ -1,7 +1,7 @@
 import { applyCorrection } from '../corrections/correct.ts';
 import type { CorrectionOutcome } from '../corrections/correct.ts';
 import { correctableEvents } from '../corrections/correctable-events.ts';
-import { findEarlierCopies } from '../corrections/earlier-copies.ts';
+import { findEarlierCopies, mayBeCopy } from '../corrections/earlier-copies.ts';
 import type { WaitingCorrection, WaitingCorrections } from '../corrections/waiting-corrections.ts';
 import type { ConsumedMessage } from '../../../shared/kafka/message.ts';
 import { placeKey } from '../place.ts';
@@ -54,9 +54,9 @@ export interface Waiting {
  *
  * A correction whose event is not found waits for it, and is applied directly after its event.
  *
- * A correction that its gateway sent again is a repeat if its first copy was applied, or waits: the copy would otherwise replace
- * corrections that other gateways have sent meanwhile. The first copy is handled before the second one, also after a crash, because
- * its row is stored before its offset is committed.
+ * A correction that was sent again, by its gateway or by the client that published it, is a repeat if its first copy was applied, or
+ * waits: the copy would otherwise replace corrections that were sent meanwhile. The first copy is handled before the second one, also
+ * after a crash, because its row is stored before its offset is committed.
  */
 export async function resolve(
   records: readonly DecodedRecord[],
@@ -116,9 +116,10 @@ export async function resolve(
     const { correction } = one;
     const isCopy = (): boolean =>
       copies.has(correction) || waiting.corrections.hasEarlierCopy(one, waiting.epoch);
-    if (correction.isResent && isCopy()) {
+    if (mayBeCopy(correction) && isCopy()) {
       repeats += 1;
-      noteHandled(correction);
+      // The first copy may still become a dead letter. Its replay must not find the key of this repeat.
+      noteHandled({ ...correction.place, key: null });
       return;
     }
     const outcome = applyCorrection(correction, correctable);
@@ -143,11 +144,11 @@ export async function resolve(
     outcome: Exclude<CorrectionOutcome, { readonly kind: 'unknown' }>,
   ): void {
     if (outcome.kind === 'rejected') reject(correction, outcome.reason);
-    else noteHandled(correction);
+    else noteHandled(correction.place);
     if (outcome.kind === 'corrected') add(outcome.event);
   }
 
-  function noteHandled({ place }: Correction): void {
+  function noteHandled(place: StoredCorrection): void {
     handledHere.push(place);
     copies.note(place);
   }

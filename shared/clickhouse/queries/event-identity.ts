@@ -63,7 +63,16 @@ export function externalIdentity(tenantId: string, source: string, id: string): 
  * Kafka offset of each external id.
  */
 export function externalKey(tenantId: string, source: string, id: string): string {
-  const digest = hash('sha256', JSON.stringify([tenantId, source, id]), 'hex');
+  return keyOf([tenantId, source, id]);
+}
+
+/** Returns the key in `stored_ids` of a correction with this id. The id of a correction may equal that of its event. */
+export function correctionKey(tenantId: string, source: string, id: string): string {
+  return keyOf([tenantId, source, id, 'correction']);
+}
+
+function keyOf(parts: readonly string[]): string {
+  const digest = hash('sha256', JSON.stringify(parts), 'hex');
   return [
     digest.slice(0, 8),
     digest.slice(8, 12),

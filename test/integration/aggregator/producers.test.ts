@@ -158,3 +158,24 @@ test('a binary event that became a dead letter is replayed with its attributes',
   await eventually(async () => (await counts(fixture.clickhouse)).units_by_day === 4);
   await untilCounted(1);
 });
+
+test('a correction that a client publishes again changes nothing, unless its first copy became a dead letter', async () => {
+  fixture.start();
+  const amend = (id: string, event: string, units: number) => ({
+    tenant: 'acme',
+    value: meterEvent('acme', { id, type: amendEventType, data: { event_id: event, units } }),
+  });
+  const meter = (id: string, units: number) => ({
+    tenant: 'acme',
+    value: meterEvent('acme', { id, data: { units } }),
+  });
+  await fixture.produce([amend('early', 'late', 300)]);
+  await lettersOf(1);
+  // The id of a correction may equal that of its event.
+  await fixture.produce([meter('order', 1), amend('order', 'order', 10), amend('second', 'order', 20)]);
+  await eventually(async () => (await counts(fixture.clickhouse)).units_by_day === 20);
+  await fixture.produce([amend('order', 'order', 10), meter('late', 100), amend('early', 'late', 300)]);
+  await eventually(async () => (await counts(fixture.clickhouse)).units_by_day === 320);
+  await fixture.produce([amend('third', 'late', 400), amend('early', 'late', 300), meter('end', 1_000)]);
+  await eventually(async () => (await counts(fixture.clickhouse)).units_by_day === 1_420);
+});

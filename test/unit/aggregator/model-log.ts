@@ -7,14 +7,24 @@ import { nowMs } from './model.ts';
 export type Sent =
   | { readonly kind: 'request'; readonly id: number; readonly minute: number; readonly limited: boolean }
   | { readonly kind: 'meter'; readonly id: number; readonly minute: number; readonly units: number }
-  /** `isResent`: its gateway sends it again, and Kafka does not have it. */
-  | { readonly kind: 'amend'; readonly id: number; readonly units: number; readonly isResent?: boolean }
+  | {
+      readonly kind: 'amend';
+      readonly id: number;
+      readonly units: number;
+      /** True for a correction of a gateway, which is not identified by its id. */
+      readonly isOfGateway?: boolean;
+      /** True if its gateway sends it again, and Kafka does not have it. */
+      readonly isResent?: boolean;
+    }
   | { readonly kind: 'void'; readonly id: number }
   | { readonly kind: 'reserve'; readonly id: number }
   | { readonly kind: 'settle'; readonly id: number; readonly tokens: number; readonly number: number }
   | { readonly kind: 'broken' }
-  /** A copy of an earlier record, which a gateway sends again. `of` modulo the offset is the offset of this record. */
-  | { readonly kind: 'copy'; readonly of: number };
+  /**
+   * A copy of an earlier record, which a gateway sends again. `of` modulo the offset is the offset of this record. `isPublished`: a
+   * client has published it again, so it has another sequence number.
+   */
+  | { readonly kind: 'copy'; readonly of: number; readonly isPublished?: boolean };
 
 /** Age in minutes of the calls with a reservation. All of them are in one minute, and no other request is. */
 const callMinute = 10;
@@ -24,11 +34,20 @@ export function messagesOf(log: readonly Sent[], { areMarked = true } = {}): Con
   const messages: ConsumedMessage[] = [];
   log.forEach((item, offset) => {
     const original = item.kind === 'copy' ? messages[item.of % offset] : undefined;
-    const message =
-      original === undefined ? messageOf(item, offset) : { ...original, headers: resentHeaders };
+    const message = original === undefined ? messageOf(item, offset) : copyOf(original, offset, item);
     messages.push({ ...message, offset, ...(areMarked ? {} : { headers: {} }) });
   });
   return messages;
+}
+
+function copyOf(original: ConsumedMessage, offset: number, item: Sent): ConsumedMessage {
+  const text = String(original.value);
+  const isOfClient = text.includes('"source":"app"');
+  if (item.kind !== 'copy' || item.isPublished !== true || !isOfClient) {
+    return { ...original, headers: resentHeaders };
+  }
+  const value = Buffer.from(text.replace(/"spoolsequence":\d+/, `"spoolsequence":${offset + 1}`));
+  return { ...original, headers: {}, value };
 }
 
 /** The record in Kafka. */
@@ -55,9 +74,10 @@ export function messageOf(item: Sent, offset: number): ConsumedMessage {
     case 'amend':
       return {
         ...json({
-          id: `fix-${offset}`,
+          id: `fix-${item.isOfGateway === true ? 'of-gateway' : offset}`,
           type: amendEventType,
-          data: { event_id: `meter-${item.id}`, units: item.units },
+          source: item.isOfGateway === true ? 'tollgate/n' : 'app',
+          data: { event_id: `meter-${item.id}`, event_source: 'app', units: item.units },
         }),
         ...(item.isResent === true ? { headers: resentHeaders } : {}),
       };

@@ -51,7 +51,10 @@ const sent: fc.Arbitrary<Sent> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.constant({ kind: 'broken' as const }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('copy' as const), of: fc.nat() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('copy' as const), of: fc.nat(), isPublished: fc.boolean() }),
+  },
 );
 
 /** The next action of the scheduler: the next step of a worker, a crash of a worker, or a new worker. */
@@ -83,7 +86,7 @@ const overtaken = fc.record({
   blockSize: fc.constant(1),
 });
 
-/** Corrections of two events by two gateways, of which one or both send theirs again. */
+/** Corrections of two events, which gateways send again or clients publish again. */
 const resent = fc.record({
   ...shape,
   log: fc
@@ -99,9 +102,10 @@ const resent = fc.record({
           kind: fc.constant('amend' as const),
           id: fc.nat({ max: 1 }),
           units: fc.integer({ min: 10, max: 99 }),
+          isOfGateway: fc.boolean(),
           isResent: fc.boolean(),
         }),
-        fc.record({ kind: fc.constant('copy' as const), of: fc.nat() }),
+        fc.record({ kind: fc.constant('copy' as const), of: fc.nat(), isPublished: fc.boolean() }),
       ),
       { minLength: 1, maxLength: 10 },
     )
@@ -126,7 +130,7 @@ describe('the protocol', () => {
     expect(found.failed).toBe(true);
   });
 
-  test('corrections that gateways send again change nothing, after any crash and second read', async () => {
+  test('corrections that gateways or clients send again change nothing, after any crash and second read', async () => {
     await fc.assert(property('none', resent), {
       numRuns: Number(process.env['RUNS'] ?? 500),
       seed: Number(process.env['SEED'] ?? 20261127),

@@ -204,7 +204,9 @@ export function createStoreModel(flaw: Flaw) {
         }),
       noteCorrections: (noted) =>
         step(() => {
-          if (flaw !== 'corrections are not noted') corrections.push(...noted);
+          if (flaw === 'corrections are not noted') return;
+          corrections.push(...noted);
+          ids.push(...noted.flatMap(({ key, ...place }) => (key === null ? [] : [{ key, ...place }])));
         }),
       derive: async ({ hasRegrouped }) => {
         await derive(hasRegrouped);

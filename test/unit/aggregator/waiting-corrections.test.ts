@@ -127,9 +127,22 @@ test('a block whose partitions are assigned again meanwhile applies no copy of a
   expect(units()).toEqual([60]);
 });
 
+test('a correction of a client that became a dead letter is replayed, although its copy was a repeat while it waited', async () => {
+  const { state, begin, waiting, deadOffsets, units } = start();
+  await begin([at(0, correction)]);
+  await begin([{ ...at(0, correction, 1), offset: 1 }]);
+  expect(waiting.size()).toBe(1);
+  state.ms = 30_000;
+  await begin([at(2, otherEvent, waitMs + 2)]);
+  await begin([at(3, event, waitMs + 3), { ...at(0, correction, waitMs + 4), offset: 4 }]);
+  expect([units(), deadOffsets]).toEqual([[7, 50], [0]]);
+});
+
 test('a correction with the numbers of another one is no copy of it if their times differ', async () => {
   const newer: Sent = { kind: 'amend', id: 0, units: 60 };
-  const text = String(at(0, newer).value).replace(iso(nowMs), iso(nowMs - 1));
+  const text = String(at(0, newer).value)
+    .replace('fix-0', 'fix-1')
+    .replace(iso(nowMs), iso(nowMs - 1));
   const other = { ...at(1, newer), headers: resentHeaders, value: Buffer.from(text) };
   const { begin, waiting, units } = start();
   await begin([at(0, correction)]);
