@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
+import { eventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
 import { listAcceptedTexts } from '../clickhouse/queries/policy/revisions.ts';
 import { shadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts';
 import type { ShadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts';
@@ -20,6 +21,8 @@ export interface ShadowLimit extends ShadowRefusals {
 export interface ShadowResults {
   readonly revision: string;
   readonly sinceMs: number;
+  /** Time since which all events are stored, from which the results are counted; null: no event of them is deleted. */
+  readonly completeSinceMs: number | null;
   readonly limits: readonly ShadowLimit[];
 }
 
@@ -60,7 +63,8 @@ export function createShadowReader(
     const key = `${policy.revision} ${startMs}`;
     const last = kept.get(key);
     if (last !== undefined && clock.now() < last.untilMs) return last.results;
-    const results = readResults(clickhouse, policy, startMs ?? clock.now() - shadowDays * dayMs);
+    const nowMs = clock.now();
+    const results = readResults(clickhouse, policy, startMs ?? nowMs - shadowDays * dayMs, nowMs);
     const read = { results, untilMs: Infinity };
     kept.set(key, read);
     results.then(
@@ -76,19 +80,22 @@ async function readResults(
   clickhouse: ClickHouseReader,
   policy: Policy,
   sinceMs: number,
+  nowMs: number,
 ): Promise<ShadowResults> {
   const { revision } = policy;
   const names = [...shadowNames(policy)];
-  if (names.length === 0) return { revision, sinceMs, limits: [] };
-  const [refusals, revisions] = await Promise.all([
+  if (names.length === 0) return { revision, sinceMs, completeSinceMs: null, limits: [] };
+  const [refusals, revisions, storedSinceMs] = await Promise.all([
     shadowRefusals(clickhouse, { limits: names, sinceMs, tenantsMax }),
     listAcceptedTexts(clickhouse, revisionsMax),
+    eventsStoredSince(clickhouse, nowMs),
   ]);
   const starts = startsOf(new Set(names), revisions);
   const limits = refusals
     .map((refusal) => ({ ...refusal, ...(starts.get(refusal.limit_name) ?? unknownStart) }))
     .toSorted((a, b) => b.requests - a.requests || (a.limit_name < b.limit_name ? -1 : 1));
-  return { revision, sinceMs, limits };
+  const isComplete = storedSinceMs === null || storedSinceMs <= sinceMs;
+  return { revision, sinceMs, completeSinceMs: isComplete ? null : storedSinceMs, limits };
 }
 
 type Start = Pick<ShadowLimit, 'since' | 'since_is_start'>;

@@ -177,6 +177,11 @@ export const policyOperations = {
       200: answer({
         policy_revision: text,
         since: time,
+        complete_since: Type.Unsafe<string | null>({
+          ...timeOrNull,
+          description:
+            'Time since which the results are complete: they are counted from events, and older events are deleted. Null: since `since`.',
+        }),
         limits: Type.Array(shadowLimit, { description: 'Those that would have refused the most first.' }),
       }) as object,
     },

@@ -78,8 +78,13 @@ function registerShadow(app: AdminApp, { policyTools, clock }: PolicyRouteOption
         'No such range',
         `\`since\` is a time at most ${shadowDaysMax} days before now.`,
       );
-    const { revision, sinceMs, limits } = await policyTools.shadowResults(wantedMs);
-    return { policy_revision: revision, since: new Date(sinceMs).toISOString(), limits };
+    const { revision, sinceMs, completeSinceMs, limits } = await policyTools.shadowResults(wantedMs);
+    return {
+      policy_revision: revision,
+      since: new Date(sinceMs).toISOString(),
+      complete_since: completeSinceMs === null ? null : new Date(completeSinceMs).toISOString(),
+      limits,
+    };
   });
 }
 

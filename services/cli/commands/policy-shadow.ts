@@ -7,6 +7,7 @@ import type { Command } from '../command.ts';
 interface ShadowAnswer {
   readonly policy_revision: string;
   readonly since: string;
+  readonly complete_since: string | null;
   readonly limits: readonly ShadowLimit[];
 }
 
@@ -30,11 +31,17 @@ export const shadowCommand: Command = {
   },
 };
 
-function shadowText({ policy_revision: revision, since, limits }: ShadowAnswer): string {
+function shadowText(answer: ShadowAnswer): string {
+  const { policy_revision: revision, since, complete_since: completeSince, limits } = answer;
   if (limits.length === 0)
     return `The policy in force (revision ${revision}) has no limit in shadow mode. A limit with “mode: shadow” refuses nothing; this command shows what it would refuse.`;
   return [
     `Policy ${revision}, requests since ${since}:`,
+    ...(completeSince === null
+      ? []
+      : [
+          `Complete only from ${completeSince} on: this is counted from single events, and older ones are deleted.`,
+        ]),
     table(
       ['LIMIT', 'WOULD HAVE REFUSED', 'TENANTS', 'IN SHADOW MODE'],
       limits.map((limit) => [limit.limit_name, count(limit.requests), limit.tenants, startText(limit)]),

@@ -235,8 +235,7 @@ async function shadowPart(
   if (!wanted && shadowNames(policyTools.editor.inForce().policy).size > 0)
     return html`<p><a href="${policyHref}?shadow=1#shadow">Show what would have been refused</a></p>`;
   return await parts.render('shadow', 'Results of shadow mode', async () => {
-    const results = await reads.orNull(policyTools.shadowResults());
-    return shadowSection(results?.limits ?? null);
+    return shadowSection(await reads.orNull(policyTools.shadowResults()));
   });
 }
 

@@ -1,7 +1,8 @@
 import { count, counted } from '../../../../shared/domain/text/counted.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import { anonymousTenant } from '../../../../shared/domain/usage-event.ts';
-import type { ShadowLimit } from '../../../../shared/policy-changes/shadow-results.ts';
+import type { ShadowLimit, ShadowResults } from '../../../../shared/policy-changes/shadow-results.ts';
+import { expiredNotice } from '../../components/freshness.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
@@ -11,9 +12,11 @@ import type { Column } from '../../components/table.ts';
 
 type TenantResult = ShadowLimit['by_tenant'][number];
 
-/** What the limits in shadow mode would have refused. `limits` is null if it could not be read. */
-export function shadowSection(limits: readonly ShadowLimit[] | null): Html {
-  return html`${table({
+/** What the limits in shadow mode would have refused. `results` is null if they could not be read. */
+export function shadowSection(results: Omit<ShadowResults, 'revision'> | null): Html {
+  const limits = results?.limits ?? null;
+  return html`${results === null ? null : expiredNotice(results.sinceMs, results.completeSinceMs, 'UTC')}
+  ${table({
     caption: 'The results of shadow mode',
     columns: limitColumns,
     rows: limits,

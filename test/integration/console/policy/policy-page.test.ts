@@ -97,6 +97,7 @@ test('the results of shadow mode are the same by the admin API and the command l
       status: 200,
       body: {
         policy_revision: revisionOf(inForce),
+        complete_since: null,
         limits: [{ limit_name: 'minute', since: '2026-11-02T00:00:00.000Z', since_is_start: true }],
       },
     });
