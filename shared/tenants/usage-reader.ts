@@ -190,7 +190,7 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     counterContent: (tenantId, query, callsMax) => counterContent(clickhouse, tenantId, query, callsMax),
     shares: (tenantId, query, countMax) => usageShares(clickhouse, tenantId, query, countMax),
     history: (tenantId, query) => usageHistory(clickhouse, tenantId, query),
-    meter: (definition, query) => queryMeter(clickhouse, definition, query),
+    meter: (definition, query) => queryMeter(clickhouse, definition, query, 'counted'),
     events: (tenantId, filter, page) => eventPage(clickhouse, tenantId, filter, page),
     event: (tenantId, id, atMs) => eventById(clickhouse, tenantId, id, atMs),
     callers: (tenantId, sinceMs, countMax) => recentCallers(clickhouse, tenantId, sinceMs, countMax),

@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { createParts } from '../../../services/console/browser/parts.ts';
 import type { HistorySources } from '../../../services/console/portal/history/history-frame.ts';
@@ -8,6 +9,8 @@ import type { Visit, Visitor } from '../../../services/console/portal/visitor.ts
 import { rowsMax } from '../../../shared/clickhouse/queries/meters.ts';
 import type { MeterQuery, MeterResult, MeterRow } from '../../../shared/clickhouse/queries/meters.ts';
 import type { MeterDefinition } from '../../../shared/domain/meter.ts';
+import type { Policy } from '../../../shared/domain/policy.ts';
+import { createUsageReader } from '../../../shared/tenants/usage-reader.ts';
 
 const nowMs = Date.parse('2026-11-27T10:07:31Z');
 const tokens: MeterDefinition = {
@@ -94,4 +97,24 @@ test.each([
     ...{ rows: [row(fromMs, null, 3)], complete_through: null, cut: false },
   }));
   expect(/data-slot="total"> ?([^<]*?) ?</.exec(page)?.[1]).toBe(text);
+});
+
+test('a page reads only the hours that have events of the tenant and type, within a limit of time', async () => {
+  const queries: string[] = [];
+  const clickhouse = {
+    query: (sql: string) => {
+      queries.push(sql);
+      return Promise.resolve([]);
+    },
+  };
+  const usage = createUsageReader({ clickhouse, policy: () => ({}) as Policy, registry: new Registry() });
+  const { query } = wantedOf(tokens, { span: '90d', by: 'user' });
+  await usage.meter(tokens, { ...query, tenantId: 'acme', top: 5 });
+  const [events = ''] = queries.filter((sql) => sql.includes('FROM usage_events'));
+  // The values, and the groups with the largest values.
+  expect(events.match(/FROM usage_events/g)).toHaveLength(2);
+  expect(
+    events.match(/FROM usage_by_hour\s+WHERE tenant_id = \{tenant:String\} AND type = \{type:String\}/g),
+  ).toHaveLength(2);
+  expect(events).toMatch(/SETTINGS max_execution_time = \d/);
 });
