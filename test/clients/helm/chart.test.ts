@@ -17,6 +17,7 @@ const everything = {
   kafka: { ...required.kafka, ssl: true, saslMechanism: 'scram-sha-512', saslUsername: 'tollgate' },
   redis: { url: 'redis://redis:6379' },
   upstream: 'http://api',
+  brand: { name: 'Acme', supportUrl: 'mailto:help@example.com' },
   image: { digest: `sha256:${'0'.repeat(64)}` },
   imagePullSecrets: [{ name: 'registry' }],
   operators: `operators: [{ name: ada, role: admin, token_sha256: ${'0'.repeat(64)} }]`,
@@ -148,6 +149,9 @@ test('each service gets only variables that exist, and only the secrets that it 
     for (const variable of names) expect(table).toContain(`| \`${variable}\` |`);
     expect(names.includes('TOLLGATE_ADMIN_TOKEN'), name).toBe(['admin', 'console'].includes(name));
     expect(names.includes('TOLLGATE_JWT_SECRET'), name).toBe(name !== 'aggregator');
+    const hasBrand = name === 'alerter' || name === 'console';
+    expect(names.includes('TOLLGATE_BRAND_NAME'), name).toBe(hasBrand);
+    expect(names.includes('TOLLGATE_SUPPORT_URL'), name).toBe(hasBrand);
     expect(names.includes('SMTP_URL'), name).toBe(name === 'alerter');
   }
 });

@@ -84,6 +84,14 @@ app.kubernetes.io/component: {{ .component }}
 {{- if has .component (list "admin" "console" "alerter") }}
 - { name: TOLLGATE_CONSOLE_URL, value: {{ required "consoleUrl is the address at which browsers reach the console" .root.Values.consoleUrl | quote }} }
 {{- end }}
+{{- if has .component (list "console" "alerter") }}
+{{- with .root.Values.brand.name }}
+- { name: TOLLGATE_BRAND_NAME, value: {{ . | quote }} }
+{{- end }}
+{{- with .root.Values.brand.supportUrl }}
+- { name: TOLLGATE_SUPPORT_URL, value: {{ . | quote }} }
+{{- end }}
+{{- end }}
 {{- if eq .component "console" }}
 {{- with .root.Values.oidc }}
 {{- if .issuer }}
