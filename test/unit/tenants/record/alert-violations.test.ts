@@ -1,9 +1,6 @@
 // Goal: each limit that can refuse a tenant's requests can be alerted on, and a setting without effect is refused.
 import { expect, test } from 'vitest';
 import { alertableLimits, limitsSection } from '../../../../services/console/portal/alerts/limits-section.ts';
-import { html } from '../../../../services/console/components/html.ts';
-import { decisionView } from '../../../../services/console/decisions/decision-view.ts';
-import type { UsageEventRow } from '../../../../shared/clickhouse/queries/usage.ts';
 import type { LimitNotifications, TenantRecord } from '../../../../shared/domain/tenant.ts';
 import { patchSettings } from '../../../../shared/tenants/settings.ts';
 import { explainRefusal } from '../../../../shared/tenants/decisions/explain-refusal.ts';
@@ -84,23 +81,4 @@ test('a refusal by a concurrent limit is explained by requests at once, not by a
     ...{ latestPassMs: null, withoutTime: 'when-others-end' },
     advice: 'Send fewer requests at once, and wait for some of them to end.',
   });
-});
-
-/** The page of a decision that these limits refused. */
-function decisionOf(limitedBy: readonly string[]): string {
-  const event = {
-    ...{ time: '2026-03-10T12:00:00Z', route: '*', plan: 'free', limited_by: limitedBy, decision: 'limited' },
-    ...{ method: 'GET', path: '/', status: 429, units: 1, api_key: '', policy_revision: '', event_id: 'e' },
-  } as unknown as UsageEventRow;
-  const texts = { counters: html``, back: html`` };
-  return decisionView(event, { policy: () => policy }, { record: null, zone: 'UTC' }, texts).markup;
-}
-
-test('the page of a decision says when the request would have passed, as its advice does', () => {
-  const otherEnds = 'It would have passed as soon as one of the running requests had ended.';
-  for (const name of ['at-once', 'all-tenant', 'platform']) expect(decisionOf([name])).toContain(otherEnds);
-  expect(decisionOf(['minute'])).toContain('It would have passed at the latest 1 min later');
-  expect(decisionOf(['cost_too_high'])).toContain('Waiting would not have changed the answer.');
-  for (const names of [['minute', 'at-once'], ['unavailable'], ['removed']])
-    expect(decisionOf(names)).toContain('The time at which it would have passed is not recorded.');
 });
