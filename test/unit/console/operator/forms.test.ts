@@ -1,10 +1,10 @@
 // Goal: forms of operators show the state that is in force, and send what the operator read.
 import { expect, test } from 'vitest';
-import type { RecordChange, TenantRecord } from '../../../shared/domain/tenant.ts';
-import { blockSection } from '../../../services/console/operator/tenant/block-section.ts';
-import { noteSection } from '../../../services/console/operator/tenant/tenant-forms.ts';
-import type { TenantForms } from '../../../services/console/operator/tenant/tenant-forms.ts';
-import { loadPolicy } from '../../../shared/policy/load.ts';
+import type { RecordChange, TenantRecord } from '../../../../shared/domain/tenant.ts';
+import { blockSection } from '../../../../services/console/operator/tenant/block-section.ts';
+import { noteSection } from '../../../../services/console/operator/tenant/tenant-forms.ts';
+import type { TenantForms } from '../../../../services/console/operator/tenant/tenant-forms.ts';
+import { loadPolicy } from '../../../../shared/policy/load.ts';
 
 const at = '2026-03-10T12:00:00.000Z';
 const record: TenantRecord = { tenant_id: 'acme', updated_at: at, updated_by: 'kim' };
