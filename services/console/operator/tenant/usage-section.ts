@@ -65,6 +65,6 @@ function shareTable(
     { title: 'Refused', kind: 'number', cell: ({ limited }) => count(limited) },
     { title: 'Cost', kind: 'number', cell: ({ cost }) => money(cost, currency) },
   ];
-  const empty = emptyState('No requests', 'The first one shows here within seconds.');
+  const empty = emptyState('No requests', 'There were none since this time.');
   return table({ caption, columns, rows, empty });
 }
