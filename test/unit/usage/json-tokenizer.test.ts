@@ -211,3 +211,24 @@ function isJson(text: string): boolean {
     return false;
   }
 }
+
+test.each([
+  ['12', ['12']],
+  ['{"a":1,"b":12', ['1']],
+  ['[12', []],
+])(
+  'the digits at the end of %s are a number only at the top level: other digits may be missing',
+  (text, read) => {
+    const scalars: (string | null)[] = [];
+    const ignore = (): void => undefined;
+    const tokenizer = new JsonTokenizer({
+      ...{ open: ignore, close: ignore, name: ignore, string: ignore },
+      scalar: (digits) => void scalars.push(digits),
+    });
+    tokenizer.valueBytesMax = 100;
+    tokenizer.push(Buffer.from(text), 0, text.length, 0);
+    tokenizer.end(text.length);
+    expect(scalars).toEqual(read);
+    expect(tokenizer.isComplete).toBe(text === '12');
+  },
+);

@@ -78,9 +78,12 @@ export class JsonTokenizer {
     }
   }
 
-  /** Ends the text at an offset. A number at the top level has no other end. */
+  /**
+   * Ends the text at an offset. A number at the top level has no other end. A number in an object or array is cut off here: its
+   * other digits did not arrive, so it is not passed on.
+   */
   end(offset: number): void {
-    if (this.#state === inScalar) this.#endScalar(this.#scalar, offset);
+    if (this.#state === inScalar && this.#levels === 0) this.#endScalar(this.#scalar, offset);
   }
 
   /** Prepares for another text. */
