@@ -1,5 +1,5 @@
 import type { LimitState } from '../../domain/limit.ts';
-import { isValidRequest } from '../decision/check.ts';
+import { admits, isValidRequest } from '../decision/check.ts';
 import type { CheckRequest } from '../decision/check.ts';
 import type { DecidedCheck } from '../decision/dispatch.ts';
 import type { PendingCheck } from '../decision/batch.ts';
@@ -81,7 +81,7 @@ export function passes(
   { redisOnly }: Pick<CheckRequest, 'redisOnly'>,
 ): boolean {
   if (redisOnly === true && degraded) return false;
-  return states.every(({ violated, mode }) => !violated || mode === 'shadow');
+  return admits(states);
 }
 
 export function joinParts(

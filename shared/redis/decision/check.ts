@@ -117,6 +117,11 @@ export function stateOf(
   };
 }
 
+/** Returns whether the limits admit a request: a full limit in shadow mode refuses nothing. */
+export function admits(states: readonly LimitState[]): boolean {
+  return states.every(({ violated, mode }) => !violated || mode === 'shadow');
+}
+
 /** Combines the states of all windows into the result of a check. An invalid request is always refused. */
 export function resultOf(
   states: readonly LimitState[],

@@ -11,7 +11,7 @@ import type { LocalLimiter } from '../fallback/local-limiter.ts';
 import type { LocalReservations } from '../fallback/local-reservations.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
 import type { LimiterMetrics } from './metrics.ts';
-import { isValidRequest } from './check.ts';
+import { admits, isValidRequest } from './check.ts';
 import type { PeriodCache } from './periods.ts';
 import type { StoredReservation } from '../reservations/pending-reservation.ts';
 import type { LeaseGrant } from '../unit-leases/unit-lease.ts';
@@ -209,7 +209,7 @@ function decidedOf(
 /** Returns whether Redis charged a check or a lease, for which no reservation in Redis accounts. */
 function isCharged({ request, reservation }: QueuedCheck, { states, lease }: DecidedCheck): boolean {
   if (lease !== null && lease !== undefined && lease.units > 0) return true;
-  const isPassed = states.every(({ violated, mode }) => !violated || mode === 'shadow');
+  const isPassed = admits(states);
   return isPassed && isValidRequest(request) && !request.peek && reservation === undefined;
 }
 

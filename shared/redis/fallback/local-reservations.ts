@@ -3,7 +3,7 @@ import type { LimitState } from '../../domain/limit.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { PendingCheck } from '../decision/batch.ts';
-import { amountOf } from '../decision/check.ts';
+import { amountOf, admits } from '../decision/check.ts';
 import type { PendingReservation, StoredReservation } from '../reservations/pending-reservation.ts';
 import type { Reservation, ReservationRecord } from '../reservations/reservation.ts';
 import type { WindowCounts } from '../decision/windows.ts';
@@ -99,7 +99,7 @@ export function createLocalReservations(options: LocalReservationsOptions): Loca
     const charges = existing !== undefined || request.peek ? 'test' : 'if_room';
     const { states, charged } = local.charge(check, amounts, { least: 1, charges }, nowMs);
     if (existing !== undefined) return { states, stored: storedOf(existing) };
-    const isCharged = states.every(({ violated, mode }) => !violated || mode === 'shadow');
+    const isCharged = admits(states);
     if (charges === 'if_room' && isCharged && byKey.size < recordsMax) {
       byKey.set(record.key, {
         ...{ record, mode: 'create', token: newToken(), state: 'open', settlement: 0, isSending: false },
@@ -122,7 +122,7 @@ export function createLocalReservations(options: LocalReservationsOptions): Loca
       states.push(...decision.states);
       charges.push({ record, windows: decision.charged });
     }
-    const passes = states.every(({ violated, mode }) => !violated || mode === 'shadow');
+    const passes = admits(states);
     for (const { record, windows } of charges) {
       if (!passes) returnCharge(record, { windows }, amounts, nowMs);
       else appendCharge(record, before, { amounts: [...amounts], windows });
