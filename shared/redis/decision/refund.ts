@@ -13,9 +13,10 @@ import { amountOf } from './check.ts';
 import type { CheckRequest } from './check.ts';
 import type { DecidedCheck } from './dispatch.ts';
 import type { PeriodCache } from './periods.ts';
+import { returnUnitsOf } from './return-units.ts';
 import type { Subjects } from './subjects.ts';
 import { shapeOf } from './windows.ts';
-import type { Shape, Window } from './windows.ts';
+import type { Shape } from './windows.ts';
 
 /** Returns units that checks have charged. */
 export interface Refunds {
@@ -60,10 +61,7 @@ export interface RefundOptions {
   readonly logger: Logger;
 }
 
-export const returnScript = readScript('clock', 'sliding', 'quota', 'return-units');
 const refundScript = readScript('clock', 'sliding', 'quota', 'returned', 'refund');
-/** The reply to a check without a lease does not contain the epochs. The script then compares the time of the last reset. */
-const anyEpoch = -1;
 /** Longer than a decision's event can be corrected by its outcome. */
 const claimMs = 25 * 3_600_000;
 const claimTimeoutMs = 1_000;
@@ -162,46 +160,40 @@ export function createRefunds(options: RefundOptions): Refunds {
       if (decided.degraded) local.returnUnits(check, decided.states, clock.now());
       return;
     }
-    const { keys, args } = returnArguments(check, decided);
     breakerOf(tagOf(check))
-      .run(() => runScript(redis, returnScript, keys, args))
+      .run(() => returnCharged(check, decided))
       .catch((error: unknown) =>
         logger.debug({ reason: messageOf(error) }, 'units of a refused check could not be returned'),
       );
   }
 
   async function undoLate(check: PendingCheck, decided: DecidedCheck): Promise<void> {
-    const { keys, args } = returnArguments(check, decided);
     try {
-      await replyWithin(runScript(redis, returnScript, keys, args), undoTimeoutMs);
+      await replyWithin(returnCharged(check, decided), undoTimeoutMs);
     } catch (error) {
       logger.debug({ reason: messageOf(error) }, 'units of a late reply could not be returned');
     }
   }
 
-  /** Arguments of `return-units.lua` for the units of a check that Redis admitted, and of the lease beside it. */
-  function returnArguments(
+  /** Returns the units of a check that Redis admitted, and of the lease beside it. */
+  function returnCharged(
     { request, shape, subjects: own, lease: requested }: PendingCheck,
     { states, countedAtMs, lease }: DecidedCheck,
-  ): { keys: string[]; args: (string | number)[] } {
-    const charged = [...shape.windows.entries()].filter(
-      ([index, { counts }]) => states[index]?.violated === false && counts !== 'carried',
-    );
-    const keys = charged.flatMap(([index]) => {
+  ): Promise<void> {
+    const grant = lease !== null && lease !== undefined && lease.units > 0 ? lease : null;
+    const returns = shape.windows.flatMap((window, index) => {
       const subject = own[shape.subjectOf[index] ?? 0];
-      return subject === undefined ? [] : [subject.key, subject.owner?.key ?? subject.key];
+      const isCharged = states[index]?.violated === false && window.counts !== 'carried';
+      if (!isCharged || subject === undefined) return [];
+      const units = unitsOf(request, shape, index) + (grant?.units ?? 0);
+      return [{ key: subject.key, epochKey: subject.owner?.key ?? subject.key, window, units }];
     });
-    const grant = lease ?? null;
-    const isLeased = grant !== null && grant.units > 0;
-    const fields = charged.flatMap(([index, { field, period, spanMs }]: [number, Window]) => [
-      unitsOf(request, shape, index) + (isLeased ? grant.units : 0),
-      field,
-      period === null ? spanMs : 0,
-    ]);
-    // A check with a lease is stored with the timestamp of the lease's end.
-    const storedAtMs = countedAtMs + (isLeased ? (requested?.lifeMs ?? 0) : 0);
-    const epoch = isLeased ? grant.epoch : anyEpoch;
-    return { keys, args: [redisTime?.now() ?? '', epochMs(), storedAtMs, epoch, ...fields] };
+    return returnUnitsOf(options, returns, {
+      // A check with a lease is stored with the timestamp of the lease's end.
+      storedAtMs: countedAtMs + (grant === null ? 0 : (requested?.lifeMs ?? 0)),
+      // The reply to a check without a lease does not contain the epoch.
+      epoch: grant?.epoch ?? null,
+    });
   }
 }
 

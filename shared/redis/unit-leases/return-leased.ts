@@ -1,20 +1,15 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Clock } from '../../runtime/time/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { replyWithin } from '../client.ts';
-import type { RedisClient } from '../client.ts';
-import { returnScript } from '../decision/refund.ts';
+import { returnUnitsOf } from '../decision/return-units.ts';
+import type { ReturnUnitsOptions } from '../decision/return-units.ts';
 import type { ServerBreakers } from '../fallback/server-breakers.ts';
-import { runScript } from '../scripts.ts';
 import type { UnspentUnits } from './unit-lease.ts';
 
-export interface ReturnLeasedOptions {
-  readonly redis: RedisClient;
+export interface ReturnLeasedOptions extends ReturnUnitsOptions {
   readonly breakerOf: ServerBreakers['of'];
-  readonly redisTime: Clock | undefined;
-  readonly epochMs: () => number;
   readonly logger: Logger;
 }
 
@@ -30,17 +25,10 @@ const callTimeoutMs = 1_000;
  * Redis replied.
  */
 export async function returnLeased(
-  { redis, breakerOf, redisTime, epochMs, logger }: ReturnLeasedOptions,
+  options: ReturnLeasedOptions,
   { subject, shape, units, storedAtMs, epoch }: UnspentUnits,
 ): Promise<boolean> {
-  const keys = shape.windows.flatMap(() => [subject.key, subject.key]);
-  const fields = shape.windows.flatMap(({ field, period, spanMs }) => [
-    units,
-    field,
-    period === null ? spanMs : 0,
-  ]);
-  const args = [redisTime?.now() ?? '', epochMs(), storedAtMs, epoch, ...fields];
-  const breaker = breakerOf(subject.tag);
+  const breaker = options.breakerOf(subject.tag);
   const until = performance.now() + waitMsMax;
   const { least, most } = waitIntervalMs;
   while (breaker.isOpen() && performance.now() < until) {
@@ -49,10 +37,12 @@ export async function returnLeased(
   if (breaker.isOpen()) return false;
   try {
     // Not by the breaker: a return that is late must not open it.
-    await replyWithin(runScript(redis, returnScript, keys, args), callTimeoutMs);
+    const { key } = subject;
+    const returns = shape.windows.map((window) => ({ key, epochKey: key, window, units }));
+    await replyWithin(returnUnitsOf(options, returns, { storedAtMs, epoch }), callTimeoutMs);
     return true;
   } catch (error) {
-    logger.debug({ reason: messageOf(error) }, 'units of a lease could not be returned');
+    options.logger.debug({ reason: messageOf(error) }, 'units of a lease could not be returned');
     return false;
   }
 }
