@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import type { Writable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { constants, createBrotliCompress, createGzip } from 'node:zlib';
 
 /**
@@ -35,13 +37,39 @@ export function beginBody(
 
 /** Writes a text, in pieces of `pieceBytes` if that is not null, and waits while the client reads slower. */
 export async function writeBody(body: Writable, text: string, pieceBytes: number | null): Promise<void> {
+  await writePieces(body, piecesOf(text, pieceBytes));
+}
+
+/**
+ * Writes the last text and ends the response. The last piece and the end leave the process in one write: a client that
+ * disconnects as soon as it has read the last event has then received the complete response.
+ */
+export async function endBody(
+  response: ServerResponse,
+  body: Writable,
+  text: string,
+  pieceBytes: number | null,
+): Promise<void> {
+  const pieces = piecesOf(text, pieceBytes);
+  await writePieces(body, pieces.slice(0, -1));
+  if (body instanceof Readable) body.unpipe(response);
+  body.end(pieces.at(-1));
+  if (body instanceof Readable && !body.destroyed) response.end(await buffer(body));
+}
+
+async function writePieces(body: Writable, pieces: readonly Buffer[]): Promise<void> {
+  for (const piece of pieces) {
+    if (body.destroyed) return;
+    if (!body.write(piece)) await Promise.race([once(body, 'drain'), once(body, 'close')]);
+    // The next piece is written in a later event-loop iteration, so that pieces are not joined to one packet.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function piecesOf(text: string, pieceBytes: number | null): readonly Buffer[] {
   const bytes = Buffer.from(text);
   const step = pieceBytes === null || pieceBytes === 0 ? Math.max(bytes.length, 1) : pieceBytes;
-  for (let start = 0; start < bytes.length; start += step) {
-    if (body.destroyed) return;
-    if (!body.write(bytes.subarray(start, start + step)))
-      await Promise.race([once(body, 'drain'), once(body, 'close')]);
-    // The next piece is written in a later event-loop iteration, so that pieces are not joined to one packet.
-    if (pieceBytes !== null) await new Promise((resolve) => setImmediate(resolve));
-  }
+  const pieces: Buffer[] = [];
+  for (let start = 0; start < bytes.length; start += step) pieces.push(bytes.subarray(start, start + step));
+  return pieces;
 }

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Writable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
-import { beginBody, writeBody } from './encoded-body.ts';
+import { beginBody, endBody, writeBody } from './encoded-body.ts';
 import { generate, usageAfter } from './generation.ts';
 import type { Generation } from './generation.ts';
 import type { Journal } from './journal.ts';
@@ -137,8 +136,7 @@ async function sendAnswer(call: Call): Promise<void> {
     await abort(call, 0);
     return;
   }
-  await writeBody(body, text, switches.split);
-  body.end();
+  await endBody(response, body, text, switches.split);
   journal.update(generation.id, {
     deliveredTokens: generation.usage.outputTokens - generation.usage.reasoningTokens,
   });
@@ -151,34 +149,31 @@ async function sendStream(call: Call, stream: StreamProtocol): Promise<void> {
     'cache-control': 'no-cache',
     ...protocol.headers(generation.id),
   });
+  const textOf = (events: readonly StreamEvent[]): string =>
+    events.map((event) => formatEvent(event, switches.crlf)).join('');
   const write = (events: readonly StreamEvent[]): Promise<void> =>
-    writeBody(body, events.map((event) => formatEvent(event, switches.crlf)).join(''), switches.split);
+    writeBody(body, textOf(events), switches.split);
   await write(stream.opening(generation, report));
-  if (!(await sendTokens(call, stream, body, write))) return;
-  await write(stream.closing(generation, report));
-  body.end();
+  const end = await sendTokens(call, stream, write);
+  if (end !== null) await endBody(response, body, textOf(end), switches.split);
 }
 
-/** Returns true if all tokens were sent and the stream is to end in the ordinary way. */
+/** Sends the tokens. Returns the events that end the stream; null if the connection ends without them. */
 async function sendTokens(
   call: Call,
   stream: StreamProtocol,
-  body: Writable,
   write: (events: readonly StreamEvent[]) => Promise<void>,
-): Promise<boolean> {
+): Promise<readonly StreamEvent[] | null> {
   const { switches, generation, journal, report, left } = call;
   for (let index = 0; index < generation.visibleTokens; index++) {
     if (index === switches.stall) await untilLeft(left);
-    if (left.aborted) return false;
+    if (left.aborted) return null;
     if (index === switches.die) {
       await abort(call, index);
-      return false;
+      return null;
     }
-    if (index === switches.failAfter) {
-      await write([stream.error('The server had an error while processing your request.')]);
-      body.end();
-      return false;
-    }
+    if (index === switches.failAfter)
+      return [stream.error('The server had an error while processing your request.')];
     if (switches.pauseMs > 0) await wait(switches.pauseMs, undefined, { signal: left });
     const usage = usageAfter(generation, index + 1);
     await write(stream.token(generation, index, switches.continuousUsage ? usage : null, report));
@@ -189,7 +184,7 @@ async function sendTokens(
     // An endless stream without a pause would otherwise occupy the process.
     if (generation.visibleTokens === Number.POSITIVE_INFINITY) await wait(1);
   }
-  return true;
+  return stream.closing(generation, report);
 }
 
 /** Destroys the connection, after a pause in which all written bytes leave the process. */
@@ -217,6 +212,5 @@ async function sendJson(
   value: object,
 ): Promise<void> {
   const body = beginBody(request, response, status, { 'content-type': 'application/json', ...headers });
-  await writeBody(body, JSON.stringify(value), null);
-  body.end();
+  await endBody(response, body, JSON.stringify(value), null);
 }
