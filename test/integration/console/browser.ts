@@ -12,8 +12,11 @@ export interface Page {
 
 /** Requests a page with all of its parts, as a browser without scripts does. */
 export async function get(on: Fixture, url: string, cookie = ''): Promise<Page> {
-  const complete = `${url}${url.includes('?') ? '&' : '?'}wait=1`;
-  return read(await on.consoleApp.inject({ method: 'GET', url: complete, headers: { cookie } }));
+  return read(await on.consoleApp.inject({ method: 'GET', url: complete(url), headers: { cookie } }));
+}
+
+function complete(url: string): string {
+  return `${url}${url.includes('?') ? '&' : '?'}wait=1`;
 }
 
 /** Requests a page, or a part of a page, as a script of the page does. */
@@ -22,6 +25,7 @@ export async function getAsScript(on: Fixture, url: string, cookie = ''): Promis
   return read(await on.consoleApp.inject({ method: 'GET', url, headers }));
 }
 
+/** Sends a form. If the answer is a page, it has all of its parts. */
 export async function post(
   on: Fixture,
   url: string,
@@ -33,7 +37,7 @@ export async function post(
   return read(
     await on.consoleApp.inject({
       method: 'POST',
-      url,
+      url: complete(url),
       payload,
       headers: { cookie, 'content-type': 'application/x-www-form-urlencoded', ...headers },
     }),
