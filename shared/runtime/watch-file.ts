@@ -15,9 +15,10 @@ export interface WatchFileOptions {
 }
 
 /**
- * Calls `reload` after the file was written or replaced, never twice at the same time. The directory is watched instead
- * of the file, because editors and configuration tools replace files by renaming. The file is also polled, for file
- * systems without change events. `reload` must not reject, and may find the file unchanged.
+ * Calls `reload` once when the watch has started, because an edit between the first read of the caller and the start
+ * sends no event, and then after the file was written or replaced; never twice at the same time. The directory is
+ * watched instead of the file, because editors and configuration tools replace files by renaming. The file is also
+ * polled, for file systems without change events. `reload` must not reject, and may find the file unchanged.
  */
 export async function watchFile(
   path: string,
@@ -35,6 +36,8 @@ export async function watchFile(
       scheduleReload();
     });
   }, pollIntervalMs).unref();
+  scheduleReload();
+  await reloading;
   return {
     close: async () => {
       watcher.close();

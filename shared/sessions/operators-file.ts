@@ -64,8 +64,6 @@ export async function watchOperatorsFile(
   });
   if (path === '') return { current: () => entries, refused: () => null, close: () => Promise.resolve() };
   const watcher = await watchFile(path, reload, options);
-  // An edit between the first read and the start of the watch sends no event.
-  await reload();
   return { current: () => entries, refused: () => refused, close: () => watcher.close() };
 
   async function reload(): Promise<void> {

@@ -33,7 +33,7 @@ afterEach(async () => {
 });
 
 const current = (): number | undefined => watch.current().plans.get('free')?.limits[0]?.limit;
-const until = { timeout: 5_000, interval: 20 };
+const until = { timeout: 20_000, interval: 20 };
 
 async function reloads(result: string): Promise<number> {
   const values = (await registry.getSingleMetric('tollgate_policy_reloads_total')?.get())?.values ?? [];
@@ -55,6 +55,22 @@ test('an editor that replaces the file by renaming is followed, again and again'
     renameSync(join(folder, '.policy.swp'), path);
     await vi.waitUntil(() => current() === limit, until);
   }
+});
+
+test('an edit between the first read of the file and the start of the watch takes effect', async () => {
+  const identity = '{ jwt: { algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET, tenant: tenant_id } }';
+  writeFileSync(path, policyText({ identity }));
+  const env = {
+    // The secret is read when the policy is compiled, after the first read of the file.
+    get TOLLGATE_JWT_SECRET() {
+      writeFileSync(path, limited(7));
+      return policyEnv.TOLLGATE_JWT_SECRET;
+    },
+  };
+  const options = { logger: pino({ level: 'silent' }), registry: new Registry() };
+  const early = await watchPolicy(path, env, options);
+  await early.close();
+  expect(early.current().plans.get('free')?.limits[0]?.limit).toBe(7);
 });
 
 test('a bad edit is refused, logged with its line and counted once, and the running policy stays', async () => {
