@@ -59,10 +59,13 @@ export interface EventuallyOptions {
   readonly intervalMs?: number;
 }
 
-/** Repeats `attempt` until it returns a value other than undefined, null and false. Throws its last error at the deadline. */
+/**
+ * Repeats `attempt` until it returns a value other than undefined, null and false. Throws its last error at the deadline,
+ * which is late enough for a machine that other processes use.
+ */
 export async function eventually<Value>(
   attempt: () => Value | Promise<Value>,
-  { timeoutMs = 10_000, intervalMs = 25 }: EventuallyOptions = {},
+  { timeoutMs = 30_000, intervalMs = 25 }: EventuallyOptions = {},
 ): Promise<NonNullable<Value>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -1,11 +1,12 @@
 // Goal: stacks that start at the same moment never get the same port. Method: several processes choose ports at once,
 // before any of them listens.
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { afterEach, expect, test } from 'vitest';
-import { freePort } from '../../../dev/servers/free-port.ts';
+import { freePort, isFree } from '../../../dev/servers/free-port.ts';
 
 const chooser = `
   const { freePort } = await import(process.argv[1]);
@@ -41,8 +42,7 @@ async function startChooser(preferred: readonly number[]): Promise<Chooser> {
 }
 
 test('processes that choose at one moment get different ports, and the one that was first gets those it prefers', async () => {
-  // Ports that this process has released: they were free a moment ago.
-  const preferred = await Promise.all(Array.from({ length: 3 }, unclaimedPort));
+  const preferred = await unclaimedPorts(3);
   const choosers = await Promise.all(Array.from({ length: 5 }, () => startChooser(preferred)));
   const ports = choosers.flatMap((one) => one.ports);
   expect(ports).toHaveLength(15);
@@ -51,7 +51,7 @@ test('processes that choose at one moment get different ports, and the one that 
 });
 
 test('a port is free again when its process has ended', async () => {
-  const preferred = [await unclaimedPort()];
+  const preferred = await unclaimedPorts(1);
   const first = await startChooser(preferred);
   expect(first.ports).toEqual(preferred);
   expect((await startChooser(preferred)).ports).not.toEqual(preferred);
@@ -73,12 +73,15 @@ test('many ports of one process are different', async () => {
   expect(new Set(ports).size).toBe(50);
 });
 
-/** Free ephemeral ports, which this process releases at once. */
-async function unclaimedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
+/**
+ * Different free ports that no process has reserved. They are below the ports that `freePort` selects and below the
+ * ephemeral ports, so that no other test can receive one of them at the same time.
+ */
+async function unclaimedPorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(2_000, 6_000);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
 }

@@ -27,7 +27,7 @@ afterEach(async () => {
 const server = (port: number): string =>
   `require('node:http').createServer((q, s) => s.end('own')).listen(${port}, '127.0.0.1')`;
 
-async function start(script: string, port: number, readyTimeoutMs = 5_000): Promise<ServerProcess> {
+async function start(script: string, port: number, readyTimeoutMs = 20_000): Promise<ServerProcess> {
   const started = await startServerProcess({
     name: 'trial',
     command: process.execPath,

@@ -84,7 +84,7 @@ test('no byte is sent before the promise resolves, and the headers count as sent
     }
     seen = { sent: response.headersSent, rejected };
   });
-  await expect.poll(() => seen).toEqual({ sent: true, rejected: true });
+  await expect.poll(() => seen, { timeout: 20_000 }).toEqual({ sent: true, rejected: true });
   expect(await Promise.race([received, nextIteration().then(() => 'nothing yet')])).toBe('nothing yet');
   durable.resolve(undefined);
   expect(await received).toMatch(/^HTTP\/1\.1 202 Accepted\r\n.*\r\nx-late: yes\r\n/s);

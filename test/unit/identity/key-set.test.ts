@@ -9,6 +9,7 @@ import { credentialsOf, policyWith, testClock } from './reader.ts';
 import type { TestClock } from './reader.ts';
 
 const hourMs = 3_600_000;
+const soon = { timeout: 20_000 };
 let issuer: Issuer;
 let clock: TestClock;
 let registry: Registry;
@@ -100,12 +101,11 @@ describe('an outage of the issuer', () => {
       expect(await statusOf(await token('a'))).toBe(200);
       issuer.behave(trouble);
       clock.nowMs += 1_000;
-      const startedAt = performance.now();
-      const unknown = statusOf(await token('a', { kid: 'new' }));
+      let hasEnded = false;
+      const unknown = statusOf(await token('a', { kid: 'new' })).finally(() => (hasEnded = true));
       expect(await statusOf(await token('a'))).toBe(200);
-      expect(performance.now() - startedAt).toBeLessThan(1_000);
+      expect(hasEnded).toBe(false);
       expect(await unknown).toBe(503);
-      expect(performance.now() - startedAt).toBeLessThan(8_000);
     },
   );
 
@@ -215,8 +215,8 @@ describe('a key that was removed', () => {
       issuer.withdraw('a');
       const requestsBefore = issuer.requests();
       vi.advanceTimersByTime(60_000);
-      await vi.waitFor(() => expect(issuer.requests()).toBe(requestsBefore + 1));
-      await vi.waitFor(async () => expect(await statusOf(seen)).toBe(401));
+      await vi.waitFor(() => expect(issuer.requests()).toBe(requestsBefore + 1), soon);
+      await vi.waitFor(async () => expect(await statusOf(seen)).toBe(401), soon);
     } finally {
       vi.useRealTimers();
     }
@@ -228,7 +228,7 @@ test('an edit of the policy takes effect without any token: new keys are fetched
   await other.addKey('o');
   policy = policyWith(`algorithms: [ES256], jwks_url: "${other.url}"`);
   await registry.metrics();
-  await vi.waitFor(() => expect(other.requests()).toBe(1));
+  await vi.waitFor(() => expect(other.requests()).toBe(1), soon);
   policy = policyWith('algorithms: [HS256], secret_env: TOLLGATE_JWT_SECRET');
   clock.nowMs += hourMs;
   expect(await registry.metrics()).toMatch(/^tollgate_jwks_age_seconds 0$/m);

@@ -21,6 +21,8 @@ import { Segments } from '../../../services/gateway/spool/segments/segments.ts';
 import type { Spool } from '../../../services/gateway/spool/spool.ts';
 import { eventOf, metricOf, newFolder, openIn, removeFolder, segmentPaths } from './folder.ts';
 
+const soon = { timeout: 20_000 };
+
 let directory: string;
 beforeEach(() => {
   directory = newFolder();
@@ -56,12 +58,12 @@ test('all events of a segment that is removed while it is active are counted, an
     await receive();
     expect(received.size).toBeGreaterThan(0);
     expect(spool.diskFailure()).toBeNull();
-  });
+  }, soon);
   const appended = await metricOf(registry, 'tollgate_spool_appended_total');
   await vi.waitFor(async () => {
     await receive();
     expect(received.has(appended)).toBe(true);
-  });
+  }, soon);
   expect(await metricOf(registry, 'tollgate_spool_dropped_total')).toBe(appended - received.size);
   await spool.close();
 });
@@ -126,11 +128,11 @@ test('the sender is called when the disk works again, even without a new event',
   const lock = join(directory, 'lock');
   rmSync(lock);
   mkdirSync(lock);
-  await vi.waitFor(() => expect(spool.diskFailure()).not.toBeNull(), { timeout: 5_000 });
+  await vi.waitFor(() => expect(spool.diskFailure()).not.toBeNull(), soon);
   let calls = 0;
   spool.onAvailable(() => (calls += 1));
   rmdirSync(lock);
-  await vi.waitFor(() => expect(spool.diskFailure()).toBeNull(), { timeout: 5_000 });
+  await vi.waitFor(() => expect(spool.diskFailure()).toBeNull(), soon);
   expect(calls).toBeGreaterThan(0);
   await spool.close();
 });
@@ -148,7 +150,7 @@ test('a removed segment costs only its own events, and the spool continues witho
   await vi.waitFor(async () => {
     for (const { sequence } of await spool.readBatch(50, 20_000)) received.add(sequence);
     expect(received.has(60)).toBe(true);
-  });
+  }, soon);
   expect(received.size).toBe(60 - (numbers ?? 0));
   expect(await metricOf(registry, 'tollgate_spool_dropped_total')).toBe(numbers);
   expect(await metricOf(registry, 'tollgate_spool_write_failures_total')).toBe(0);

@@ -14,6 +14,7 @@ const payloads = fc.array(
   { minLength: 1, maxLength: 40 },
 );
 const runs = { numRuns: 40 };
+const soon = { timeout: 20_000, interval: 5 };
 
 /** Appends three events per iteration into small segments, so that a few dozen events span several files. */
 async function write(directory: string, texts: readonly string[]): Promise<void> {
@@ -99,7 +100,7 @@ test('after a crash, exactly the records that were not acknowledged are returned
         if (acknowledged > 0) spool.acknowledge(acknowledged);
         // The cursor is written after the acknowledgement. A crash in between costs a redelivery.
         const cursorAt = (): number => readFileSync(join(directory, 'cursor')).readDoubleLE(0);
-        if (acknowledged > 0) await vi.waitFor(() => expect(cursorAt()).toBe(acknowledged + 1));
+        if (acknowledged > 0) await vi.waitFor(() => expect(cursorAt()).toBe(acknowledged + 1), soon);
         const crashed = copyAsCrashed(directory);
         await spool.close();
 

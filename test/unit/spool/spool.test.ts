@@ -130,7 +130,7 @@ test('acknowledged segments are removed, and the age of the oldest event becomes
   spool.acknowledge(60);
   expect(await metricOf(registry, 'tollgate_spool_oldest_age_seconds')).toBe(0);
   expect(before).toBeGreaterThan(1);
-  await vi.waitFor(() => expect(segmentPaths(directory)).toHaveLength(1));
+  await vi.waitFor(() => expect(segmentPaths(directory)).toHaveLength(1), { timeout: 20_000 });
   await spool.close();
 });
 

@@ -45,7 +45,7 @@ const sender = {
   support: 'mailto:help@acme.example',
   portal: 'https://usage.acme.example',
 };
-const common = { from: 'alerts@acme.example', sender, timeoutMs: 2_000 };
+const common = { from: 'alerts@acme.example', sender, timeoutMs: 20_000 };
 
 test('an e-mail says what happened and has the id of the alert, so that mail systems drop a repetition', async () => {
   const { url, messages } = await smtp(false);

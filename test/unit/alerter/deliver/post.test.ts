@@ -55,7 +55,7 @@ describe('private addresses are refused', () => {
     '',
   ])('%s', async (address) => {
     expect(violationOf(address, false)).not.toBeNull();
-    const post = createPost({ allowPrivate: false, timeoutMs: 500 });
+    const post = createPost({ allowPrivate: false, timeoutMs: 20_000 });
     expect(await post(address, {}, '{}')).toMatchObject({ kind: 'refused' });
   });
 
@@ -68,7 +68,7 @@ describe('private addresses are refused', () => {
 
   test('also where a name resolves to them', async () => {
     // The hosts file resolves this name to the loopback address, but the name itself does not look like one.
-    const post = createPost({ allowPrivate: false, timeoutMs: 2_000 });
+    const post = createPost({ allowPrivate: false, timeoutMs: 20_000 });
     const outcome = await post('http://ip6-localhost:9/', {}, '{}');
     expect(outcome.kind === 'refused' ? outcome.error : 'no answer: ENOTFOUND').toMatch(
       /resolves to a private|ENOTFOUND|EAI_AGAIN/,
@@ -77,7 +77,7 @@ describe('private addresses are refused', () => {
 });
 
 describe('a target', () => {
-  const post = createPost({ allowPrivate: true, timeoutMs: 300 });
+  const post = createPost({ allowPrivate: true, timeoutMs: 20_000 });
 
   test('receives the body and the headers, and a 2xx response means delivered', async () => {
     let received = '';
@@ -121,9 +121,8 @@ describe('a target', () => {
 
   test('that never answers fails after the timeout', async () => {
     const url = await receiver(() => undefined);
-    const startedAt = performance.now();
-    expect(await post(url, {}, '{}')).toEqual({ kind: 'failed', error: 'no answer within 300 ms' });
-    expect(performance.now() - startedAt).toBeLessThan(3000);
+    const impatient = createPost({ allowPrivate: true, timeoutMs: 300 });
+    expect(await impatient(url, {}, '{}')).toEqual({ kind: 'failed', error: 'no answer within 300 ms' });
   });
 
   test('that sends an endless body counts as delivered by its status', async () => {
