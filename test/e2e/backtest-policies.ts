@@ -10,27 +10,27 @@ default_plan: free
 plans:
   free:
     limits:
-      - { name: seconds, per: tenant, limit: 15, window: 1s, burst: 20 }
+      - { name: seconds, per: tenant, limit: 15, window: 3s, burst: 20 }
       - { name: hour, per: tenant, limit: 150, window: 1h, type: quota }
     price: 0
   pro:
     limits:
-      - { name: seconds, per: tenant, limit: 40, window: 2s }
-      - { name: watched, per: user, limit: 10, window: 1s, mode: shadow }
+      - { name: seconds, per: tenant, limit: 40, window: 6s }
+      - { name: watched, per: user, limit: 10, window: 3s, mode: shadow }
     price: 49
   returned:
-    limits: [{ name: seconds, per: tenant, limit: 40, window: 2s }]
+    limits: [{ name: seconds, per: tenant, limit: 40, window: 6s }]
     charge: { unless_status: [5xx] }
   large:
     limits: [{ name: minute, per: tenant, limit: 2000, window: 4s, lease: false }]
     price: 499
 routes:
   - match: POST /chat
-    limits: [{ name: chat, per: user, limit: 5, window: 1s }]
+    limits: [{ name: chat, per: user, limit: 5, window: 3s }]
     cost: 2
     price: 0.01
   - match: GET /search/*
-    limits: [{ name: search, per: ip, limit: 8, window: 1s }]
+    limits: [{ name: search, per: ip, limit: 8, window: 3s }]
     price: 0.002
 platform:
   limits: [{ name: platform, per: global, limit: 900, window: 1s, lease: false }]
@@ -41,7 +41,7 @@ services:
 
 /** A policy that halves the limit per second of the plan pro, raises the price of chat and removes the limit of searches. */
 export const proposedText = policyText
-  .replace('limit: 40, window: 2s', 'limit: 20, window: 2s')
+  .replace('limit: 40, window: 6s', 'limit: 20, window: 6s')
   .replace('price: 0.01', 'price: 0.03')
-  .replace('limits: [{ name: search, per: ip, limit: 8, window: 1s }]', 'limits: []')
+  .replace('limits: [{ name: search, per: ip, limit: 8, window: 3s }]', 'limits: []')
   .replace('price: 49\n', 'price: 99\n');
