@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runPolicy, tally } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 import { eventually, startRedis, uniqueName } from '../../support/servers.ts';
+import { startUndisturbedTime } from '../../support/undisturbed-time.ts';
 
 /** A Redis that only this file uses, because one requirement is tested by an outage of Redis. */
 let redis: Awaited<ReturnType<typeof startRedis>>;
@@ -94,10 +95,10 @@ test('D4: a limit hit is counted by limit and logged with tenant and user', asyn
 test('D1: without Redis the limit is enforced in memory, and Redis is used again when it is back', async () => {
   const token = await member(uniqueName('workspace'), 'ada');
   await redis.kill();
-  const startedAt = performance.now();
+  const callsMs = startUndisturbedTime();
   const responses = await run.calls(15, runs, { token }, 3);
   expect(tally(responses)).toEqual({ 200: 10, 429: 5 });
-  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(callsMs()).toBeLessThan(5_000);
   const degraded = async (): Promise<boolean | undefined> => {
     const metrics = await (await fetch(`${run.installation.service('gateway').opsUrl}/metrics`)).text();
     return /tollgate_redis_servers_away\{[^}]*\} 1/.test(metrics);
