@@ -18,7 +18,7 @@ export type Slowness = (typeof slownesses)[number];
 
 /**
  * Checks all connections at an interval and ends those that make too little progress, so that a slow client cannot hold
- * a permit. Only time in which the gateway waits for the client counts. If the upstream reads a body slowly or writes a
+ * a permit. Only time in which the gateway waits for the client counts: not the time in which this process stood still. If the upstream reads a body slowly or writes a
  * response slowly, this does not count against the client. The requests themselves do no work for these checks.
  */
 export function keepPace(
@@ -37,7 +37,8 @@ export function keepPace(
 
   function checkAll(): void {
     const nowMs = performance.now();
-    const elapsedMs = nowMs - checkedAtMs;
+    // A longer time is one in which this process stood still, and the bytes of its clients wait in the kernel.
+    const elapsedMs = Math.min(nowMs - checkedAtMs, 2 * intervalMs);
     checkedAtMs = nowMs;
     for (const connection of connections) {
       const why = slownessOf(connection, nowMs, elapsedMs, bounds);
