@@ -19,7 +19,7 @@ export interface RunningMonitor extends ServerProcess {
   readonly url: string;
 }
 
-const readyTimeoutMs = 30_000;
+const readyTimeoutMs = 60_000;
 
 /** Starts Prometheus on loopback. */
 export async function startPrometheusServer(options: MonitorOptions): Promise<RunningMonitor> {

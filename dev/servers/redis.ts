@@ -49,7 +49,7 @@ async function startOnPort(command: string, port: number, options: RedisOptions)
     ...(options.env === undefined ? {} : { env: options.env }),
     ready: () => answersPing(port),
     ports: [port],
-    readyTimeoutMs: 20_000,
+    readyTimeoutMs: 60_000,
     ...processOptions(options),
   });
   return { ...started, port, url: `redis://127.0.0.1:${port}` };

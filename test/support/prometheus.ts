@@ -41,7 +41,7 @@ export async function startPrometheus(targets: Readonly<Record<string, string>>)
     { stdio: 'ignore' },
   );
   const url = `http://127.0.0.1:${port}`;
-  await eventually(async () => (await fetch(`${url}/-/ready`)).ok, { timeoutMs: 30_000 });
+  await eventually(async () => (await fetch(`${url}/-/ready`)).ok);
   return {
     url,
     query: async (promql) => {

@@ -29,7 +29,7 @@ export async function startSampleApi(): Promise<SampleApi> {
     workingDir: join(import.meta.dirname, '..', '..'),
     logFile: join(dir, 'log'),
     ready: async () => (await fetch(`${url}/health`)).ok,
-    readyTimeoutMs: 20_000,
+    readyTimeoutMs: 60_000,
   });
   const calls: SampleApi['calls'] = async (fields) => {
     const response = await fetch(`${url}/sample/journal?${new URLSearchParams(fields).toString()}`);

@@ -55,20 +55,28 @@ export function uniqueNamespace(): Namespace {
 }
 
 export interface EventuallyOptions {
+  /**
+   * Only for a wait that is longer than the default on a loaded machine too. A shorter deadline saves no time, because a wait ends with
+   * its success.
+   */
   readonly timeoutMs?: number;
   readonly intervalMs?: number;
 }
 
+/** The machine of a run may be loaded and slow, so the deadline is far above what any wait needs. */
+export const eventuallyMs = 30_000;
+
 /**
- * Repeats `attempt` until it returns a value other than undefined, null and false. Throws its last error at the deadline,
- * which is late enough for a machine that other processes use.
+ * Repeats `attempt` until it returns a value other than undefined, null and false. The last attempt begins after the deadline, so that a
+ * process that stood still until then does not fail unseen. Throws the error of this attempt.
  */
 export async function eventually<Value>(
   attempt: () => Value | Promise<Value>,
-  { timeoutMs = 30_000, intervalMs = 25 }: EventuallyOptions = {},
+  { timeoutMs = eventuallyMs, intervalMs = 25 }: EventuallyOptions = {},
 ): Promise<NonNullable<Value>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
+    const isLast = performance.now() >= deadline;
     let failure: unknown;
     try {
       const value = await attempt();
@@ -77,7 +85,7 @@ export async function eventually<Value>(
     } catch (error) {
       failure = error;
     }
-    if (performance.now() >= deadline) throw failure;
+    if (isLast) throw failure;
     await wait(intervalMs);
   }
 }

@@ -1,5 +1,6 @@
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
+import { eventuallyMs } from '../support/servers.ts';
 import { nodesOf, placeOf, typeScriptFiles } from './sources.ts';
 
 interface Ban {
@@ -66,10 +67,17 @@ const bans: readonly Ban[] = [
   },
   {
     what: 'sleeping in a test',
-    instead: 'wait for the thing itself with a deadline: vi.waitFor, or what test/support offers',
+    instead: 'wait for the thing itself: eventually of test/support, or expect.poll',
     within: /^test\//,
     except: /^test\/(bench|support|faults)\//,
     matches: isSleep,
+  },
+  {
+    what: 'a deadline that a loaded machine misses',
+    instead:
+      'leave it out: a wait ends with its success, so a shorter deadline than the default saves nothing',
+    within: /^test\/(integration|clients|browser|hostile|upgrade)\//,
+    matches: isShortWait,
   },
   {
     what: 'a test left out or alone (.only, .skip, .todo)',
@@ -128,6 +136,15 @@ function followsStart(node: ts.Statement): boolean {
 function memberOf(node: ts.Node): string {
   if (!ts.isPropertyAccessExpression(node) || !ts.isIdentifier(node.expression)) return '';
   return `${node.expression.text}.${node.name.text}`;
+}
+
+/** `eventually` or `expect.poll` with a deadline that is not above the default, or a wait of vitest, whose default is 1 s. */
+function isShortWait(node: ts.Node): boolean {
+  if (/^vi\.wait(For|Until)$/.test(memberOf(node))) return true;
+  if (!ts.isCallExpression(node) || !/^(eventually|expect\.poll)$/.test(node.expression.getText()))
+    return false;
+  const deadline = /\btimeout(?:Ms)?: ([\d_]+)/.exec(node.arguments[1]?.getText() ?? '')?.[1];
+  return deadline !== undefined && Number(deadline.replaceAll('_', '')) <= eventuallyMs;
 }
 
 /** `new Promise((resolve) => setTimeout(resolve, …))` with nothing else in it, or the promised setTimeout of Node. */

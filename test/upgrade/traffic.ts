@@ -79,7 +79,7 @@ export async function startTraffic(options: TrafficOptions): Promise<Traffic> {
     turn,
     stop: async () => {
       clearInterval(timer);
-      await eventually(() => inFlight === 0, { timeoutMs: 30_000 });
+      await eventually(() => inFlight === 0);
       await settleOpen();
       for (const publisher of publishers) if (!(await publisher.close(60_000))) lost(1);
     },
@@ -87,7 +87,7 @@ export async function startTraffic(options: TrafficOptions): Promise<Traffic> {
 
   async function turn(): Promise<void> {
     const before = responses;
-    await eventually(() => responses >= before + 200, { timeoutMs: 30_000 });
+    await eventually(() => responses >= before + 200);
     await settleOpen();
     for (let count = 0; count < callsPerTurn; count += 1) {
       const by = count % 2;
