@@ -106,13 +106,13 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
   if (options.redisUrl === undefined && redis.status !== 'ready') await once(redis, 'ready');
   const common = { redis, keyPrefix, node: 'test', clock: systemClock, registry, logger };
-  const limiter = createLimiter({ ...common, callTimeoutMs: 3_000 });
+  // On a loaded machine a call of a store may be late. A shorter timeout would cause decisions without it.
+  const limiter = createLimiter({ ...common, callTimeoutMs: 10_000 });
   const shared = { ...common, nodes: () => limiter.state().nodes, breakerOf: limiter.breakerOf };
   const concurrency = createConcurrency(shared);
   const clickhouse = createClickHouse({
     url: servers().clickhouseUrl,
     database: options.database ?? database,
-    requestTimeoutMs: 3_000,
   });
   const events: UsageCloudEvent[] = [];
   const log = logInto(events);

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { startGateway, startUpstream } from './gateway.ts';
 import type { TestGateway, TestUpstream } from './gateway.ts';
@@ -17,13 +18,16 @@ export const policy = {
 export interface TestProxy {
   readonly gateway: TestGateway;
   readonly upstream: TestUpstream;
-  get(path: string, headers?: Record<string, string>): Promise<Response>;
+  get(path: string, headers?: Record<string, string>, signal?: AbortSignal): Promise<Response>;
+  /** Sends the rest of the responses to /drip, which stay open until then. */
+  finishDrips(): void;
 }
 
 /** Starts a proxy for the tests of one file. Its upstream responds correctly, incorrectly, slowly or never, by path. */
 export function useProxy(): TestProxy {
   let upstream: TestUpstream;
   let gateway: TestGateway;
+  let dripping: ServerResponse[] = [];
 
   beforeAll(async () => {
     upstream = await startUpstream((request, response) => {
@@ -35,7 +39,7 @@ export function useProxy(): TestProxy {
       else if (pathname === '/echo') request.pipe(response);
       else if (pathname === '/drip') {
         response.write('first');
-        setTimeout(() => response.end('last'), 300);
+        dripping.push(response);
       } else if (pathname === '/not-modified') {
         response.socket?.write('HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 5\r\n\r\n');
       } else if (pathname === '/headers-only') {
@@ -54,7 +58,6 @@ export function useProxy(): TestProxy {
       policy,
       upstream: upstream.url,
       bodyBytesMax: 10_000,
-      upstreamTimeoutMs: 700,
     });
   });
 
@@ -63,7 +66,13 @@ export function useProxy(): TestProxy {
     await upstream.close();
   });
 
+  const finishDrips = (): void => {
+    for (const response of dripping) response.end('last');
+    dripping = [];
+  };
+
   afterEach(() => {
+    finishDrips();
     gateway.events.length = 0;
     upstream.seen.length = 0;
   });
@@ -75,6 +84,8 @@ export function useProxy(): TestProxy {
     get upstream() {
       return upstream;
     },
-    get: (path, headers = {}) => fetch(gateway.proxyUrl + path, { headers }),
+    get: (path, headers = {}, signal) =>
+      fetch(gateway.proxyUrl + path, { headers, ...(signal === undefined ? {} : { signal }) }),
+    finishDrips,
   };
 }

@@ -1,8 +1,8 @@
 // Goal: a meter returns the sums of a tenant's events in JSON and CSV, to this tenant only, and a failed query returns
 // an error.
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ClickHouse } from '../../../../shared/clickhouse/client.ts';
-import { uniqueName } from '../../../support/servers.ts';
+import { eventually, uniqueName } from '../../../support/servers.ts';
 import { storeUsage } from '../../../support/stored-usage.ts';
 import { createFixture } from '../../aggregator/fixture.ts';
 import type { Fixture } from '../../aggregator/fixture.ts';
@@ -50,15 +50,13 @@ describe('GET /v1/meters/{name}/query', () => {
     await publish(other, [{ hour: 1, data: { tokens: 1000, model: 'small' } }]);
     await fixture.produce(gateway.events.splice(0).map((event) => ({ tenant: event.subject, value: event })));
     const aggregator = fixture.start();
-    await vi.waitFor(
-      async () => {
-        expect(await values(other, '')).toEqual([1000]);
-        const { body } = await get(`tokens/query?${span}`, await as(tenant));
-        const complete_through = expect.any(String) as unknown;
-        expect(body).toMatchObject({ rows: [{ value: 37.5 }], complete_through });
-      },
-      { timeout: 30_000, interval: 100 },
-    );
+    await eventually(async () => {
+      expect(await values(other, '')).toEqual([1000]);
+      const { body } = await get(`tokens/query?${span}`, await as(tenant));
+      const complete_through = expect.any(String) as unknown;
+      expect(body).toMatchObject({ rows: [{ value: 37.5 }], complete_through });
+      return true;
+    });
     await aggregator.stop();
 
     const byModel = `&window=day&time_zone=Europe/Berlin&group_by=model`;

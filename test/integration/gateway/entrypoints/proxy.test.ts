@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { uniqueName } from '../../../support/servers.ts';
-import { as, limitHeadersOf, serviceToken, tokenOf } from '../gateway.ts';
-import { useProxy } from '../proxy.ts';
+import { as, limitHeadersOf, serviceToken, startGateway, tokenOf } from '../gateway.ts';
+import { policy, useProxy } from '../proxy.ts';
 
 const proxy = useProxy();
 
@@ -16,14 +16,17 @@ describe('A5: the limit headers are on every response', () => {
     ['a 504, the upstream being slow', '/never', 504],
   ])('%s', async (_what, path, status) => {
     const tenant = uniqueName('acme');
-    const response = await proxy.get(path, await as(tenant));
+    const hasty = { upstreamTimeoutMs: 300, upstream: proxy.upstream.url };
+    const gateway = status === 504 ? await startGateway({ policy, ...hasty }) : proxy.gateway;
+    const response = await fetch(gateway.proxyUrl + path, { headers: await as(tenant) });
     expect(response.status).toBe(status);
     expect(limitHeadersOf(response)).toMatchObject({ limit: 100, remaining: 99 });
     expect(response.headers.get('ratelimit-policy')).toBe('"minute";q=100;w=60, "day";q=1000;w=86400');
     expect(response.headers.get('ratelimit')).toMatch(/^"minute";r=99;t=60, "day";r=999;t=\d+$/);
-    expect(proxy.gateway.requests()).toMatchObject([
+    expect(gateway.requests()).toMatchObject([
       { subject: tenant, data: { status, decision: 'allowed', entrypoint: 'proxy' } },
     ]);
+    if (gateway !== proxy.gateway) await gateway.close();
   });
 
   test.each([
@@ -262,12 +265,11 @@ describe('the request is forwarded unchanged', () => {
   });
 
   test('bodies stream both ways: the first chunk arrives before the last one is sent', async () => {
-    const started = performance.now();
     const response = await proxy.get('/drip', await as(uniqueName('acme')));
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     const decode = (chunk?: Uint8Array): string => new TextDecoder().decode(chunk);
     expect(decode((await reader.read()).value)).toBe('first');
-    expect(performance.now() - started).toBeLessThan(290);
+    proxy.finishDrips();
     expect(decode((await reader.read()).value)).toBe('last');
     const echoed = await fetch(`${proxy.gateway.proxyUrl}/echo`, {
       method: 'PUT',

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runPolicy } from '../../../support/policy-run.ts';
 import type { PolicyRun } from '../../../support/policy-run.ts';
-import { uniqueName } from '../../../support/servers.ts';
+import { eventually, uniqueName } from '../../../support/servers.ts';
 import { as, startGateway, startUpstream } from '../gateway.ts';
 import { serviceNames } from '../../../../dev/stack/services.ts';
 import type { ServiceName } from '../../../../dev/stack/services.ts';
@@ -32,15 +32,13 @@ describe('HOST=:: on every service', () => {
   });
 
   test('the printed URLs and the portal links have an address that a client can connect to', async () => {
-    const printed = (service: ServiceName): Readonly<Record<string, string>> => {
-      const lines = run.installation.service(service).log().split('\n');
-      return JSON.parse(lines.find((line) => line.includes(`${service} ready`)) ?? '{}') as Record<
-        string,
-        string
-      >;
+    const printed = async (service: ServiceName): Promise<Readonly<Record<string, string>>> => {
+      const log = (): string[] => run.installation.service(service).log().split('\n');
+      const line = await eventually(() => log().find((each) => each.includes(`${service} ready`)));
+      return JSON.parse(line) as Record<string, string>;
     };
-    expect((await fetch(`${printed('admin')['admin']}/healthz`)).status).toBe(200);
-    expect((await fetch(printed('console')['console']!)).status).toBe(200);
+    expect((await fetch(`${(await printed('admin'))['admin']}/healthz`)).status).toBe(200);
+    expect((await fetch((await printed('console'))['console']!)).status).toBe(200);
     const { body } = await run.admin('POST /admin/v1/portal-links', { tenant_id: uniqueName('acme') });
     expect((await fetch(String(body['url']), { redirect: 'manual' })).status).toBe(303);
   });
