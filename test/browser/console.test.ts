@@ -37,7 +37,7 @@ describe('the portal in a browser', () => {
     const used = page.locator('[data-limit="* minute"] [data-slot=used]');
     expect(await used.textContent()).toBe('30');
     await fixture.spend(id, 25);
-    await expect.poll(() => used.textContent(), { timeout: 8000 }).toBe('55');
+    await expect.poll(() => used.textContent()).toBe('55');
     expect(await page.locator('[data-limit="* minute"] .fill').getAttribute('width')).toBe('55');
     await page.locator('[data-chart][data-drawn="96"]').waitFor();
     const colours = await page.evaluate<string[]>(drawnColours);
@@ -59,7 +59,7 @@ describe('the portal in a browser', () => {
     };
     const first = await seconds();
     expect(first).toBeGreaterThan(30);
-    await expect.poll(seconds, { timeout: 8000 }).toBeLessThan(first);
+    await expect.poll(seconds).toBeLessThan(first);
   });
 
   test('an expired link is refused with its reason', async () => {
@@ -104,7 +104,7 @@ describe('the operator console in a browser', () => {
       /Minute.*× 5.*running.*ends in (6|7) days/s,
     );
     const raised = page.locator('[data-limit="* minute"] [data-slot=limit]');
-    await expect.poll(() => raised.textContent(), { timeout: 8000 }).toBe('500');
+    await expect.poll(() => raised.textContent()).toBe('500');
     expect(fixture.directory.get(id)?.boosts).toMatchObject([
       { multiply: 5, reason: 'launch week', actor: 'Robin' },
     ]);
@@ -135,6 +135,6 @@ describe('the operator console in a browser', () => {
     await reset(id);
     await page.getByText('Counters reset.').first().waitFor();
     const used = page.locator('[data-limit="* minute"] [data-slot=used]');
-    await expect.poll(() => used.textContent(), { timeout: 8000 }).toBe('0');
+    await expect.poll(() => used.textContent()).toBe('0');
   });
 });

@@ -128,5 +128,5 @@ async function faultsOfPage({ page, complaints }: Opened, path: string, width: n
 
 /** Waits until the parts that a page loads after itself are there. */
 async function partsLoaded(page: Page): Promise<void> {
-  await expect.poll(() => page.locator('.part.loading').count(), { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => page.locator('.part.loading').count()).toBe(0);
 }

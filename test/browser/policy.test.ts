@@ -45,13 +45,10 @@ test('a proposed policy is compared, backtested on recorded traffic and put live
   await page.getByLabel('Recorded requests of the').selectOption('1h');
   await page.getByRole('button', { name: 'Backtest' }).click();
   await expect
-    .poll(
-      async () => {
-        await page.goto(`${fixture.url}/operator/policy`);
-        return page.getByText('requests passed and would be refused').count();
-      },
-      { timeout: 30_000 },
-    )
+    .poll(async () => {
+      await page.goto(`${fixture.url}/operator/policy`);
+      return page.getByText('requests passed and would be refused').count();
+    })
     .toBe(1);
   expect(await page.getByText('requests passed and would be refused').textContent()).toMatch(/30\s+of\s+40/);
   await page.getByRole('button', { name: 'Put live…' }).click();

@@ -21,9 +21,7 @@ afterAll(async () => {
 });
 
 async function newPage(): Promise<Page> {
-  const page = await (await browser.newContext({ viewport: { width: 390, height: 800 } })).newPage();
-  page.setDefaultTimeout(15_000);
-  return page;
+  return (await browser.newContext({ viewport: { width: 390, height: 800 } })).newPage();
 }
 
 async function openPortal(tenantId: string): Promise<Page> {
@@ -51,7 +49,7 @@ test('B3, B12: a tenant requests more, an operator approves it, the gateway allo
   const limitNow = async (): Promise<string | null> =>
     (await run.call('GET /', { token })).headers.get('ratelimit-policy')?.match(/"minute";q=(\d+)/)?.[1] ??
     null;
-  await expect.poll(limitNow, { timeout: 15_000 }).toBe('100');
+  await expect.poll(limitNow).toBe('100');
 
   const portal = await openPortal(tenant);
   await portal.locator('[data-limit="* minute"]').getByRole('link', { name: 'Request more' }).click();
@@ -66,16 +64,16 @@ test('B3, B12: a tenant requests more, an operator approves it, the gateway allo
   const request = operator.getByRole('article', { name: `Request of ${tenant}` });
   await request.getByText('A launch at noon').waitFor();
   await request.getByLabel('Grant').fill('400');
-  await request.getByLabel('For').fill('8s');
+  await request.getByLabel('For').fill('30s');
   await request.getByLabel('Answer').fill('For the launch');
   await request.getByRole('button', { name: 'Approve' }).click();
   await operator.getByText('Request approved').waitFor();
 
-  await expect.poll(limitNow, { timeout: 7_000, interval: 100 }).toBe('400');
+  await expect.poll(limitNow, { interval: 100 }).toBe('400');
   await portal.reload();
   const own = portal.locator('#requests');
   await expect.poll(() => own.textContent()).toMatch(/approved[^]*Raised to 400[^]*For the launch/);
-  await expect.poll(limitNow, { timeout: 15_000 }).toBe('100');
+  await expect.poll(limitNow, { timeout: 60_000 }).toBe('100');
   await portal.reload();
   await expect.poll(() => own.textContent()).toContain('it has ended');
 });
