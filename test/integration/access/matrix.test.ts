@@ -8,6 +8,7 @@ import type { Tokens } from '../../../shared/sessions/tokens.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { listenOps } from '../../../shared/runtime/http/ops.ts';
 import { uniqueName } from '../../support/servers.ts';
+import { get } from '../console/browser.ts';
 import { adminToken, createFixture, operatorTokens, portalSecret } from '../console/fixture.ts';
 import type { Fixture } from '../console/fixture.ts';
 import { serviceToken, startGateway, startUpstream, tokenOf } from '../gateway/gateway.ts';
@@ -277,7 +278,7 @@ describe('pages of the operator console', () => {
     let forms = 0;
     for (const [name, sampleOf] of Object.entries(consoleSamples(apiKey))) {
       if (!/^GET \/operator\/(?!.*\/live$)/.test(name)) continue;
-      const { body } = await app.inject({ url: sampleOf().path, headers: { cookie } });
+      const { text: body } = await get(fixture, sampleOf().path, cookie);
       for (const [form, path = ''] of body.matchAll(/<form[^>]*method="post"[^>]*action="([^"]*)"[^>]*>/g)) {
         // Every operator may end own sessions.
         const own = path.endsWith('/sign-out') || path.startsWith('/operator/sessions/');

@@ -44,7 +44,7 @@ test('B7: a request that crosses 80 % of a quota is a signed webhook, once, from
     crossedAtMs.set(tenantId, Date.now());
   }
   const received = () => receiver.received.filter(({ alert }) => alert.threshold === 0.8);
-  await eventually(() => received().length >= tenants.length, { timeoutMs: 30_000 });
+  await eventually(() => received().length >= tenants.length);
   expect(new Set(received().map(({ id }) => id)).size).toBe(tenants.length);
   expect(receiver.rejected).toEqual([]);
   const latencies = received()
@@ -64,7 +64,7 @@ test('a heartbeat passes through the whole pipeline, and its time is a metric', 
     );
     return Number(line?.[1]);
   };
-  await eventually(async () => (await lastHeartbeat()) > startedAtSeconds, { timeoutMs: 15_000 });
+  await eventually(async () => (await lastHeartbeat()) > startedAtSeconds);
   const rows = await run.clickhouse.query('SELECT 1 FROM alerts WHERE tenant_id = {tenant:String}', {
     tenant: 'tollgate-heartbeat',
   });

@@ -62,16 +62,13 @@ test('C2: alerts that another program wrote stop neither the alerts of others no
   });
   installation = await startServices(['alerter'], alerting.env);
   await alerting.announce('other', 900);
-  await eventually(() => receiver.received.some(({ path }) => path === '/other'), { timeoutMs: 20_000 });
-  await eventually(
-    async () => {
-      const rows = await alerting.clickhouse.query(
-        `SELECT channel FROM alerts WHERE tenant_id = 'other' AND channel = 'webhook' AND status = 'delivered'`,
-        {},
-      );
-      expect(rows).toHaveLength(1);
-      return true;
-    },
-    { timeoutMs: 20_000 },
-  );
+  await eventually(() => receiver.received.some(({ path }) => path === '/other'));
+  await eventually(async () => {
+    const rows = await alerting.clickhouse.query(
+      `SELECT channel FROM alerts WHERE tenant_id = 'other' AND channel = 'webhook' AND status = 'delivered'`,
+      {},
+    );
+    expect(rows).toHaveLength(1);
+    return true;
+  });
 });

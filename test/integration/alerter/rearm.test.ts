@@ -58,7 +58,7 @@ const kindsOf = (tenantId: string): string[] =>
   at(tenantId).map(({ alert }) => `${alert.kind} ${alert.threshold} of ${alert.limit}`);
 
 async function expectSaid(tenantId: string, expected: readonly string[]): Promise<void> {
-  await eventually(() => at(tenantId).length >= expected.length, { timeoutMs: 20_000 });
+  await eventually(() => at(tenantId).length >= expected.length);
   expect(kindsOf(tenantId)).toEqual(expected);
 }
 

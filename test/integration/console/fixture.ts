@@ -26,6 +26,7 @@ import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { createProcessReports } from '../../../shared/redis/process-reports.ts';
 import type { ProcessReports } from '../../../shared/redis/process-reports.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
+import type { Clock } from '../../../shared/runtime/time/clock.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
 import { createRegistry } from '../../../shared/runtime/http/ops.ts';
 import { createStoreReads } from '../../../shared/runtime/store-reads.ts';
@@ -108,12 +109,11 @@ export interface FixtureOptions {
   /** True: the operator may put a policy live, which writes the file at `policyPath`. */
   readonly policyIsWritable?: boolean;
   readonly redisUrl?: string;
-  /**
-   * Kafka brokers from which the tenant records are read. If they do not respond, both services start without the
-   * records.
-   */
+  /** Brokers from which the tenant records are read. If they do not respond, both services start without the records. */
   readonly recordBrokers?: string;
   readonly singleSignOn?: SingleSignOn;
+  /** Time of sessions, links and keys. Default: the system clock. */
+  readonly clock?: Clock;
   /** Address of the console for browsers. */
   readonly publicUrl?: () => string;
 }
@@ -121,6 +121,7 @@ export interface FixtureOptions {
 /** Runs the admin API and the console in this process, on the real servers with a separate namespace. */
 export async function createFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const logger = createLogger('test', 'silent');
+  const { clock = systemClock } = options;
   const registry = createRegistry('console');
   const namespace = options.namespace ?? uniqueNamespace();
   const { topicPrefix, database, keyPrefix } = namespace;
@@ -130,9 +131,9 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
   await Promise.all([migrate(clickhouse), ensureTopics(kafka, topics, { partitions: 1 })]);
   const policy = await loadPolicy(options.policyPath ?? 'policies/default.yaml', policyEnv);
   const redis = connectRedis(options.redisUrl ?? servers().redisUrl, logger);
-  const common = { clock: systemClock, registry, logger };
-  const limiter = createLimiter({ ...common, redis, keyPrefix, callTimeoutMs: 2_000 });
-  const reports = createProcessReports({ redis, keyPrefix, clock: systemClock });
+  const common = { clock, registry, logger };
+  const limiter = createLimiter({ ...common, redis, keyPrefix, callTimeoutMs: 10_000 });
+  const reports = createProcessReports({ redis, keyPrefix, clock });
   const { recordBrokers: brokers = servers().kafkaBrokers } = options;
   const directory = createTenantDirectory({
     kafka: createKafka({ brokers, clientId: 'test', logger }),
@@ -140,27 +141,24 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
     registry,
   });
   const { clickhouseUrl: url = servers().clickhouseUrl } = options;
-  const read = createClickHouse({ url, database, requestTimeoutMs: 5_000 });
+  const read = createClickHouse({ url, database });
   const producer = createProducer(kafka, { registry });
-  const ended = createEndedSessions({ kafka, topics, producer, clock: systemClock, registry });
+  const ended = createEndedSessions({ kafka, topics, producer, clock, registry });
   const operators = createOperators({ current: () => operatorEntries }, adminToken);
-  const { isSourceOver } = createSessionStates({ ended, operators, directory, clock: systemClock });
+  const { isSourceOver } = createSessionStates({ ended, operators, directory, clock });
   const list = createSessionList({ kafka, topics, producer, ended, isSourceOver, ...common });
   const testMessages: AlertEvent[] = [];
-  const tokens = createTokens(portalSecret, adminToken, systemClock);
+  const tokens = createTokens(portalSecret, adminToken, clock);
   const services = await createServices({
     policyPath: options.policyPath ?? 'policies/default.yaml',
     policyIsWritable: options.policyIsWritable ?? false,
     ...{ policy, directory, limiter, reports, read, clickhouse, kafka, producer, topics },
-    ...{ tokens, ended, list, registry },
-    testMessages,
+    ...{ tokens, ended, list, registry, testMessages, clock },
     singleSignOn: options.singleSignOn ?? null,
     publicUrl: options.publicUrl ?? ((): string => 'http://console.test'),
   });
   const unread = options.recordBrokers !== undefined;
-  await eventually(() => (unread || directory.ready()) && ended.ready() && list.ready(), {
-    timeoutMs: 30_000,
-  });
+  await eventually(() => (unread || directory.ready()) && ended.ready() && list.ready());
   if (options.redisUrl === undefined) await eventually(() => redis.status === 'ready');
   return {
     namespace,
@@ -201,6 +199,7 @@ export async function createFixture(options: FixtureOptions = {}): Promise<Fixtu
 }
 
 interface Stores {
+  readonly clock: Clock;
   readonly policy: Policy;
   readonly policyPath: string;
   readonly policyIsWritable: boolean;
@@ -232,7 +231,8 @@ interface Services {
 async function createServices(stores: Stores): Promise<Services> {
   const { directory, limiter, clickhouse, kafka, producer, topics, tokens, ended, list, registry } = stores;
   const policy = (): Policy => stores.policy;
-  const common = { clock: systemClock, registry, logger: createLogger('test', 'silent') };
+  const { clock } = stores;
+  const common = { clock, registry, logger: createLogger('test', 'silent') };
   const audit = createAuditLog({ ...common, producer, topics, source: 'console' });
   const reads = createStoreReads(common);
   const records = createTenantRecords({ ...common, source: 'console', directory });
@@ -261,11 +261,10 @@ async function createServices(stores: Stores): Promise<Services> {
   const adminApp = await createAdminApp({
     ...both,
     testMessages,
-
     ended,
     // This consumer group never commits offsets, so the audit waits for them only 100 ms.
     auditSources: {
-      ...{ policy, limiter, clock: systemClock, kafka, topics, clickhouse },
+      ...{ policy, limiter, clock, kafka, topics, clickhouse },
       records: () => directory.all(),
       groupId: `${topics.usage}-none`,
       patienceMs: 100,
@@ -276,7 +275,7 @@ async function createServices(stores: Stores): Promise<Services> {
     ...both,
     credentials,
     testMessages,
-    sessions: createSessions({ tokens, operators, ended, list, directory, clock: systemClock }),
+    sessions: createSessions({ tokens, operators, ended, list, directory, clock }),
     sessionList: list,
     endedSessions: ended,
     operatorsFile: { refused: () => null },

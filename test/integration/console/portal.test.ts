@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadPolicy } from '../../../shared/policy/load.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
@@ -61,11 +61,11 @@ describe('pages', () => {
     );
     const cookie = await visit(fixture, id);
     // The first page may be sent before ClickHouse has named the users.
-    const text = await vi.waitFor(async () => {
+    const text = await eventually(async () => {
       const page = await get(fixture, '/usage', cookie);
       expect(page.text).toContain('data-counter="grace"');
       return page.text;
-    }, 10_000);
+    });
     expect(text).toMatch(/data-slot="remaining">100</);
     expect(text).toMatch(/Refused now:[^]*?Chat[^]*?ada[^]*?POST \/agent\/chat[^]*?passes in \d+ (s|min)/);
     expect(text).toMatch(/data-counter="ada"[^]*?<strong>10<\/strong> of 10/);

@@ -25,7 +25,7 @@ async function open(producer: Producer = fixture.producer): Promise<EndedSession
   const { kafka, topics } = fixture;
   const ends = createEndedSessions({ kafka, topics, producer, clock, registry: createRegistry('test') });
   opened.push(ends);
-  await eventually(() => ends.ready(), { timeoutMs: 20_000 });
+  await eventually(() => ends.ready());
   return ends;
 }
 

@@ -32,7 +32,7 @@ async function open(producer: Pick<Producer, 'send'> = fixture.producer): Promis
     logger: createLogger('test', 'silent'),
   });
   opened.push(list);
-  await eventually(() => list.ready(), { timeoutMs: 20_000 });
+  await eventually(() => list.ready());
   return list;
 }
 
@@ -58,7 +58,7 @@ test('a session that Kafka did not take is listed here at once, and elsewhere wi
   const session = entry(uniqueName('tenant'));
   here.note(session);
   expect(here.of(session.owner)).toEqual([session]);
-  await eventually(() => elsewhere.of(session.owner).length === 1, { timeoutMs: 20_000 });
+  await eventually(() => elsewhere.of(session.owner).length === 1);
   expect(elsewhere.of(session.owner)).toEqual([session]);
 });
 
