@@ -65,11 +65,13 @@ function watchedLimiter(now: () => number = Date.now): Watched {
 }
 
 const spanMs = 1_500;
+/** The time in which even a slow machine makes 300 checks one after the other. */
+const longSpanMs = 10_000;
 const windows = [
   { title: 'an exact window', limit: limitOf({ limit: 5, windowMs: spanMs }), cost: 1 },
   { title: 'a window of buckets', limit: limitOf({ limit: 5_000, windowMs: spanMs }), cost: 1_000 },
   { title: 'a window with a burst', limit: limitOf({ limit: 4, burst: 1, windowMs: spanMs }), cost: 1 },
-  { title: 'a long window', limit: limitOf({ limit: 300, windowMs: spanMs }), cost: 1 },
+  { title: 'a long window', limit: limitOf({ limit: 300, windowMs: longSpanMs }), cost: 1 },
 ];
 
 describe('sliding windows', () => {
@@ -89,9 +91,9 @@ describe('sliding windows', () => {
       // Peeks and refused checks do not extend the time for which the tenant is refused.
       const [first] = (await check(true)).states;
       expect(first).toMatchObject({ violated: true, remaining: 0 });
-      expect(first?.retryAfterMs).toBeLessThanOrEqual(spanMs + 1);
-      await eventually(async () => (await check()).passed, { timeoutMs: spanMs + 1_000, intervalMs: 10 });
-      expect(performance.now() - filledAt).toBeGreaterThanOrEqual(spanMs - 1);
+      expect(first?.retryAfterMs).toBeLessThanOrEqual(limit.windowMs + 1);
+      await eventually(async () => (await check()).passed, { intervalMs: 10 });
+      expect(performance.now() - filledAt).toBeGreaterThanOrEqual(limit.windowMs - 1);
       expect(await corrected()).toBe(1);
       expect(lines.filter((line) => line.includes('ahead of the clock'))).toHaveLength(1);
       await limiter.close();
@@ -164,7 +166,6 @@ test('C1: a daily quota continues in its own day after the clock of Redis was a 
 
 describe('leases', () => {
   const leaseMs = 400;
-  const soon = { timeoutMs: leaseMs + 1_000 };
 
   test('A8: a session that died while the clock of Redis was ahead ends with its lease', async () => {
     const key = `${prefix}:sessions`;
@@ -173,7 +174,7 @@ describe('leases', () => {
     expect(await runLeases(redis, key, 'acquire', bounds, ['dead'])).toMatchObject({ done: 1 });
     clock.set(0);
     expect(await runLeases(redis, key, 'acquire', bounds, ['next'])).toMatchObject({ done: 0, live: 1 });
-    await eventually(async () => (await runLeases(redis, key, 'acquire', bounds, ['next'])).done === 1, soon);
+    await eventually(async () => (await runLeases(redis, key, 'acquire', bounds, ['next'])).done === 1);
   });
 
   test('A7: permits of a node that died while the clock of Redis was ahead are free after its lease', async () => {
@@ -184,7 +185,7 @@ describe('leases', () => {
     expect(await acquire('dead')).toEqual([10, 10]);
     clock.set(0);
     expect(await acquire('next')).toEqual([0, 10]);
-    await eventually(async () => ((await acquire('next')) as number[])[0] === 10, soon);
+    await eventually(async () => ((await acquire('next')) as number[])[0] === 10);
   });
 
   test('a node that died while the clock of Redis was ahead no longer shares the limits', async () => {

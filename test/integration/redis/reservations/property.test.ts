@@ -68,7 +68,7 @@ const skewsArb = fc.array(fc.integer({ min: -1_500_000, max: 1_500_000 }), { min
 
 test(
   'reserving, extending, settling and cancelling charge exactly what is reserved and settled, from any node',
-  { timeout: long ? 3_600_000 : 60_000 },
+  { timeout: 3_600_000 },
   async () => {
     const command = commandArb(1);
     await walk('exact windows', {
@@ -82,7 +82,7 @@ test(
 
 test(
   'above 1,000 units no window ever holds more than its limit of reserved and settled amounts',
-  { timeout: long ? 3_600_000 : 60_000 },
+  { timeout: 3_600_000 },
   async () => {
     const command = commandArb(100);
     await walk('large windows', {
@@ -96,7 +96,7 @@ test(
 
 test(
   'after the clock of Redis is set back no window ever holds more than its limit, and no unit of another call is returned',
-  { timeout: long ? 3_600_000 : 60_000 },
+  { timeout: 3_600_000 },
   async () => {
     const back = fc.record({
       kind: fc.constant('setBack' as const),

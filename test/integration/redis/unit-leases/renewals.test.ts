@@ -125,7 +125,7 @@ test('a renewal whose reply is late opens the circuit breaker as a check does, d
   const own = (await connected(servers().redisUrl)) as Redis;
   const registry = new Registry();
   const clock = { now };
-  const options = { registry, clock, redisTime: clock, leaseUnits: true, callTimeoutMs: 200 };
+  const options = { registry, clock, redisTime: clock, leaseUnits: true, callTimeoutMs: 1_000 };
   const limiter = limiterOn(own, prefix, options);
   let checks = 0;
   const sendNext = (): CheckResult | Promise<CheckResult> => {
