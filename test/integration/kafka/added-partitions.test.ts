@@ -75,7 +75,7 @@ test('to the tenants topic: a process that never calls catchUp has the edits wit
   const console = openDirectory(kafka, topics);
   await eventually(() => console.ready());
   for (const tenant of tenants) await console.put(recordOf(tenant, 'enterprise'));
-  await eventually(() => plansOf(follower).every((plan) => plan === 'enterprise'), { timeoutMs: 15_000 });
+  await eventually(() => plansOf(follower).every((plan) => plan === 'enterprise'));
 });
 
 test('a tenant deleted afterwards stays deleted, with older records in the former partition of its key', async () => {

@@ -124,9 +124,7 @@ test.each([
         if (messages.some(isBad)) throw fail();
       },
     });
-    await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === 200, {
-      timeoutMs: 30_000,
-    });
+    await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === 200);
     expect(new Set(textsOf(consumer.seen))).toEqual(
       new Set(numbered('event', 200).filter((value) => value !== 'event-77')),
     );
@@ -169,7 +167,7 @@ test.each([
       if (attempts < 7) throw new TollgateError(code, 'away');
     },
   });
-  await eventually(() => consumer.seen.length === 20, { timeoutMs: 20_000 });
+  await eventually(() => consumer.seen.length === 20);
   expect(consumer.letters).toEqual([]);
 });
 
@@ -190,9 +188,7 @@ test('an outage during halving is retried without a dead letter', async () => {
       if (messages.some(isBad)) throw new TollgateError('REDIS_VALUE_REFUSED', 'bad');
     },
   });
-  await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === 100, {
-    timeoutMs: 20_000,
-  });
+  await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === 100);
   expect(consumer.letters.map(({ value }) => value.toString())).toEqual(['event-77']);
   expect(new Set(textsOf(consumer.seen)).size).toBe(99);
 });

@@ -16,13 +16,13 @@ import { servers, uniqueNamespace } from '../../support/servers.ts';
 
 export const silent = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
 
-export function kafkaAt(brokers: string, requestTimeoutMs = 5_000): Kafka {
+export function kafkaAt(brokers: string, requestTimeoutMs = 30_000): Kafka {
   return createKafka({
     brokers,
     clientId: 'test',
     logger: silent,
     requestTimeoutMs,
-    connectionTimeoutMs: 1_000,
+    connectionTimeoutMs: 10_000,
   });
 }
 
@@ -34,7 +34,7 @@ export async function newTopics(partitions = 4): Promise<{ kafka: Kafka; topics:
   return { kafka, topics };
 }
 
-export function newProducer(kafka: Kafka, deliveryTimeoutMs = 20_000): Producer {
+export function newProducer(kafka: Kafka, deliveryTimeoutMs = 60_000): Producer {
   const producer = createProducer(kafka, { registry: new Registry(), deliveryTimeoutMs });
   onTestFinished(() => producer.close(0));
   return producer;

@@ -55,22 +55,23 @@ test('a second consumer gets half the partitions during a slow handler of the fi
   const slowly = { topic: topics.usage, groupId, batchRecordsMax: 100, before: () => wait(100) };
   let sent = 0;
   /** Sends records until the consumer has processed at least one record. */
-  const sendUntilSeenBy = async ({ seen }: { readonly seen: readonly unknown[] }): Promise<void> => {
-    for (const before = sent; seen.length === 0 && sent < before + 6_000; sent += 60) {
+  const sendUntilSeenBy = ({ seen }: { readonly seen: readonly unknown[] }): Promise<unknown> => {
+    const sendMore = async (): Promise<boolean> => {
+      if (seen.length > 0) return true;
       await producer.send(
         topics.usage,
         numbered(`from-${sent}`, 60).map((value) => ({ key: value, value })),
       );
-      await wait(50);
-    }
+      sent += 60;
+      return false;
+    };
+    return eventually(sendMore, { intervalMs: 50 });
   };
   const first = newConsumer(kafka, slowly);
   await sendUntilSeenBy(first);
   const second = newConsumer(kafka, slowly);
   await sendUntilSeenBy(second);
-  await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === sent, {
-    timeoutMs: 30_000,
-  });
+  await eventually(async () => (await committedSum(kafka, groupId, topics.usage)) === sent);
   expect(new Set([...textsOf(first.seen), ...textsOf(second.seen)]).size).toBe(sent);
   expect(first.seen.length).toBeGreaterThan(0);
   expect(second.seen.length).toBeGreaterThan(0);
@@ -134,11 +135,12 @@ test('a handler that never ends is reported as KAFKA_STALLED', async () => {
 test('a handler that fails and is retried is no stall, and neither is an idle topic', async () => {
   const { kafka, topics } = await newTopics();
   const onStalled = vi.fn<(error: Error) => void>();
+  const stalledAfterMs = 3_000;
   let attempts = 0;
   newConsumer(kafka, {
     topic: topics.usage,
     groupId: uniqueName('group'),
-    stalledAfterMs: 1_000,
+    stalledAfterMs,
     onStalled,
     before: () => {
       attempts += 1;
@@ -148,11 +150,14 @@ test('a handler that fails and is retried is no stall, and neither is an idle to
   const idle = newConsumer(kafka, {
     topic: topics.alerts,
     groupId: uniqueName('group'),
-    stalledAfterMs: 1_000,
+    stalledAfterMs,
     onStalled,
   });
+  const startedAt = performance.now();
   await newProducer(kafka).send(topics.usage, [{ key: 'a', value: 'x' }]);
-  await eventually(() => attempts >= 5 && idle.lag() !== null);
+  await eventually(
+    () => attempts >= 5 && idle.lag() !== null && performance.now() - startedAt > 2 * stalledAfterMs,
+  );
   expect(onStalled).not.toHaveBeenCalled();
 });
 

@@ -13,8 +13,8 @@ function recordOf(tenantId: string, more: Partial<TenantRecord> = {}): TenantRec
   return { tenant_id: tenantId, updated_at: '2026-11-21T11:00:00.000Z', updated_by: 'test', ...more };
 }
 
-function openDirectory(kafka: Kafka, topics: Topics): TenantDirectory {
-  const directory = createTenantDirectory({ kafka, topics, registry: new Registry(), putTimeoutMs: 3_000 });
+function openDirectory(kafka: Kafka, topics: Topics, putTimeoutMs = 60_000): TenantDirectory {
+  const directory = createTenantDirectory({ kafka, topics, registry: new Registry(), putTimeoutMs });
   onTestFinished(() => directory.close());
   return directory;
 }
@@ -100,7 +100,7 @@ test('listeners are called once for every change, and not after they are removed
 
 test('without Kafka the directory opens empty, is not ready, and put rejects in bounded time', async () => {
   const { topics } = await newTopics();
-  const directory = openDirectory(kafkaAt('127.0.0.1:1'), topics);
+  const directory = openDirectory(kafkaAt('127.0.0.1:1'), topics, 1_000);
   expect(directory.ready()).toBe(false);
   expect(directory.get('acme')).toBeUndefined();
   await expect(directory.put(recordOf('acme'))).rejects.toMatchObject({ code: 'KAFKA_UNAVAILABLE' });

@@ -74,7 +74,14 @@ export function useAuditFixture(policy: Policy = dayPolicy): AuditFixture {
     groupId = fixture.topics.usage.replace('usage.v1', 'aggregator');
     const { keyPrefix } = uniqueNamespace();
     const registry = new Registry();
-    limiter = createLimiter({ redis, keyPrefix, clock: systemClock, registry, logger, callTimeoutMs: 2_000 });
+    limiter = createLimiter({
+      redis,
+      keyPrefix,
+      clock: systemClock,
+      registry,
+      logger,
+      callTimeoutMs: 10_000,
+    });
     aggregator = fixture.start();
   });
   afterEach(async () => {

@@ -44,7 +44,7 @@ async function fillOldTopic(): Promise<void> {
 
 /** Sends to a topic that was just created: retries until it has leaders, then waits until all events are stored. */
 async function sendToNewTopic(events: readonly UsageCloudEvent[]): Promise<void> {
-  await eventually(() => send(events).then(() => true), { timeoutMs: 30_000 });
+  await eventually(() => send(events).then(() => true));
   const wanted = new Set(events.map(({ spoolsequence }) => spoolsequence));
   await eventually(
     async () => {

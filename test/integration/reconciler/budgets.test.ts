@@ -46,7 +46,14 @@ beforeAll(async () => {
   [redisServer, clickhouse] = await Promise.all([startRedis(), freshDatabase()]);
   redis = connectRedis(redisServer.url, logger);
   limiter = createLimiter({
-    ...{ redis, keyPrefix: 'tg', clock: systemClock, registry: new Registry(), logger, callTimeoutMs: 1_000 },
+    ...{
+      redis,
+      keyPrefix: 'tg',
+      clock: systemClock,
+      registry: new Registry(),
+      logger,
+      callTimeoutMs: 10_000,
+    },
   });
   await storeBudgetEvents(clickhouse);
 });
@@ -247,7 +254,7 @@ test.each([
       }),
       ...{ rebuild, registry: new Registry(), logger },
     });
-    await eventually(() => monitor.trusted(), { timeoutMs: 10_000 });
+    await eventually(() => monitor.trusted());
     let calls = 0;
     let active = true;
     let admitted = 0;

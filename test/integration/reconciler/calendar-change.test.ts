@@ -74,7 +74,7 @@ beforeAll(async () => {
     redisTime: clock,
     registry,
     logger,
-    callTimeoutMs: 5_000,
+    callTimeoutMs: 10_000,
   });
   reconciler = runReconciler({
     ...{ kafka, topics, tenants, clickhouse, limiter, clock, registry, logger },
@@ -85,7 +85,7 @@ beforeAll(async () => {
       throw error;
     },
   });
-  await eventually(() => reconciler.unready().length === 0, { timeoutMs: 30_000 });
+  await eventually(() => reconciler.unready().length === 0);
 });
 
 afterAll(async () => {

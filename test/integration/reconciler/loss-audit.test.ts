@@ -161,7 +161,7 @@ test('it finds units that Redis counted and ClickHouse never received, and repor
     logger,
   });
   const foundLoss = /^tollgate_audit_runs_total\{outcome="loss"\} [1-9]/m;
-  await eventually(async () => foundLoss.test(await registry.metrics()), { timeoutMs: 20_000 });
+  await eventually(async () => foundLoss.test(await registry.metrics()));
   await loop.close();
   expect(await registry.metrics()).toContain('tollgate_audit_missing_events{kind="counter"} 7');
   expect(most).toBe(1);
@@ -183,9 +183,8 @@ test('a store that does not answer is never a clean audit', async () => {
     registry,
     logger,
   });
-  await eventually(async () =>
-    (await registry.metrics()).includes('tollgate_audit_runs_total{outcome="failed"} 3'),
-  );
+  const failedThrice = /^tollgate_audit_runs_total\{outcome="failed"\} ([3-9]|\d\d)/m;
+  await eventually(async () => failedThrice.test(await registry.metrics()));
   await loop.close();
   const text = await registry.metrics();
   expect(text).toContain('tollgate_audit_runs_total{outcome="clean"} 0');

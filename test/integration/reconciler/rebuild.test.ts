@@ -101,7 +101,7 @@ function newLimiter(): Limiter {
     registry: new Registry(),
     logger,
     // A long timeout, because this file does not test degraded decisions and the machine may be busy.
-    callTimeoutMs: 1_000,
+    callTimeoutMs: 10_000,
   });
   limiters.push(limiter);
   return limiter;
