@@ -168,7 +168,7 @@ async function untilCounted(accepted: ReadonlySet<string>): Promise<void> {
       expect(new Set(Object.values(sums ?? {})).size, JSON.stringify(sums)).toBe(1);
       return true;
     },
-    { timeoutMs: 30_000, intervalMs: 250 },
+    { intervalMs: 250 },
   );
   expect(await reasons()).toBe('');
 }

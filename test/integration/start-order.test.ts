@@ -19,7 +19,6 @@ type ServerName = 'redis' | 'kafka' | 'clickhouse';
 
 /** How long the server is missing: long enough for several retries of every client. */
 const awayMs = 7_000;
-const comesUpMsMax = 15_000;
 
 const uses: Readonly<Record<ServiceName, readonly ServerName[]>> = {
   gateway: ['redis', 'kafka', 'clickhouse'],
@@ -60,7 +59,6 @@ function repeated(log: string): string[] {
 
 test.concurrent.each(table)(
   '$service waits for $server, says so once, and works once it is there',
-  { timeout: 120_000 },
   async ({ service, server }) => {
     const real = servers();
     const portOf: Readonly<Record<ServerName, number>> = {
@@ -84,10 +82,7 @@ test.concurrent.each(table)(
     });
     const readiness = async (): Promise<string> => (await fetch(`${started.opsUrl}/readyz`)).text();
     try {
-      await eventually(async () => (await readiness()).includes(server), {
-        timeoutMs: 30_000,
-        intervalMs: 100,
-      });
+      await eventually(async () => (await readiness()).includes(server), { intervalMs: 100 });
       await passing(awayMs);
       expect(await readiness()).toContain(server);
       expect(started.log().toLowerCase()).toContain(server);
@@ -100,7 +95,7 @@ test.concurrent.each(table)(
           expect(answer).toBe('{"ready":true,"waiting_for":[]}');
           return true;
         },
-        { timeoutMs: comesUpMsMax, intervalMs: 50 },
+        { intervalMs: 50 },
       );
       console.log(`${service}: ready ${Math.round(performance.now() - cameAt)} ms after ${server}`);
     } catch (error) {

@@ -42,7 +42,7 @@ export interface Installation {
   readonly stop: () => Promise<void>;
 }
 
-const readyTimeoutMs = 60_000;
+const readyTimeoutMs = 120_000;
 const logBytesMax = 64_000;
 /** All starts share compiled code, which makes a start three times as fast. */
 const compileCache = join(tmpdir(), 'tollgate-compile-cache');
@@ -223,7 +223,7 @@ async function untilReady(
   while (Date.now() < deadline) {
     if (exited()) throw new Error(`${name} ended while starting:\n${log()}`);
     try {
-      const response = await fetch(`${opsUrl}/readyz`, { signal: AbortSignal.timeout(1_000) });
+      const response = await fetch(`${opsUrl}/readyz`, { signal: AbortSignal.timeout(10_000) });
       if (response.ok) return;
       last = await response.text();
     } catch (error) {

@@ -184,7 +184,7 @@ test('another reader of the topic has every accepted record', async () => {
   const { kafka, topics } = fixture;
   const reader = createTenantDirectory({ kafka, topics, registry: new Registry() });
   try {
-    await eventually(() => reader.ready(), { timeoutMs: 30_000 });
+    await eventually(() => reader.ready());
     const byId = (records: Iterable<TenantRecord>): TenantRecord[] =>
       [...records].toSorted((a, b) => a.tenant_id.localeCompare(b.tenant_id));
     expect(byId(reader.all())).toEqual(byId(fixture.directory.all()));

@@ -22,8 +22,8 @@ export function exchange(
   return new Promise((resolve, reject) => {
     const sent = request({ hostname, port, path: target, method, headers: mutable(headers), agent: false });
     sent.on('error', reject);
-    sent.setTimeout(20_000, () =>
-      sent.destroy(new Error(`${method} ${target.slice(0, 80)}: no answer in 20 s`)),
+    sent.setTimeout(120_000, () =>
+      sent.destroy(new Error(`${method} ${target.slice(0, 80)}: no answer in 120 s`)),
     );
     sent.on('response', (response) => {
       const chunks: Buffer[] = [];

@@ -260,7 +260,7 @@ async function startServer(
     env: { XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir },
     logFile: join(dir, 'log'),
     ready: async () => (await fetch(url)).ok,
-    readyTimeoutMs: 20_000,
+    readyTimeoutMs: 60_000,
   });
   return {
     url,

@@ -17,12 +17,12 @@ test('ClickHouse killed under load and started again: not ready meanwhile, then 
         })),
       );
     await send(300);
-    await eventually(async () => (await counts(fixture.clickhouse)).events === 300, { timeoutMs: 20_000 });
+    await eventually(async () => (await counts(fixture.clickhouse)).events === 300);
     const loading = send(300);
     await server.kill();
     await loading;
     await send(300);
-    await eventually(() => aggregator.unready().includes('clickhouse'), { timeoutMs: 20_000 });
+    await eventually(() => aggregator.unready().includes('clickhouse'));
     await server.restart();
     await eventually(
       async () => {

@@ -76,7 +76,7 @@ export async function createFixture(clickhouseUrl: string = servers().clickhouse
     start(options = {}) {
       const lifecycle = createLifecycle(logger);
       const registry = createRegistry('test');
-      const own = createClickHouse({ url: clickhouseUrl, database, requestTimeoutMs: 3_000 });
+      const own = createClickHouse({ url: clickhouseUrl, database });
       lifecycle.onClose('clickhouse', () => own.close());
       const unready = runAggregator({
         kafka,

@@ -47,7 +47,7 @@ async function expectSum(tenant: string, expected: string): Promise<void> {
       expect(await levels(tenant)).toEqual([expected, expected, expected, expected]);
       return true;
     },
-    { timeoutMs: 30_000, intervalMs: 100 },
+    { intervalMs: 100 },
   );
 }
 
@@ -265,6 +265,6 @@ async function expectModels(
       }
       return true;
     },
-    { timeoutMs: 30_000, intervalMs: 100 },
+    { intervalMs: 100 },
   );
 }

@@ -25,18 +25,15 @@ const outcomeOf = (id: string, data: object) => ({
 const send = (...values: unknown[]) => fixture.produce(values.map((value) => ({ tenant: 'acme', value })));
 
 async function untilTotals(expected: { readonly requests: number; readonly errors: number }): Promise<void> {
-  await eventually(
-    async () => {
-      for (const level of ['minute', 'hour', 'day']) {
-        const [row] = await fixture.clickhouse.query(
-          `SELECT sum(requests) AS requests, sum(errors) AS errors FROM usage_by_${level}`,
-        );
-        expect(row).toEqual(expected);
-      }
-      return true;
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(async () => {
+    for (const level of ['minute', 'hour', 'day']) {
+      const [row] = await fixture.clickhouse.query(
+        `SELECT sum(requests) AS requests, sum(errors) AS errors FROM usage_by_${level}`,
+      );
+      expect(row).toEqual(expected);
+    }
+    return true;
+  });
 }
 
 test('an outcome changes status and latency, and the errors of every level follow', async () => {
@@ -102,16 +99,16 @@ test('a correction that its gateway sends again changes nothing, also after a re
   const aggregator = fixture.start({ blockRowsMax: 2 });
   await send(meter, first, second);
   await fixture.produce([copy]);
-  await eventually(async () => (await committed()) === 4, { timeoutMs: 30_000 });
+  await eventually(async () => (await committed()) === 4);
   expect(await units()).toBe(20);
   await aggregator.stop();
   await fixture.produce([copy, { tenant: 'acme', value: amend('c', 1, 30), headers: resentHeaders }]);
   fixture.start();
-  await eventually(async () => (await committed()) === 6, { timeoutMs: 30_000 });
+  await eventually(async () => (await committed()) === 6);
   // The correction of c is marked too, but Kafka did not have it, so it is applied.
   expect(await units()).toBe(30);
   await fixture.produce([copy]);
-  await eventually(async () => (await committed()) === 7, { timeoutMs: 30_000 });
+  await eventually(async () => (await committed()) === 7);
   expect(await units()).toBe(30);
 });
 
@@ -189,7 +186,7 @@ test('F1: a settlement that overtakes its event is applied when the event arrive
     FROM stored_events FINAL`,
   );
   expect(row).toEqual({ units: 1 + 1 + 3, tokens: 7, settled: 1 });
-  await eventually(async () => (await committed()) === 5, { timeoutMs: 30_000 });
+  await eventually(async () => (await committed()) === 5);
 });
 
 test('a correction whose event does not arrive becomes a dead letter, and other records do not wait for it', async () => {
@@ -197,15 +194,12 @@ test('a correction whose event does not arrive becomes a dead letter, and other 
   fixture.start({ correctionWaitMs: 3_000 });
   await send(outcomeOf(requestEvent('acme').id, { status: 503 }), requestEvent('acme'));
   await untilTotals({ requests: 1, errors: 0 });
-  const letters = await eventually(
-    async () => {
-      const found = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 });
-      return found.length > 0 ? found : null;
-    },
-    { timeoutMs: 30_000 },
-  );
+  const letters = await eventually(async () => {
+    const found = await listDeadLetters(fixture.kafka, fixture.topics.deadLetters, { limit: 10 });
+    return found.length > 0 ? found : null;
+  });
   expect(letters.map(({ reason }) => reason)).toEqual([
     expect.stringMatching(/^the event to correct, .* does not exist$/),
   ]);
-  await eventually(async () => (await committed()) === 2, { timeoutMs: 30_000 });
+  await eventually(async () => (await committed()) === 2);
 });

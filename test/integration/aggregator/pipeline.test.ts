@@ -19,14 +19,11 @@ let fixture: Fixture;
 afterEach(() => fixture.dispose());
 
 async function untilCounted(expected: number): Promise<void> {
-  await eventually(
-    async () => {
-      const row = await counts(fixture.clickhouse);
-      expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
-      return true;
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(async () => {
+    const row = await counts(fixture.clickhouse);
+    expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
+    return true;
+  });
 }
 
 /** Reads a topic from its beginning. */
@@ -42,7 +39,7 @@ async function valuesOf<Value>(topic: string, wanted: (values: Value[]) => boole
     registry: createRegistry('test'),
   });
   try {
-    await eventually(() => wanted(values), { timeoutMs: 20_000 });
+    await eventually(() => wanted(values));
     return values;
   } finally {
     await table.close();

@@ -32,14 +32,11 @@ function binary(id: string, more: Readonly<Record<string, string>> = {}) {
 }
 
 async function untilCounted(expected: number): Promise<void> {
-  await eventually(
-    async () => {
-      const row = await counts(fixture.clickhouse);
-      expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
-      return true;
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(async () => {
+    const row = await counts(fixture.clickhouse);
+    expect(allEqual(row, expected), JSON.stringify(row)).toBe(true);
+    return true;
+  });
 }
 
 async function lettersOf(expected: number) {

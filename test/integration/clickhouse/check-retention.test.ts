@@ -65,7 +65,7 @@ test.each(['aggregator', 'gateway'])('the %s does not start with another retenti
   });
   let log = '';
   child.stdout.on('data', (chunk: Buffer) => void (log += chunk.toString()));
-  const end = setTimeout(() => child.kill('SIGKILL'), 15_000);
+  const end = setTimeout(() => child.kill('SIGKILL'), 120_000);
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(end);
   expect([code, log]).toEqual([

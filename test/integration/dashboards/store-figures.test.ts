@@ -56,9 +56,7 @@ test.each([
     admin.close();
   }
   const cluster = exportClusterMetrics(kafka, [topic], { registry, intervalMs });
-  await eventually(async () => (await valueOf(registry, 'tollgate_kafka_offline_partitions{')) === offline, {
-    timeoutMs: 20_000,
-  });
+  await eventually(async () => (await valueOf(registry, 'tollgate_kafka_offline_partitions{')) === offline);
   expect(await valueOf(registry, 'tollgate_kafka_brokers ')).toBe(brokers);
   await cluster.close();
 });

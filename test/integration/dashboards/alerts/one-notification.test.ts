@@ -186,7 +186,7 @@ test.concurrent.each(faults)(
     });
     try {
       await replay(alertmanager.url, firing);
-      await eventually(() => namesOf(onCall, 'resolved').length === notified.length, { timeoutMs: 10_000 });
+      await eventually(() => namesOf(onCall, 'resolved').length === notified.length);
       expect(namesOf(onCall, 'firing')).toEqual(notified);
       expect(namesOf(onCall, 'resolved')).toEqual(notified);
     } finally {
