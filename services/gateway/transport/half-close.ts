@@ -13,6 +13,8 @@ const secondProbeMs = 25;
 const nextProbeMs = 5_000;
 /** If the client has ended its side and the response sends no byte for this long, the client counts as disconnected. */
 const stillMsMax = 500;
+/** If the timer runs this late, this process stood still: bytes of the response may have arrived and be unread. */
+const lateMsMax = 100;
 
 /**
  * A flag of Node's server that Node's types lack. Without the flag, the server ends a connection when the client ends
@@ -69,9 +71,12 @@ function probe(
 
 function cutWhereStill(socket: Socket, response: ServerResponse): void {
   const { bytesWritten } = socket;
+  const dueAtMs = performance.now() + stillMsMax;
   const timer = setTimeout(() => {
     if (response.writableEnded || response.closed) return;
-    if (socket.bytesWritten === bytesWritten && socket.writableLength === 0) socket.destroy();
+    const isLate = performance.now() - dueAtMs > lateMsMax;
+    const isStill = socket.bytesWritten === bytesWritten && socket.writableLength === 0;
+    if (isStill && !isLate) socket.destroy();
     else cutWhereStill(socket, response);
   }, stillMsMax);
   response.once('close', () => clearTimeout(timer));

@@ -18,8 +18,9 @@ export type Slowness = (typeof slownesses)[number];
 
 /**
  * Checks all connections at an interval and ends those that make too little progress, so that a slow client cannot hold
- * a permit. Only time in which the gateway waits for the client counts: not the time in which this process stood still. If the upstream reads a body slowly or writes a
- * response slowly, this does not count against the client. The requests themselves do no work for these checks.
+ * a permit. Only time in which the gateway waits for the client counts: not the time in which this process stood still.
+ * If the upstream reads a body slowly or writes a response slowly, this does not count against the client. The requests
+ * themselves do no work for these checks.
  */
 export function keepPace(
   connections: ReadonlySet<Connection>,
