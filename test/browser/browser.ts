@@ -96,6 +96,8 @@ export interface PageLayout {
   readonly unlabelled: readonly string[];
   /** Texts of table cells and headings that are cut off or outside the window. */
   readonly cutOff: readonly string[];
+  /** Tables that are wider than their container, so that their last columns are outside it. */
+  readonly wideTables: readonly string[];
   /** Words of at most 20 letters in tables, badges and headings that continue on the next line. */
   readonly brokenWords: readonly string[];
 }
@@ -130,6 +132,9 @@ export async function layoutOf(page: Page): Promise<PageLayout> {
         .filter((field) => field.labels.length === 0 && !field.ariaLabel)
         .map((field) => field.name),
       cutOff: cells.filter((cell) => isCut(cell) && !scrolls(cell) && !onlyForReaders(cell)).map((cell) => cell.textContent.trim().slice(0, 60)),
+      wideTables: [...document.querySelectorAll('.scroll')]
+        .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth + 1)
+        .map((container) => container.querySelector('caption').textContent.trim() + ': ' + container.scrollWidth + ' of ' + container.clientWidth + ' px'),
       brokenWords: cells.filter((cell) => !onlyForReaders(cell)).flatMap(wordsOver),
     };
   })()`);

@@ -7,7 +7,9 @@ import type { StoredEvent } from '../support/stored-usage.ts';
 import { accessibilityViolations, createBrowserFixture, layoutOf } from './browser.ts';
 import type { BrowserFixture, Opened } from './browser.ts';
 
-const tenantId = uniqueName('everypage');
+/** Ids without a place for a line break: those that clients choose may have 256 characters. */
+const longId = 'abcdefghijklmnopqrstuvwxyz'.repeat(3);
+const tenantId = uniqueName('everypage') + longId;
 let fixture: BrowserFixture;
 /** Values of the parameters of routes, by the route's address. */
 let parameters: Readonly<Record<string, string>>;
@@ -53,7 +55,10 @@ function usageOfTwoDays(): StoredEvent[] {
   return Array.from({ length: 200 }, (_, at) => ({
     timeMs: Date.now() - at * 864_000,
     tenant: tenantId,
-    user: at % 3 === 0 ? `a-user-with-a-long-name-${at % 5}@subsidiary.example.com` : `user-${at % 7}`,
+    user:
+      [`a-user-with-a-long-name-${at % 5}@subsidiary.example.com`, `${longId}${at % 5}`, `user-${at % 7}`][
+        at % 3
+      ] ?? '',
     route: ['POST /agent/chat', 'GET /audit/logs', 'GET /v1/reports/*/sections/*/export'][at % 3] ?? '',
     ...(at % 4 === 0 ? { decision: 'limited' as const, limitedBy: ['minute', 'chat'] } : {}),
     ...(at % 5 === 0
@@ -81,6 +86,7 @@ function pagesFor(access: 'portal-session' | 'operator-session'): string[] {
 const looks = [
   { width: 1280, colorScheme: 'light' },
   { width: 1280, colorScheme: 'dark' },
+  { width: 1024, colorScheme: 'light' },
   { width: 390, colorScheme: 'light' },
   { width: 390, colorScheme: 'dark' },
 ] as const;
@@ -120,6 +126,7 @@ async function faultsOfPage({ page, complaints }: Opened, path: string, width: n
     ...(layout.tabVisible ? [] : ['its tab is outside the window']),
     ...layout.unlabelled.map((field) => `no label: ${field}`),
     ...layout.cutOff.map((text) => `cut off: ${text}`),
+    ...layout.wideTables.map((table) => `table wider than its container: ${table}`),
     ...layout.brokenWords.map((word) => `a line ends within the word: ${word}`),
     ...(await accessibilityViolations(page)),
     ...complaints.slice(earlier),

@@ -74,6 +74,17 @@ describe('a call that was refused', () => {
 });
 
 describe('history', () => {
+  test('a date that is entered applies, whatever time was chosen before', async () => {
+    const page = await openPortal('acme');
+    await page.goto(new URL('/history?span=7d', page.url()).href);
+    const day = new Date(Date.now() - 3 * 86_400_000).toISOString().slice(0, 10);
+    await page.getByLabel('From (UTC)').fill(day);
+    await page.getByRole('button', { name: 'Show' }).click();
+    await page.waitForURL((url) => url.searchParams.get('span') === 'custom');
+    expect(new URL(page.url()).searchParams.get('from')).toBe(day);
+    expect(await page.getByLabel('From (UTC)').inputValue()).toBe(day);
+  });
+
   test('B10: usage is filtered, compared with the period before, read by keyboard, and exported as it is shown', async () => {
     const page = await openPortal('acme');
     await page.getByRole('link', { name: 'History' }).first().click();

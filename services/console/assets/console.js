@@ -7,11 +7,18 @@ document.addEventListener('htmx:sse:error', ({ detail, target }) => {
 document.addEventListener('htmx:sse:after:message', ({ target }) => showStopped(target, false));
 document.addEventListener('session-ended', () => location.reload());
 document.addEventListener('htmx:after:swap', addCopyButtons);
+document.addEventListener('input', ({ target }) => chooseDates(target));
 addCopyButtons();
 
 function showStopped(source, stopped) {
   const notice = source.closest?.('[data-live]')?.querySelector('[data-live-stopped]');
   if (notice) notice.hidden = !stopped;
+}
+
+/** A date that a person enters applies only with the time “From … to …”. */
+function chooseDates({ type, form }) {
+  const span = type === 'date' ? form?.elements.namedItem('span') : null;
+  if (span) span.value = 'custom';
 }
 
 function addCopyButtons() {

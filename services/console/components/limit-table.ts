@@ -53,7 +53,7 @@ function kindOf({ limit, override, boost, ofPolicy }: TenantLimit): Html {
 }
 
 /** Who is counted, in words: `tenant, user` → `each user (or address)`. */
-function subjectText(per: Limit['per']): string {
+export function subjectText(per: Limit['per']): string {
   const names = attributeNames({ per });
   if (names.length > 0)
     return `each ${names.map((name) => (name === 'key' ? 'API key' : name)).join(' and ')}`;

@@ -39,6 +39,8 @@ export interface TableOptions<Row> {
   readonly address?: Address;
   readonly sorted?: Sorting;
   readonly page?: Page;
+  /** Present: the table has only the first of the rows, and states it if there are more. */
+  readonly first?: FirstRows;
   /** Present: the list is read in parts, each from where the one before ended. */
   readonly cursor?: CursorPage;
   /**
@@ -46,6 +48,12 @@ export interface TableOptions<Row> {
    * `fileRowsMax` rows, each naming the next.
    */
   readonly csv?: 'complete' | 'parts';
+}
+
+export interface FirstRows {
+  readonly countMax: number;
+  /** A sentence about the rows of the table, if there are more than these. */
+  readonly sentence: string;
 }
 
 /** Part of a list that begins at the value of `before` in the address. */
@@ -68,17 +76,18 @@ export interface Page {
 }
 
 /**
- * The table of all lists. On narrow screens each row is a card with the titles of its cells. The roles keep the meaning
+ * The table of all lists. In a narrow container each row is a card with the titles of its cells. The roles keep the meaning
  * of a table there, because browsers derive roles from the display type.
  */
 export function table<Row>(options: TableOptions<Row>): Html {
-  const { caption, columns, rows, empty } = options;
-  if (rows === null) return failedState(caption);
+  const { caption, columns, empty, first } = options;
+  if (options.rows === null) return failedState(caption);
+  const rows = options.rows.slice(0, first?.countMax);
   if (rows.length === 0 && (options.page?.offset ?? 0) === 0)
     return html`${empty}${cursorLinks(options.cursor, options.address)}`;
-  return html`${orderLinks(options)}
-    <div class="scroll">
-      <table class="list-table" role="table">
+  return html`<div class="scroll ${cardsBelow(columns)}">
+      ${orderLinks(options)}
+      <table class="${layoutOf(columns)}" role="table">
         <caption class="hidden">
           ${caption}
         </caption>
@@ -97,7 +106,35 @@ export function table<Row>(options: TableOptions<Row>): Html {
         </tbody>
       </table>
     </div>
+    ${first !== undefined && options.rows.length > rows.length ? html`<p class="soft small">${first.sentence}</p>` : null}
     ${foot(options)}`;
+}
+
+/** Widths that columns need at least, with their padding, in rem. */
+const widths = { head: 8, text: 6.5, sentence: 13, number: 5.5, time: 14, shortTime: 9.5, meter: 10 };
+const untitledWidth = 4.5;
+
+/** Times take two lines in tables with several times or many columns. */
+function hasShortTimes<Row>(columns: readonly Column<Row>[]): boolean {
+  return columns.length > 6 || columns.filter(({ kind }) => kind === 'time').length > 1;
+}
+
+/** Class of the container for the width below which the rows are cards, because the columns do not fit. */
+function cardsBelow<Row>(columns: readonly Column<Row>[]): string {
+  const time = hasShortTimes(columns) ? widths.shortTime : widths.time;
+  const neededRem = columns.reduce(
+    (sum, { title, kind = 'text' }) =>
+      sum + (title === '' ? untitledWidth : kind === 'time' ? time : widths[kind]),
+    0,
+  );
+  return neededRem <= 32 ? '' : neededRem <= 40 ? 'needs-40' : neededRem <= 48 ? 'needs-48' : 'needs-56';
+}
+
+/** Classes of a table whose cells need less width than those of other tables. */
+function layoutOf<Row>(columns: readonly Column<Row>[]): string {
+  const { length } = columns;
+  const many = length > 6 ? ' many-columns most-columns' : length > 4 ? ' many-columns' : '';
+  return `list-table${many}${hasShortTimes(columns) ? ' short-times' : ''}`;
 }
 
 function headCell<Row>({ title, kind, sort }: Column<Row>, { sorted, address }: TableOptions<Row>): Html {
@@ -128,7 +165,7 @@ function orderLink(address: Address, sort: string, descendingNow: boolean): stri
   return linkWith(address, { sort, order: descendingNow ? 'asc' : 'desc', offset: null, part: null });
 }
 
-/** The orders of a table on narrow screens, where its head is hidden. */
+/** The orders of a table in a narrow container, where its head is hidden. */
 function orderLinks<Row>({ columns, sorted, address }: TableOptions<Row>): Html | null {
   if (address === undefined || sorted === undefined) return null;
   return html`<details class="order fold small">
@@ -157,7 +194,7 @@ const classes = {
 } as const;
 
 function bodyCell<Row>({ title, kind = 'text', cell }: Column<Row>, row: Row): Html {
-  if (kind === 'head') return html`<th role="rowheader" scope="row">${cell(row)}</th>`;
+  if (kind === 'head') return html`<th role="rowheader" scope="row"><div>${cell(row)}</div></th>`;
   return html`<td role="cell" class="${classes[kind]}" data-title="${title}"><div>${cell(row)}</div></td>`;
 }
 

@@ -2,7 +2,7 @@ import { apiKeyId, scopeText } from '../../../shared/domain/tenant.ts';
 import type { ApiKey } from '../../../shared/domain/tenant.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { isExpired } from '../../../shared/tenants/api-keys.ts';
-import { html } from '../components/html.ts';
+import { breakable, html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState } from '../components/layout.ts';
 import { table } from '../components/table.ts';
@@ -26,7 +26,7 @@ export function keyTable(
 ): Html {
   const columns: readonly Column<ApiKey>[] = [
     { title: 'Name', kind: 'head', cell: name },
-    { title: 'May do', cell: ({ scope }) => scopeText(scope) },
+    { title: 'May do', cell: ({ scope }) => breakable(scopeText(scope)) },
     {
       title: 'Created',
       kind: 'time',

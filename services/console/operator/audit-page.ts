@@ -5,7 +5,7 @@ import type { AuditEntry } from '../../../shared/domain/topics/audit-entry.ts';
 import type { AuditPage, AuditTrail } from '../../../shared/tenants/audit-trail.ts';
 import { nextFile, sendCsv } from '../browser/csv-file.ts';
 import { field } from '../components/form.ts';
-import { html } from '../components/html.ts';
+import { breakable, html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
@@ -127,7 +127,7 @@ const columns: readonly Column<AuditEntry>[] = [
     csv: ({ tenant_id: id }) => id,
   },
   { title: 'Action', cell: ({ action }) => html`<code>${action}</code>`, csv: ({ action }) => action },
-  { title: 'What', cell: whatCell, csv: ({ detail }) => detail },
+  { title: 'What', kind: 'sentence', cell: whatCell, csv: ({ detail }) => detail },
   { title: 'Why', cell: ({ reason }) => reason, csv: ({ reason }) => reason },
   { title: 'By', cell: ({ source }) => source, csv: ({ source }) => source },
 ];
@@ -135,7 +135,7 @@ const columns: readonly Column<AuditEntry>[] = [
 function whatCell({ detail, before, after, facts = {} }: AuditEntry): Html {
   const changed = before !== undefined || after !== undefined;
   const more = Object.entries(facts);
-  return html`${detail}
+  return html`${breakable(detail)}
   ${
     changed || more.length > 0
       ? html`<details class="fold small">

@@ -5,7 +5,7 @@ import type {
 } from '../../../shared/kafka/dead-letters/dead-letter-service.ts';
 import type { AuditLog } from '../../../shared/kafka/audit-log.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
-import { count } from '../../../shared/domain/text/counted.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
@@ -30,7 +30,7 @@ export async function deadLettersPage(
   { deadLetters, reads }: DeadLetterOptions,
   request: FastifyRequest,
 ): Promise<PageContent> {
-  const letters = await reads.orNull(deadLetters.list(shownMax));
+  const letters = await reads.orNull(deadLetters.list(shownMax + 1));
   const body = html`<div class="page-head">
       <div>
         <h1>Dead letters</h1>
@@ -54,28 +54,29 @@ export async function deadLettersPage(
 function list(letters: readonly ShownDeadLetter[], mayReplay: boolean): Html {
   if (letters.length === 0) return emptyState('None', 'Every message could be read.');
   return html`<ul class="list">
-    ${letters.map(
-      (letter) =>
-        html`<li>
-          <strong>${letter.reason}</strong>
-          ${
-            mayReplay
-              ? html`<form class="plain" method="post" action="/operator/dead-letters/${letter.id}/replay">
-                  <button class="quiet" type="submit">Send again</button>
-                </form>`
-              : null
-          }
-          <br /><span class="soft small"
-            >${formatTime(letter.at)} · from ${letter.from} · ${count(letter.bytes)} bytes ·
-            ${letter.id}</span
-          >
-          <details class="fold small">
-            <summary>Content</summary>
-            <pre tabindex="0"><code>${letter.text}</code></pre>
-          </details>
-        </li>`,
-    )}
-  </ul>`;
+      ${letters.slice(0, shownMax).map(
+        (letter) =>
+          html`<li>
+            <strong>${letter.reason}</strong>
+            ${
+              mayReplay
+                ? html`<form class="plain" method="post" action="/operator/dead-letters/${letter.id}/replay">
+                    <button class="quiet" type="submit">Send again</button>
+                  </form>`
+                : null
+            }
+            <br /><span class="soft small"
+              >${formatTime(letter.at)} · from ${letter.from} · ${counted(letter.bytes, 'byte')} ·
+              ${letter.id}</span
+            >
+            <details class="fold small">
+              <summary>Content</summary>
+              <pre tabindex="0"><code>${letter.text}</code></pre>
+            </details>
+          </li>`,
+      )}
+    </ul>
+    ${letters.length > shownMax ? html`<p class="soft small">The ${shownMax} newest are shown.</p>` : null}`;
 }
 
 export function registerReplay(app: FastifyInstance, { deadLetters, audit }: DeadLetterOptions): void {

@@ -43,7 +43,7 @@ export async function growthPage(
   const sinceMs = clock.now() - (Number(days) - 1) * 86_400_000;
   const figures = await parts.render('growth', 'Usage by tenant', async () => {
     const [use, freshness] = await Promise.all([
-      reads.orNull(usage.heaviest(sinceMs, tenantsMax)),
+      reads.orNull(usage.heaviest(sinceMs, tenantsMax + 1)),
       readFreshness(sources),
     ]);
     return html`${
@@ -75,15 +75,17 @@ export async function growthPage(
 }
 
 function content(
-  use: readonly TenantUse[],
+  found: readonly TenantUse[],
   directory: GrowthSources['directory'],
   currency: string | null,
   request: FastifyRequest,
 ): Html {
-  if (use.length === 0)
+  if (found.length === 0)
     return html`<div class="card">
       ${emptyState('No usage in this time', 'Choose a longer span, or send a first request.')}
     </div>`;
+  const use = found.slice(0, tenantsMax);
+  const isCut = found.length > use.length;
   const total = (pick: (one: TenantUse) => number): number => use.reduce((sum, one) => sum + pick(one), 0);
   const sum = (pick: (one: TenantUse) => Money): Money => use.reduce((all, one) => all + pick(one), 0n);
   const requests = total((one) => one.requests);
@@ -125,6 +127,7 @@ function content(
       <p class="soft small">
         Cost is units times the price of the route in the policy. Saved is what the refused calls would have
         cost.
+        ${isCut ? `Sums and shares are those of the ${tenantsMax} tenants with the most requests.` : null}
       </p>
     </section>
     ${

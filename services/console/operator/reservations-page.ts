@@ -46,6 +46,7 @@ export async function reservationsPage(
       ),
       readFreshness(sources),
     ]);
+    // The first to end are chosen before the order of the table.
     const rows = found?.slice(0, shownMax) ?? null;
     return html`<section class="card">
         ${table({
@@ -112,9 +113,9 @@ const columns: readonly Column<OpenReservation>[] = [
     title: 'Reserved',
     kind: 'number',
     cell: ({ reserved }) =>
-      Object.entries(reserved)
-        .map(([name, amount]) => `${moneyText(amount)} ${name}`)
-        .join(', '),
+      Object.entries(reserved).map(
+        ([name, amount], at) => html`${at === 0 ? null : html`,<br />`}${moneyText(amount)} ${name}`,
+      ),
   },
   { title: 'Reservation', cell: ({ reservation_id: id }) => html`<code>${id}</code>` },
 ];

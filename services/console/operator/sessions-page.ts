@@ -14,6 +14,7 @@ import { table } from '../components/table.ts';
 import { clientText, endForm, fullHint, sessionColumns } from '../sessions/session-columns.ts';
 import { viaText } from '../sessions/sign-in-facts.ts';
 import { actionForOperator, forOperator, mayUse } from './signed-in.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 
 export interface OperatorSessionSources {
   readonly sessions: Pick<Sessions, 'listOperators'>;
@@ -71,7 +72,7 @@ async function endOthers(
     .listOperators()
     .filter((one) => one.name === name && one.id !== request.operatorSessionId && mayEnd(request, one));
   if (ending.length === 0) return reply.redirect(`${here}?done=session-gone`, 303);
-  const detail = `${ending.length} sessions of the operator ${name} ended`;
+  const detail = `${counted(ending.length, 'session')} of the operator ${name} ended`;
   await audit.append({ actor, action: 'sessions-end', detail, facts: {} });
   for (const session of ending) await endedSessions.end(session);
   return reply.redirect(`${here}?done=session-ended`, 303);

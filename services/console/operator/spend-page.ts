@@ -47,7 +47,7 @@ export async function spendPage(
   const month = periodAt('month', null, nowMs);
   const figures = await parts.render('spend', 'Spend by tenant', async () => {
     const [spent, freshness] = await Promise.all([
-      reads.orNull(usage.tenantSpend(month.startMs, tenantsMax)),
+      reads.orNull(usage.tenantSpend(month.startMs, tenantsMax + 1)),
       readFreshness(sources),
     ]);
     return html`<section class="card">
@@ -55,8 +55,8 @@ export async function spendPage(
           spent === null
             ? failedState('Spend by tenant')
             : content(
-                spent.map((one) => marginOf(one, directory, policy(), month, nowMs)),
-                policy().currency,
+                spent.slice(0, tenantsMax).map((one) => marginOf(one, directory, policy(), month, nowMs)),
+                { currency: policy().currency, isCut: spent.length > tenantsMax },
                 request,
               )
         }
@@ -86,7 +86,11 @@ function marginOf(
   return { ...one, plan, price, projected, margin: price === null ? null : price - projected };
 }
 
-function content(rows: readonly MarginRow[], currency: string | null, request: FastifyRequest): Html {
+function content(
+  rows: readonly MarginRow[],
+  { currency, isCut }: { readonly currency: string | null; readonly isCut: boolean },
+  request: FastifyRequest,
+): Html {
   if (rows.length === 0)
     return emptyState('No usage this month', 'The cost of the first request shows here within seconds.');
   const sum = (pick: (one: MarginRow) => Money | null): string =>
@@ -118,7 +122,8 @@ function content(rows: readonly MarginRow[], currency: string | null, request: F
     <p class="soft small">
       Cost: all served calls. Spend on models: the part of calls whose tokens are measured. Projected: the
       cost of the month at the rate so far. Margin: price of the plan minus projected cost; plans without a
-      price are left out. The ${String(tenantsMax)} tenants with the highest cost.
+      price are left out.
+      ${isCut ? `Sums are those of the ${tenantsMax} tenants with the highest cost.` : null}
     </p>
     ${table({
       caption: 'Spend by tenant',

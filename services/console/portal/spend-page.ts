@@ -18,7 +18,7 @@ import { readLimitStates } from '../../../shared/tenants/live-usage.ts';
 import { bar } from '../components/bars.ts';
 import { minorAmountText, money, title } from '../components/format.ts';
 import { expiredNotice, freshnessLine, readFreshness } from '../components/freshness.ts';
-import { html } from '../components/html.ts';
+import { breakable, html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
 import { emptyState, failedState } from '../components/layout.ts';
 import type { PageContent } from '../components/layout.ts';
@@ -186,7 +186,7 @@ function spendTable(
       cell: (row) => count(approximateMoney(row.quantities[name] ?? 0n)),
     }));
   const columns: readonly Column<SpendBy>[] = [
-    { title: heading, kind: 'head', cell: ({ name }) => (name === '' ? '(none)' : name) },
+    { title: heading, kind: 'head', cell: ({ name }) => (name === '' ? '(none)' : breakable(name)) },
     { title: 'Calls', kind: 'number', cell: ({ calls }) => count(calls) },
     ...amounts,
     { title: 'Spend', kind: 'number', cell: ({ cost }) => money(cost, currency) },

@@ -11,5 +11,10 @@ export function count(value: Amount): string {
 
 /** A number with its noun: `1 request`, `2 requests`. */
 export function counted(value: Amount, singular: string, plural = `${singular}s`): string {
-  return `${count(value)} ${value === 1 ? singular : plural}`;
+  return `${count(value)} ${nounFor(value, singular, plural)}`;
+}
+
+/** The form of the noun that agrees with the number, for a number that is written in another format. */
+export function nounFor(value: Amount, singular: string, plural = `${singular}s`): string {
+  return value === 1 ? singular : plural;
 }

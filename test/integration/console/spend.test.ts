@@ -42,6 +42,7 @@ function rowsOf(text: string, caption: string): string[][] {
   return [...body.matchAll(/<tr role="row">([^]*?)<\/tr>/g)].slice(1).map(([, row = '']) =>
     [...row.matchAll(/<t[hd] [^>]*>([^]*?)<\/t[hd]>/g)].map(([, cell = '']) =>
       cell
+        .replaceAll('<wbr />', '')
         .replaceAll(/<[^>]*>/g, ' ')
         .replaceAll(/\s+/g, ' ')
         .trim(),

@@ -33,6 +33,13 @@ describe('table', () => {
     expect(show({})).not.toContain('nothing');
   });
 
+  test('a table of the first rows states it if there are more', () => {
+    const first = { countMax: 1, sentence: 'The largest is shown.' };
+    expect(show({ first })).toMatch(/>a<[^]*The largest is shown\./);
+    expect(show({ first })).not.toContain('>b<');
+    expect(show({ first: { ...first, countMax: 2 } })).not.toContain('The largest is shown.');
+  });
+
   test('each cell names its column, for the cards of narrow screens', () => {
     expect(show({}).match(/data-title="Size"/g)).toHaveLength(2);
     expect(show({}).match(/role="rowheader"/g)).toHaveLength(2);

@@ -111,7 +111,11 @@ function groupTable(title: string, groups: readonly GroupEffect[]): Html {
   return table({
     caption: `Changes by ${title.toLowerCase()}`,
     columns,
-    rows: groups.slice(0, groupsShown),
+    rows: groups,
+    first: {
+      countMax: groupsShown,
+      sentence: `The ${groupsShown} with the most changes are shown; \`tollgate policy backtest --json\` has more.`,
+    },
     empty: emptyState('No requests', 'The range has no requests.'),
   });
 }

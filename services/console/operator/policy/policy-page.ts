@@ -220,7 +220,8 @@ async function historyTable({ policyTools, reads }: PolicySources): Promise<Html
   return table({
     caption: 'History of the policy',
     columns: historyColumns,
-    rows: await reads.orNull(policyTools.revisions.list(historyMax)),
+    rows: await reads.orNull(policyTools.revisions.list(historyMax + 1)),
+    first: { countMax: historyMax, sentence: `The ${historyMax} latest revisions are shown.` },
     empty: emptyState('None yet', 'Revisions show here within seconds.'),
   });
 }

@@ -167,7 +167,6 @@ function requestsPage(
   const mayAnswer = mayUse(request, 'support');
   const all = listRequests(sources.directory.all());
   const open = all.filter(({ request }) => request.state === 'open');
-  const answered = all.slice(open.length, open.length + answeredShownMax);
   const body = html`<div class="page-head">
       <div>
         <h1>Requests</h1>
@@ -187,7 +186,8 @@ function requestsPage(
       <h2 class="card-head" id="answered">Answered</h2>
       ${table({
         caption: 'Answered requests',
-        rows: answered,
+        rows: all.slice(open.length),
+        first: { countMax: answeredShownMax, sentence: `The ${answeredShownMax} latest are shown.` },
         empty: emptyState('None yet', 'Answered and withdrawn requests show here.'),
         columns: answeredColumns(sources),
       })}

@@ -162,7 +162,7 @@ function lossText(loss: LossAuditReport): string {
   const { lost_events: events, units_ahead: units, disagreeing_days: days, spools_set_back: spools } = loss;
   const parts = [
     events > 0 && `${loss.is_cut ? 'at least ' : ''}${counted(events, 'lost event')}`,
-    units !== null && units > 0 && `${count(units)} units that only Redis counted`,
+    units !== null && units > 0 && `${counted(units, 'unit')} that only Redis counted`,
     days > 0 && `${counted(days, 'day')} with totals that do not agree`,
     spools > 0 && counted(spools, 'spool that was set back', 'spools that were set back'),
   ];

@@ -5,7 +5,7 @@ import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { UsageReader } from '../../../../shared/tenants/usage-reader.ts';
 import { money } from '../../components/format.ts';
-import { html } from '../../components/html.ts';
+import { breakable, html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
 import { table } from '../../components/table.ts';
@@ -37,7 +37,7 @@ export async function usagePart(
   const since = { route: hourOf(nowMs - dayMs), user: hourOf(nowMs - (usersOfDay ? dayMs : hourMs)) };
   const [routes = null, users = null] = await Promise.all(
     (['route', 'user'] as const).map((by) =>
-      reads.orNull(usage.shares(id, { by, sinceMs: since[by] }, shownMax)),
+      reads.orNull(usage.shares(id, { by, sinceMs: since[by] }, shownMax + 1)),
     ),
   );
   const section = (title: string, sinceMs: number, shares: Html): Html =>
@@ -60,11 +60,15 @@ function shareTable(
   names: Readonly<Record<string, string>>,
 ): Html {
   const columns: readonly Column<UsageShare>[] = [
-    { title: heading, kind: 'head', cell: ({ key }) => names[key] ?? key },
+    { title: heading, kind: 'head', cell: ({ key }) => names[key] ?? breakable(key) },
     { title: 'Requests', kind: 'number', cell: ({ requests }) => count(requests) },
     { title: 'Refused', kind: 'number', cell: ({ limited }) => count(limited) },
     { title: 'Cost', kind: 'number', cell: ({ cost }) => money(cost, currency) },
   ];
   const empty = emptyState('No requests', 'There were none since this time.');
-  return table({ caption, columns, rows, empty });
+  const first = {
+    countMax: shownMax,
+    sentence: `The ${shownMax} ${caption.toLowerCase()} with the most requests are shown.`,
+  };
+  return table({ caption, columns, rows, empty, first });
 }

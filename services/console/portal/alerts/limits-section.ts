@@ -7,6 +7,7 @@ import { title } from '../../components/format.ts';
 import { html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState } from '../../components/layout.ts';
+import { subjectText } from '../../components/limit-table.ts';
 import { table } from '../../components/table.ts';
 import type { Column } from '../../components/table.ts';
 import { refusalsField, sharesField } from '../notification-form.ts';
@@ -114,7 +115,7 @@ function settingCell(
 function countedText({ type, per, route, perNode }: Limit): string {
   if (perNode === true)
     return per.includes('ip') ? 'at once, share of each address' : 'at once, your share of the platform';
-  const subject = per.filter((one) => one !== 'tenant').join(' and ');
+  const subject = per.some((one) => one !== 'tenant') ? subjectText(per) : '';
   const kind = { sliding: 'sliding', quota: 'calendar quota', concurrent: 'at once' }[type];
-  return `${kind}${subject === '' ? '' : `, for each ${subject}`}${route === null ? '' : `, ${route}`}`;
+  return `${kind}${subject === '' ? '' : `, for ${subject}`}${route === null ? '' : `, ${route}`}`;
 }

@@ -11,7 +11,7 @@ import { chart } from '../../components/chart.ts';
 import type { ChartSeries } from '../../components/chart.ts';
 import { money, percent, share } from '../../components/format.ts';
 import { expiredNotice, expiredText, freshnessLine, readFreshness } from '../../components/freshness.ts';
-import { html } from '../../components/html.ts';
+import { breakable, html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
@@ -21,7 +21,7 @@ import { table } from '../../components/table.ts';
 import type { Column, FileColumn } from '../../components/table.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 import { historyFilter, spanLinks } from './history-filter.ts';
-import { cutText, historyFrame } from './history-frame.ts';
+import { cutText, historyFrame, omittedText } from './history-frame.ts';
 import type { HistorySources } from './history-frame.ts';
 import { addUsage, byInterval, changeText, noUsage, sumsByKey, valueOf } from './history-figures.ts';
 import type { HistoryInterval, HistorySums } from './history-figures.ts';
@@ -78,7 +78,8 @@ export async function historyPage(
     const intervals = byInterval(query, rows, before === null ? null : { query: previous, rows: before });
     const cut = read.length > historyRowsMax ? html`<p class="notice bad" role="alert">${cutText}</p>` : null;
     return html`${head} ${cut} ${expired} ${historyChart(wanted, intervals, rows, currency)}
-      ${tiles(rows, before, currency)} ${breakdown(wanted, rows, address, currency)}
+      ${tiles(rows, before, currency)}
+      ${breakdown(wanted, { rows, isCut: cut !== null }, { address, currency })}
       <p class="table-foot">
         <span class="soft">Times are in ${zone}.</span>
         <a href="${linkWith(address, { format: 'csv' })}" download>Download as CSV</a>
@@ -220,9 +221,8 @@ const breakdownMax = 100;
 /** Sums by value of the dimension. A value links to its own history. */
 function breakdown(
   { by }: WantedHistory,
-  rows: readonly HistoryRow[],
-  address: Address,
-  currency: string | null,
+  { rows, isCut }: { readonly rows: readonly HistoryRow[]; readonly isCut: boolean },
+  { address, currency }: { readonly address: Address; readonly currency: string | null },
 ): Html | null {
   if (by === null) return null;
   type Sum = HistorySums & { readonly key: string };
@@ -233,7 +233,7 @@ function breakdown(
       cell: ({ key }) =>
         key === ''
           ? keyText(by, key)
-          : html`<a href="${linkWith(address, { [by]: key, by: null })}">${keyText(by, key)}</a>`,
+          : html`<a href="${linkWith(address, { [by]: key, by: null })}">${breakable(keyText(by, key))}</a>`,
     },
     { title: 'Requests', kind: 'number', cell: ({ requests }) => count(requests) },
     { title: 'Refused', kind: 'number', cell: ({ limited }) => count(limited) },
@@ -243,8 +243,13 @@ function breakdown(
   ];
   const sums = sumsByKey(rows);
   return html`<h3>By ${by}</h3>
-    ${table({ caption: `Usage by ${by}`, columns, rows: sums.slice(0, breakdownMax), empty: html`` })}
-    ${sums.length > breakdownMax ? html`<p class="soft small">${count(sums.length - breakdownMax)} more are in the CSV file.</p>` : null}`;
+    ${table({
+      ...{ caption: `Usage by ${by}`, columns, rows: sums, empty: html`` },
+      first: {
+        countMax: breakdownMax,
+        sentence: omittedText(sums.length, breakdownMax, isCut ? 'largest of the rows that were read' : null),
+      },
+    })}`;
 }
 
 const csvColumns: readonly FileColumn<HistoryRow>[] = [

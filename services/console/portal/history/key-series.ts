@@ -1,4 +1,5 @@
 import type { ChartSeries } from '../../components/chart.ts';
+import { counted } from '../../../../shared/domain/text/counted.ts';
 
 /** Values of a dimension that have a series of their own in the chart; the others are one series. */
 export const seriesMax = 5;
@@ -34,7 +35,7 @@ export function seriesByKey<Interval>(values: KeyedValues<Interval>): readonly C
     series(titleOf(key), seriesColours[index] ?? 'previous', (interval) => values.value(interval, key)),
   );
   if (keys.length <= seriesMax || others === null) return named;
-  const title = keysCut ? 'All others' : `${keys.length - seriesMax} others`;
+  const title = keysCut ? 'All others' : counted(keys.length - seriesMax, 'other');
   return [...named, series(title, 'previous', (interval) => others(interval, own))];
 }
 

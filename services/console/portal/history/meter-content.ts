@@ -1,6 +1,5 @@
 import type { MeterRow } from '../../../../shared/clickhouse/queries/meters.ts';
 import { moneyText } from '../../../../shared/domain/money.ts';
-import { count } from '../../../../shared/domain/text/counted.ts';
 import { dateAt } from '../../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../../shared/domain/time/format-time.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
@@ -9,7 +8,7 @@ import { chart } from '../../components/chart.ts';
 import type { ChartSeries } from '../../components/chart.ts';
 import { decimal, money, title } from '../../components/format.ts';
 import { expiredNotice, expiredText, freshnessLine } from '../../components/freshness.ts';
-import { html } from '../../components/html.ts';
+import { breakable, html } from '../../components/html.ts';
 import type { Html } from '../../components/html.ts';
 import { emptyState, failedState } from '../../components/layout.ts';
 import type { PageContent } from '../../components/layout.ts';
@@ -20,7 +19,7 @@ import type { FileColumn } from '../../components/table.ts';
 import type { Visit, Visitor } from '../visitor.ts';
 import { changeText } from './history-figures.ts';
 import { meterFilter, spanLinks } from './history-filter.ts';
-import { cutText, historyFrame } from './history-frame.ts';
+import { cutText, historyFrame, omittedText } from './history-frame.ts';
 import type { HistorySources } from './history-frame.ts';
 import { previousSeries, seriesByKey } from './key-series.ts';
 import { groupsMax, isAdded, keyOf, readMeterHistory, sumOf } from './meter-figures.ts';
@@ -168,7 +167,11 @@ function groupTable(
   return html`<h3>By ${by}</h3>
     ${table<MeterHistory['groups'][number]>({
       caption: `${title(definition.name)} by ${by}`,
-      rows: groups.slice(0, groupsMax),
+      rows: groups,
+      first: {
+        countMax: groupsMax,
+        sentence: omittedText(groups.length, groupsMax, groupsCut ? 'largest' : null),
+      },
       empty: html``,
       columns: [
         {
@@ -177,24 +180,13 @@ function groupTable(
           cell: ({ key }) =>
             key === ''
               ? groupText(key)
-              : html`<a href="${linkWith(address, { metric, [groupFilter(by)]: key, by: null })}">${key}</a>`,
+              : html`<a href="${linkWith(address, { metric, [groupFilter(by)]: key, by: null })}"
+                  >${breakable(key)}</a
+                >`,
         },
         { title: title(definition.name), kind: 'number', cell: ({ value }) => text(value) },
       ],
-    })}
-    ${remainingText(groups.length, groupsCut)}`;
-}
-
-/** A sentence about the groups that the table omits. If the groups are cut, the CSV file is cut too. */
-function remainingText(groups: number, isCut: boolean): Html | null {
-  if (groups <= groupsMax) return null;
-  return html`<p class="soft small">
-    ${
-      isCut
-        ? `These are the ${count(groupsMax)} largest. To see others, choose a shorter time, or a filter.`
-        : `${count(groups - groupsMax)} more are in the CSV file.`
-    }
-  </p>`;
+    })}`;
 }
 
 function fileColumns({ definition, by }: WantedMeter): readonly FileColumn<MeterRow>[] {

@@ -8,7 +8,7 @@ import { dateAt, periodAt } from '../../../../shared/domain/time/calendar.ts';
 /** The time that the address of a history requests. */
 export interface WantedSpan {
   readonly span: HistorySpan | 'custom';
-  /** First and last date of a custom span in the tenant's zone, `YYYY-MM-DD`. */
+  /** First and last date of the span in the tenant's zone, `YYYY-MM-DD`. Dates of no possible span are kept as entered. */
   readonly dates: { readonly from: string; readonly to: string };
   /** Whether the chart also shows the time of the same length before the span. */
   readonly compare: boolean;
@@ -95,17 +95,21 @@ export function wantedSpan(
   nowMs: number,
   stepOf: (lengthMs: number) => number,
 ): WantedSpan & { readonly bounds: SpanBounds } {
-  const today = dateAt(zone, nowMs);
   const custom =
     fields['span'] === 'custom' ? customSpan(fields['from'] ?? '', fields['to'] ?? '', zone) : null;
   const span = custom !== null ? 'custom' : isKey(historySpans, fields['span']) ? fields['span'] : '30d';
   const lengthMs = span === 'custom' ? (custom?.endMs ?? 0) - (custom?.startMs ?? 0) : lengthsMs[span];
   const stepMs = stepOf(lengthMs);
+  const isRefused = custom === null && fields['span'] === 'custom';
+  const bounds = { ...(custom ?? spanBefore(nowMs, lengthMs, stepMs, zone)), stepMs };
   return {
     span,
-    dates: { from: fields['from'] ?? today, to: fields['to'] ?? today },
+    dates: {
+      from: isRefused ? (fields['from'] ?? '') : dateAt(zone, bounds.startMs),
+      to: isRefused ? (fields['to'] ?? '') : dateAt(zone, bounds.endMs - 1),
+    },
     compare: fields['compare'] === '1',
-    bounds: { ...(custom ?? spanBefore(nowMs, lengthMs, stepMs, zone)), stepMs },
+    bounds,
   };
 }
 

@@ -39,6 +39,7 @@ function settingsOf(id: string): object {
 /** Text of a part of a page without markup. */
 const textOf = (markup: string): string =>
   markup
+    .replaceAll('<wbr />', '')
     .replaceAll(/<[^>]*>/g, ' ')
     .replaceAll(/\s+/g, ' ')
     .trim();

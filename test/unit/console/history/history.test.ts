@@ -1,16 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { byInterval, sumsByKey } from '../../../services/console/portal/history/history-figures.ts';
-import { intervalsOf, wantedHistory } from '../../../services/console/portal/history/wanted-history.ts';
+import { byInterval, sumsByKey } from '../../../../services/console/portal/history/history-figures.ts';
+import { intervalsOf, wantedHistory } from '../../../../services/console/portal/history/wanted-history.ts';
+import type { Fields } from '../../../../services/console/portal/history/wanted-history.ts';
 import {
   meterGroups,
   wantedMeter,
   windowStarts,
-} from '../../../services/console/portal/history/wanted-meter.ts';
-import { periodAt } from '../../../shared/domain/time/calendar.ts';
-import type { MeterDefinition } from '../../../shared/domain/meter.ts';
-import { dividedHours } from '../../../shared/clickhouse/queries/portal/usage-history.ts';
-import type { HistoryRow } from '../../../shared/clickhouse/queries/portal/usage-history.ts';
+} from '../../../../services/console/portal/history/wanted-meter.ts';
+import { periodAt } from '../../../../shared/domain/time/calendar.ts';
+import type { MeterDefinition } from '../../../../shared/domain/meter.ts';
+import { dividedHours } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
+import type { HistoryRow } from '../../../../shared/clickhouse/queries/portal/usage-history.ts';
 
 const nowMs = Date.parse('2026-11-27T10:07:31Z');
 const iso = (ms: number | undefined): string => new Date(ms ?? Number.NaN).toISOString();
@@ -90,6 +91,18 @@ describe('the span of the history', () => {
     ]);
     for (const wrong of [{ from: '2020-01-01' }, { from: 'x' }, { from: '2026-11-03' }, { to: '2026-02-31' }])
       expect(wantedHistory({ ...custom, ...wrong }, 'UTC', nowMs).span).toBe('30d');
+  });
+
+  test('the date fields have the dates of the span that the page shows, or what was entered instead of a span', () => {
+    const datesOf = (fields: Fields) => wantedHistory(fields, 'UTC', nowMs).dates;
+    const { query } = wantedHistory({ span: '7d' }, 'UTC', nowMs);
+    const last = iso(query.endMs - 1).slice(0, 10);
+    expect(datesOf({ span: '7d', from: '2026-01-01' })).toEqual({
+      from: iso(query.startMs).slice(0, 10),
+      to: last,
+    });
+    const entered = { from: '2026-11-02', to: '2026-11-01' };
+    expect(datesOf({ span: 'custom', ...entered })).toEqual(entered);
   });
 
   test.each([

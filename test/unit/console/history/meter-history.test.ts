@@ -1,16 +1,16 @@
 import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
-import { createParts } from '../../../services/console/browser/parts.ts';
-import type { HistorySources } from '../../../services/console/portal/history/history-frame.ts';
-import { meterContent } from '../../../services/console/portal/history/meter-content.ts';
-import { wantedMeter, windowStarts } from '../../../services/console/portal/history/wanted-meter.ts';
-import type { WantedMeter } from '../../../services/console/portal/history/wanted-meter.ts';
-import type { Visit, Visitor } from '../../../services/console/portal/visitor.ts';
-import { rowsMax } from '../../../shared/clickhouse/queries/meters.ts';
-import type { MeterQuery, MeterResult, MeterRow } from '../../../shared/clickhouse/queries/meters.ts';
-import type { MeterDefinition } from '../../../shared/domain/meter.ts';
-import type { Policy } from '../../../shared/domain/policy.ts';
-import { createUsageReader } from '../../../shared/tenants/usage-reader.ts';
+import { createParts } from '../../../../services/console/browser/parts.ts';
+import type { HistorySources } from '../../../../services/console/portal/history/history-frame.ts';
+import { meterContent } from '../../../../services/console/portal/history/meter-content.ts';
+import { wantedMeter, windowStarts } from '../../../../services/console/portal/history/wanted-meter.ts';
+import type { WantedMeter } from '../../../../services/console/portal/history/wanted-meter.ts';
+import type { Visit, Visitor } from '../../../../services/console/portal/visitor.ts';
+import { rowsMax } from '../../../../shared/clickhouse/queries/meters.ts';
+import type { MeterQuery, MeterResult, MeterRow } from '../../../../shared/clickhouse/queries/meters.ts';
+import type { MeterDefinition } from '../../../../shared/domain/meter.ts';
+import type { Policy } from '../../../../shared/domain/policy.ts';
+import { createUsageReader } from '../../../../shared/tenants/usage-reader.ts';
 
 const nowMs = Date.parse('2026-11-27T10:07:31Z');
 const tokens: MeterDefinition = {
