@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { ClickHouseReader } from '../clickhouse/client.ts';
-import { eventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
+import { createEventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
+import type { EventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
 import { listAcceptedTexts } from '../clickhouse/queries/policy/revisions.ts';
 import { shadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts';
 import type { ShadowRefusals } from '../clickhouse/queries/policy/shadow-refusals.ts';
@@ -57,6 +58,7 @@ export function createShadowReader(
   const kept = new LRUCache<string, { readonly results: Promise<ShadowResults>; untilMs: number }>({
     max: keptMax,
   });
+  const eventsStoredSince = createEventsStoredSince(clickhouse);
   return (wantedMs) => {
     const policy = policyInForce();
     const startMs = wantedMs === undefined ? null : Math.floor(wantedMs / minuteMs) * minuteMs;
@@ -64,7 +66,12 @@ export function createShadowReader(
     const last = kept.get(key);
     if (last !== undefined && clock.now() < last.untilMs) return last.results;
     const nowMs = clock.now();
-    const results = readResults(clickhouse, policy, startMs ?? nowMs - shadowDays * dayMs, nowMs);
+    const results = readResults(
+      { clickhouse, eventsStoredSince },
+      policy,
+      startMs ?? nowMs - shadowDays * dayMs,
+      nowMs,
+    );
     const read = { results, untilMs: Infinity };
     kept.set(key, read);
     results.then(
@@ -77,7 +84,10 @@ export function createShadowReader(
 
 /** Results of all limits of the policy that are in shadow mode, those that would have refused the most first. */
 async function readResults(
-  clickhouse: ClickHouseReader,
+  {
+    clickhouse,
+    eventsStoredSince,
+  }: { readonly clickhouse: ClickHouseReader; readonly eventsStoredSince: EventsStoredSince },
   policy: Policy,
   sinceMs: number,
   nowMs: number,
@@ -88,7 +98,7 @@ async function readResults(
   const [refusals, revisions, storedSinceMs] = await Promise.all([
     shadowRefusals(clickhouse, { limits: names, sinceMs, tenantsMax }),
     listAcceptedTexts(clickhouse, revisionsMax),
-    eventsStoredSince(clickhouse, nowMs),
+    eventsStoredSince(nowMs),
   ]);
   const starts = startsOf(new Set(names), revisions);
   const limits = refusals

@@ -14,7 +14,8 @@ import type { OpenReservation, ReservationsQuery } from '../clickhouse/queries/r
 import { queryMeter } from '../clickhouse/queries/meters.ts';
 import type { MeterQuery, MeterResult } from '../clickhouse/queries/meters.ts';
 import type { MeterDefinition } from '../domain/meter.ts';
-import { eventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
+import { createEventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
+import type { EventsStoredSince } from '../clickhouse/queries/installation/event-retention.ts';
 import { nestedTotals } from '../clickhouse/queries/period-totals.ts';
 import type { Span, TenantTotalsRow } from '../clickhouse/queries/period-totals.ts';
 import { keyUses } from '../clickhouse/queries/portal/key-uses.ts';
@@ -141,8 +142,7 @@ export interface UsageReader {
   reserved(tenantId: string, nowMs: number): Promise<ExactAmounts>;
   /** Time up to which recorded usage is complete, ISO 8601; null before the first event. */
   completeThrough(): Promise<string | null>;
-  /** Time since which all events are stored, Unix milliseconds; null: events do not expire. Totals do not expire. */
-  eventsStoredSince(nowMs: number): Promise<number | null>;
+  readonly eventsStoredSince: EventsStoredSince;
 }
 
 /** Reservations of older calls have expired, and their records in Redis too. */
@@ -160,12 +160,24 @@ export interface UsageReaderOptions {
  * A reader for operators. Its queries count against no tenant's share; `ofTenant` returns a reader for one tenant.
  */
 export function createUsageReader({ clickhouse, policy, registry }: UsageReaderOptions): UsageReader {
-  return readerBy(clickhouse, createQueryShares({ clickhouse, registry, ...portalQueries }), policy);
+  return readerBy(clickhouse, {
+    tenants: createQueryShares({ clickhouse, registry, ...portalQueries }),
+    policy,
+    // It is the same for all readers, so it counts against no tenant's share.
+    eventsStoredSince: createEventsStoredSince(clickhouse),
+  });
 }
 
-function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: () => Policy): UsageReader {
+interface ReaderParts {
+  readonly tenants: QueryShares;
+  readonly policy: () => Policy;
+  readonly eventsStoredSince: EventsStoredSince;
+}
+
+function readerBy(clickhouse: ClickHouseReader, parts: ReaderParts): UsageReader {
+  const { tenants, policy, eventsStoredSince } = parts;
   return {
-    ofTenant: (tenantId, signal) => readerBy(tenants.of(tenantId, signal), tenants, policy),
+    ofTenant: (tenantId, signal) => readerBy(tenants.of(tenantId, signal), parts),
     async totals(tenantId, calendar, nowMs) {
       const { part: day, whole: month } = await nestedTotals(clickhouse, [tenantId], {
         whole: periodAt('month', calendar, nowMs),
@@ -197,7 +209,7 @@ function readerBy(clickhouse: ClickHouseReader, tenants: QueryShares, policy: ()
     keyUses: (tenantId) => keyUses(clickhouse, tenantId),
     reserved: (tenantId, nowMs) => reservedAmounts(clickhouse, tenantId, nowMs - reservedSpanMs),
     completeThrough: () => completeThrough(clickhouse),
-    eventsStoredSince: (nowMs) => eventsStoredSince(clickhouse, nowMs),
+    eventsStoredSince,
   };
 }
 

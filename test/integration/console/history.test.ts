@@ -18,7 +18,7 @@ const hourMs = 3_600_000;
 /** Texts of the cells of the page's first table, without its head. */
 async function tableOf(query: string, cookie: string): Promise<string[][]> {
   const { text } = await get(fixture, `/history?${query}`, cookie);
-  const body = /<table class="list-table"[^]*?<\/table>/.exec(text)?.[0] ?? '';
+  const body = /<table class="list-table[^]*?<\/table>/.exec(text)?.[0] ?? '';
   return [...body.matchAll(/<tr role="row">[^]*?<\/tr>/g)]
     .slice(1)
     .map(([line]) =>
@@ -228,34 +228,5 @@ describe('history and refusals', () => {
     const calls = /data-counter-of="chat"[^]*?<\/table>/.exec(text)?.[0] ?? '';
     expect(calls.match(/<tr role="row">/g)).toHaveLength(11);
     expect(calls).not.toContain('bob');
-  });
-
-  test('figures of single events state from which day they are complete, also in files', async () => {
-    const id = uniqueName('expired');
-    await storeUsage(fixture.clickhouse, [{ timeMs: Date.now() - 1000, tenant: id }]);
-    await fixture.clickhouse.command(
-      `ALTER TABLE stored_events MODIFY TTL toDateTime(time) + INTERVAL 5 DAY SETTINGS materialize_ttl_after_modify = 0`,
-    );
-    const cookie = await visit(fixture, id);
-    const text = async (path: string): Promise<string> => (await get(fixture, path, cookie)).text;
-    const first = dateAt('UTC', Date.now() - 4 * 24 * hourMs);
-    const sentence = `Complete only from ${first} on`;
-    for (const path of [
-      '/history?span=7d&by=user',
-      '/history?span=7d&user=ada',
-      '/history?span=7d&metric=meter:tokens',
-      '/history?span=7d&by=user&format=csv',
-      '/history?span=7d&metric=meter:tokens&format=csv',
-      '/refusals?span=7d',
-      '/events?span=7d',
-    ])
-      expect(await text(path), path).toContain(sentence);
-    for (const path of ['/history?span=7d&by=route', '/history?span=24h&by=user', '/events?span=24h'])
-      expect(await text(path), path).not.toContain('Complete only from');
-    const compared = await text('/history?span=custom&user=ada&compare=1');
-    expect(compared).toContain(sentence);
-    const month = periodAt('month', null, Date.now());
-    const isOlder = month.startMs < Date.now() - 5 * 24 * hourMs;
-    expect((await text('/spend?users=1')).includes(sentence)).toBe(isOlder);
   });
 });
