@@ -137,4 +137,6 @@ export interface MeterValues {
     readonly value: number | string | null;
   }[];
   readonly complete_through: string | null;
+  /** Time from which the rows are complete, because older events are deleted; null: from the start. */
+  readonly complete_from: string | null;
 }

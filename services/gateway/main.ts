@@ -5,6 +5,7 @@ import { checkRetention } from '../../shared/clickhouse/check-retention.ts';
 import { createClickHouse } from '../../shared/clickhouse/client.ts';
 import { clickHouseServer } from '../../shared/clickhouse/environment.ts';
 import { clickHouseTime } from '../../shared/clickhouse/server-time.ts';
+import { createEventsStoredSince } from '../../shared/clickhouse/queries/installation/event-retention.ts';
 import { createQueryShares } from '../../shared/clickhouse/query-shares.ts';
 import type { QueryShares } from '../../shared/clickhouse/query-shares.ts';
 import { publishedTimeBounds } from '../../shared/domain/events/bounds.ts';
@@ -95,6 +96,7 @@ await runService(logger, async (lifecycle, fail) => {
     ingestShare,
     eventGroups: createEventGroups(),
     queries,
+    eventsStoredSince: createEventsStoredSince(clickhouse),
     sessions,
     eventTimes,
     topics: topicsWith(config.TOLLGATE_TOPIC_PREFIX),

@@ -46,6 +46,11 @@ const counter = answer({
       'Units in the window before the decision; null: the recorded requests do not contain what the limit counts.',
   }),
   requests: Type.Unsafe<number | null>({ ...numberOrNull, description: 'Requests that used them.' }),
+  complete_from: Type.Unsafe<string | null>({
+    ...timeOrNull,
+    description:
+      'Time from which the counter is complete, if it is within the window: it is counted from single events, and older ones are deleted. Null: the window is complete.',
+  }),
   passes_at: Type.Unsafe<string | null>({
     ...timeOrNull,
     description: 'When the request would have passed; null: unknown, or at the end of the period.',

@@ -1,3 +1,4 @@
+import { completeFrom } from '../../../shared/clickhouse/queries/installation/event-retention.ts';
 import type { UsageEventRow } from '../../../shared/clickhouse/queries/usage.ts';
 import type { Limit } from '../../../shared/domain/limit.ts';
 import { jsonMoney } from '../../../shared/domain/money.ts';
@@ -58,22 +59,23 @@ export function registerRecorded(app: AdminApp, options: RecordedOptions): void 
 }
 
 async function explained(
-  { directory, policy, usage }: RecordedOptions,
+  { directory, policy, usage, clock }: RecordedOptions,
   event: UsageEventRow,
 ): Promise<object> {
   const record = directory.get(event.tenant_id) ?? null;
   const over = event.decision === 'limited' || event.decision === 'shadow_limited';
   const why = over ? explainRefusal(event, policy(), record) : null;
+  const storedSinceMs = why === null ? null : await usage.eventsStoredSince(clock.now());
   const counters = await Promise.all(
     (why?.limits ?? []).map(async (limit) => {
-      const content = isRecorded(limit)
-        ? await usage.counterContent(event.tenant_id, counterQuery(limit, event, record), 1)
-        : null;
+      const query = counterQuery(limit, event, record);
+      const content = isRecorded(limit) ? await usage.counterContent(event.tenant_id, query, 1) : null;
       const passMs = content === null ? null : passTimeMs(limit, content);
       return {
         ...ruleOf(limit),
         used: content?.used ?? null,
         requests: content?.requests ?? null,
+        complete_from: content === null ? null : completeFrom(query.window.startMs, storedSinceMs),
         passes_at: isoOrNull(passMs),
       };
     }),

@@ -1,3 +1,4 @@
+import { completeFromText } from '../../../shared/domain/text/complete-from.ts';
 import { count } from '../../../shared/domain/text/counted.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
 import type { ShadowLimit } from '../../../shared/policy-changes/shadow-results.ts';
@@ -37,11 +38,7 @@ function shadowText(answer: ShadowAnswer): string {
     return `The policy in force (revision ${revision}) has no limit in shadow mode. A limit with “mode: shadow” refuses nothing; this command shows what it would refuse.`;
   return [
     `Policy ${revision}, requests since ${since}:`,
-    ...(completeSince === null
-      ? []
-      : [
-          `Complete only from ${completeSince} on: this is counted from single events, and older ones are deleted.`,
-        ]),
+    ...(completeSince === null ? [] : [completeFromText(completeSince)]),
     table(
       ['LIMIT', 'WOULD HAVE REFUSED', 'TENANTS', 'IN SHADOW MODE'],
       limits.map((limit) => [limit.limit_name, count(limit.requests), limit.tenants, startText(limit)]),

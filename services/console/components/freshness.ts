@@ -1,3 +1,4 @@
+import { completeFromText } from '../../../shared/domain/text/complete-from.ts';
 import { dateAt, periodAt } from '../../../shared/domain/time/calendar.ts';
 import { formatTime } from '../../../shared/domain/time/format-time.ts';
 import type { StoreReads } from '../../../shared/runtime/store-reads.ts';
@@ -40,7 +41,7 @@ export function expiredText(startMs: number, storedSinceMs: number | null, zone:
   if (storedSinceMs === null || startMs >= storedSinceMs) return null;
   const { startMs: dayMs, endMs } = periodAt('day', zone === 'UTC' ? null : zone, storedSinceMs);
   const first = dateAt(zone, dayMs === storedSinceMs ? dayMs : endMs);
-  return `Complete only from ${first} on: this is counted from single events, and older ones are deleted.`;
+  return completeFromText(first);
 }
 
 export function expiredNotice(...when: Parameters<typeof expiredText>): Html | null {

@@ -20,6 +20,7 @@ import type { EventLog } from '../../../services/gateway/metering/meter.ts';
 import { boundsDefault } from '../../../services/gateway/transport/bounds.ts';
 import type { TransportBounds } from '../../../services/gateway/transport/bounds.ts';
 import { createClickHouse } from '../../../shared/clickhouse/client.ts';
+import { createEventsStoredSince } from '../../../shared/clickhouse/queries/installation/event-retention.ts';
 import { createQueryShares } from '../../../shared/clickhouse/query-shares.ts';
 import { apiKeysOf, keyEndMs } from '../../../shared/domain/tenant.ts';
 import type { KeyHolder, TenantRecord } from '../../../shared/domain/tenant.ts';
@@ -142,6 +143,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     ingestShare: createIngestShare(options.spoolRoom ?? roomySpool),
     eventGroups: createEventGroups(),
     queries: createQueryShares({ clickhouse, registry, ...queryShares }),
+    eventsStoredSince: createEventsStoredSince(clickhouse),
     sessions: createSessions(shared),
     eventTimes: publishedTimeBounds(400),
     topics: topicsWith('tollgate.'),

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { completeFromText } from '../../../../shared/domain/text/complete-from.ts';
 import { counted } from '../../../../shared/domain/text/counted.ts';
 import { operand, optional } from '../../command.ts';
 import type { Command, Invocation, Report } from '../../command.ts';
@@ -31,6 +32,7 @@ interface DecisionAnswer {
     readonly limit: number;
     readonly window: string;
     readonly used: number | null;
+    readonly complete_from: string | null;
     readonly passes_at: string | null;
   }[];
 }
@@ -71,10 +73,10 @@ function explanation({ event, reason, advice, latest_pass_at: passAt, counters }
     `API key ${event.api_key || 'none'}, policy ${event.policy_revision || 'not recorded'}`,
     '',
     reason ?? 'The request passed its limits.',
-    ...counters.map(({ name, used, limit, window, passes_at: passes }) =>
+    ...counters.map(({ name, used, limit, window, complete_from: from, passes_at: passes }) =>
       used === null
         ? `“${name}”: the recorded requests do not contain what it counts.`
-        : `“${name}”: ${used} of ${counted(limit, 'unit')} were used in the ${window} before it.${passes === null ? '' : ` It would have passed at ${passes}.`}`,
+        : `“${name}”: ${used} of ${counted(limit, 'unit')} were used in the ${window} before it.${from === null ? '' : ` ${completeFromText(from)}`}${passes === null ? '' : ` It would have passed at ${passes}.`}`,
     ),
     ...(passAt === null ? [] : [`It would have passed at the latest at ${passAt}.`]),
     ...(advice === null ? [] : [`What to do: ${advice}`]),

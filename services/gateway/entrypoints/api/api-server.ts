@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { QueryShares } from '../../../../shared/clickhouse/query-shares.ts';
+import type { EventsStoredSince } from '../../../../shared/clickhouse/queries/installation/event-retention.ts';
 import type { TimeBounds } from '../../../../shared/domain/events/bounds.ts';
 import type { Topics } from '../../../../shared/kafka/topics.ts';
 import type { Sessions } from '../../../../shared/redis/leases/sessions.ts';
@@ -33,6 +34,7 @@ export interface ApiOptions {
   readonly ingestShare: IngestShare;
   readonly eventGroups: EventGroups;
   readonly queries: QueryShares;
+  readonly eventsStoredSince: EventsStoredSince;
   readonly sessions: Sessions;
   /** How far the time of a published event may be from the current time; see `publishedTimeBounds`. */
   readonly eventTimes: TimeBounds;

@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { disconnectSignal } from '../../../../shared/runtime/http/disconnect-signal.ts';
 import type { FastifyReply } from 'fastify';
+import { completeFrom } from '../../../../shared/clickhouse/queries/installation/event-retention.ts';
 import { meterCsv, queryMeter, rowsMax } from '../../../../shared/clickhouse/queries/meters.ts';
 import type { MeterResult, MeterQuery } from '../../../../shared/clickhouse/queries/meters.ts';
 import { jsonMoney } from '../../../../shared/domain/money.ts';
@@ -40,14 +41,20 @@ const answerSchema = Type.Object({
   complete_through: Type.Union([Type.String(), Type.Null()], {
     description: 'Every event that was published before this time is in the rows.',
   }),
+  complete_from: Type.Union([Type.String(), Type.Null()], {
+    description:
+      'Time from which the rows are complete, if it is after `from`: they are computed from single events, and older ones are deleted. Null: the rows are complete from the start.',
+  }),
 });
+
+type MeterAnswer = MeterResult & Pick<Static<typeof answerSchema>, 'complete_from'>;
 
 /**
  * `GET /v1/meters` lists the meters of the policy; `GET /v1/meters/{name}/query` returns a meter's values for a tenant.
  * A response is either complete or a problem: 400 for too many rows, and 503 if ClickHouse fails. A failed read never
  * appears as zero.
  */
-export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions): void {
+export function registerMeters(app: ApiServer, { enforcer, queries, eventsStoredSince }: ApiOptions): void {
   app.get(
     '/v1/meters',
     {
@@ -73,7 +80,7 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
         response: {
           200: {
             description:
-              'The rows. As CSV, X-Tollgate-Complete-Through has the time that JSON has as complete_through.',
+              'The rows. As CSV, X-Tollgate-Complete-Through and X-Tollgate-Complete-From have the times that JSON has as complete_through and complete_from.',
             content: { 'application/json': { schema: answerSchema }, 'text/csv': { schema: Type.String() } },
           },
         },
@@ -81,6 +88,10 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
           200: {
             'X-Tollgate-Complete-Through': {
               description: 'Of CSV: the time that JSON has as complete_through.',
+              schema: { type: 'string', format: 'date-time' },
+            },
+            'X-Tollgate-Complete-From': {
+              description: 'Of CSV: the time that JSON has as complete_from; absent if that is null.',
               schema: { type: 'string', format: 'date-time' },
             },
           },
@@ -100,9 +111,13 @@ export function registerMeters(app: ApiServer, { enforcer, queries }: ApiOptions
       const caller = { tenantId, timeZone: zone, nowMs: enforcer.clock.now() };
       const query = meterQueryOf(definition, request.query, caller);
       if (typeof query === 'string') return sendPlainProblem(reply, 400, query);
-      let result: MeterResult;
+      let result: MeterAnswer;
       try {
-        result = await queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query);
+        const [read, sinceMs] = await Promise.all([
+          queryMeter(queries.of(tenantId, disconnectSignal(reply)), definition, query),
+          eventsStoredSince(caller.nowMs),
+        ]);
+        result = { ...read, complete_from: completeFrom(query.fromMs, sinceMs) };
       } catch (error) {
         return sendReadFailure(reply, error, 'The meter');
       }
@@ -136,7 +151,7 @@ function bodyOf(
   { name }: MeterDefinition,
   { tenantId, window }: MeterQuery,
   timeZone: string,
-  { rows, complete_through }: MeterResult,
+  { rows, complete_through, complete_from }: MeterAnswer,
 ): Static<typeof answerSchema> {
   return {
     meter: name,
@@ -149,16 +164,18 @@ function bodyOf(
       value: typeof value === 'bigint' ? jsonMoney(value) : value,
     })),
     complete_through,
+    complete_from,
   };
 }
 
-/** Sends the rows as CSV. A CSV table has no place for `complete_through`, so a header field contains it. */
+/** Sends the rows as CSV. A CSV table has no place for the times of completeness, so header fields contain them. */
 function sendCsv(
   reply: FastifyReply,
-  { rows, complete_through }: MeterResult,
+  { rows, complete_through, complete_from }: MeterAnswer,
   query: MeterQuery,
 ): FastifyReply {
   if (complete_through !== null) reply.header('x-tollgate-complete-through', complete_through);
+  if (complete_from !== null) reply.header('x-tollgate-complete-from', complete_from);
   return reply.type('text/csv; charset=utf-8').send(meterCsv(rows, query.groupBy));
 }
 

@@ -76,6 +76,7 @@ describe('GET /v1/meters/{name}/query', () => {
         { window_start: second, window_end: iso(47), group: { model: 'small' }, value: 7 },
       ],
       complete_through: expect.stringMatching(/^\d{4}-.*Z$/) as unknown,
+      complete_from: null,
     });
     expect(await values(tenant, '&group_by=user_id&group_by=model')).toEqual([null, 20.5, 10, 7]);
 
@@ -116,6 +117,20 @@ describe('GET /v1/meters/{name}/query', () => {
     });
     expect(await values(tenant, '&window=day&time_zone=utc', 'requests')).toEqual([1, 2]);
     expect(await values(tenant, '&window=hour&time_zone=Asia/Kolkata', 'requests')).toEqual([1, 1, 1]);
+  });
+
+  test('an answer states from when on it is complete if events of its range are deleted', async () => {
+    const days = (count: number): string => new Date(Date.now() - count * 86_400_000).toISOString();
+    const read = (from: string, format: string) =>
+      as(tenant).then((headers) => get(`requests/query?from=${from}&format=${format}`, headers));
+    const [within, before] = [await read(days(399), 'json'), await read(days(401), 'json')];
+    expect(within.body).toMatchObject({ complete_from: null });
+    const { complete_from: from } = before.body as { complete_from: string };
+    expect(Math.abs(Date.parse(from) - Date.parse(days(400)))).toBeLessThan(60_000);
+    const csvHeader = async (start: string) =>
+      (await read(start, 'csv')).response.headers.get('x-tollgate-complete-from');
+    expect(await csvHeader(days(399))).toBeNull();
+    expect(await csvHeader(days(401))).toMatch(/^\d{4}-.*Z$/);
   });
 
   test('a service queries any tenant, a tenant itself only', async () => {
