@@ -11,6 +11,7 @@ import { contractRejection, rejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
 import { auditedPart, changedFields, entryId } from './record/audited-change.ts';
 import type { ChangedFields } from './record/audited-change.ts';
+import { withoutEmptyObjects } from './record/empty-objects.ts';
 import { violationsOfRecord } from './record/violations.ts';
 import { trimHistory, undoFields } from './undo/stored-changes.ts';
 import { startAtZero } from '../runtime/zero-counters.ts';
@@ -113,7 +114,8 @@ export function createTenantRecords({
     const before = of(tenantId);
     const outcome = edit(before);
     if (!outcome.ok) return outcome;
-    const { record, action, reason = '', internalNote, undoOf } = outcome.value;
+    const { action, reason = '', internalNote, undoOf } = outcome.value;
+    const record = withoutEmptyObjects(outcome.value.record);
     const detail = outcome.value.detail.slice(0, detailLengthMax);
     const at = new Date(clock.now()).toISOString();
     const entry: RecordChange = {

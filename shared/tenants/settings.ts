@@ -4,6 +4,7 @@ import type { TenantRecord } from '../domain/tenant.ts';
 import type { Violation } from '../runtime/http/schema-violations.ts';
 import { contractRejection, success } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
+import { withoutEmptyObjects } from './record/empty-objects.ts';
 import { violationsOfSettings } from './record/violations.ts';
 import { violationsOfPolicy } from './record/policy-violations.ts';
 import { settingNames } from './record/schema.ts';
@@ -69,7 +70,10 @@ function edited(
   const others = Object.entries(before).filter(
     ([name]) => !(settingNames as readonly string[]).includes(name),
   );
-  const record = { ...Object.fromEntries(others), ...settings } as unknown as TenantRecord;
+  const record = withoutEmptyObjects({
+    ...Object.fromEntries(others),
+    ...settings,
+  } as unknown as TenantRecord);
   return success({ record, action, detail: describeChange(before, record) });
 }
 

@@ -161,7 +161,7 @@ test('C8: alerts set stores when a tenant is notified of a limit, and names a se
   expect(await set('chat', '--refusals', 'none')).toMatchObject({ code: 0 });
   expect(fixture.directory.get(id)?.notifications).toEqual({
     emails: ['dev@example.com'],
-    limits: { 'platform-tenant': { refusals: 5 }, day: { thresholds: [0.7, 0.925] }, chat: {} },
+    limits: { 'platform-tenant': { refusals: 5 }, day: { thresholds: [0.7, 0.925] } },
   });
   expect((await set('minute', '--at', '70')).err).toContain('has no used share; set `refusals`');
   expect((await set('platform', '--refusals', '5')).err).toContain('a limit of the whole platform');
