@@ -60,7 +60,7 @@ export const alertRules: readonly AlertRule[] = [
     threshold: 0,
     forMinutes: 1,
     summary: '{{ .Labels.instance }} decides without VALUE of its Redis servers',
-    format: 'number',
+    format: 'count',
     impact: 'This gateway enforces only its share of every limit, without the counts of other gateways.',
     action: 'Check its network to Redis and its CPU. If unsure, restart the gateway with SIGTERM.',
     runbook: 'node-degraded',
@@ -155,8 +155,9 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: 'VALUE records of {{ .Labels.topic }} became dead letters in 15 minutes',
-    format: 'number',
+    summary:
+      'VALUE {record|records} of {{ .Labels.topic }} became {a dead letter|dead letters} in 15 minutes',
+    format: 'count',
     impact:
       'Each record of the usage topic is usage that is not counted until it is replayed. Other records are not affected.',
     action: 'Read the reasons with `tollgate dead-letters list`, remove the cause, then replay.',
@@ -172,8 +173,9 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: '{{ .Labels.group }} failed VALUE times in 5 minutes by errors in its own code',
-    format: 'number',
+    summary:
+      '{{ .Labels.group }} failed VALUE {time|times} in 5 minutes by {an error|errors} in its own code',
+    format: 'count',
     impact:
       'The records are retried and no offset is committed. A record that alone causes the error becomes a dead letter, and is not counted until it is replayed.',
     action:
@@ -192,7 +194,7 @@ export const alertRules: readonly AlertRule[] = [
     threshold: 500,
     forMinutes: 10,
     summary:
-      'A counter in Redis and its total in ClickHouse differ by VALUE units: Redis is {{ .Labels.direction }}',
+      'A counter in Redis and its total in ClickHouse differ by VALUE {unit|units}: Redis is {{ .Labels.direction }}',
     format: 'number',
     impact:
       'Quotas and bills disagree. Redis ahead: events are missing or late. Redis behind: counters are not restored.',
@@ -243,8 +245,8 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: 'VALUE quotas went over 90 % in 15 minutes',
-    format: 'number',
+    summary: 'VALUE {quota|quotas} went over 90 % in 15 minutes',
+    format: 'count',
     impact: 'These tenants are about to be refused, and have been notified.',
     action: 'Find them on the Business dashboard and contact them; boost a limit if it is a single busy day.',
     where: {
@@ -267,8 +269,8 @@ export const alertRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: 'VALUE notifications by {{ .Labels.channel }} were given up in 15 minutes',
-    format: 'number',
+    summary: 'VALUE {notification|notifications} by {{ .Labels.channel }} {was|were} given up in 15 minutes',
+    format: 'count',
     impact: 'Tenants did not receive notifications that they have set up.',
     action:
       'Find the targets and errors in `tollgate.alerts`. One tenant: inform them. All: check the network or the mail server.',

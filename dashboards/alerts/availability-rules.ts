@@ -33,8 +33,8 @@ export const kafkaUnavailable: AlertRule = {
   forMinutes: 1,
   // Consumers catch up, and the next heartbeat arrives, within a minute after Kafka is back.
   keepFiringMinutes: 2,
-  summary: 'VALUE partitions of Kafka cannot be used',
-  format: 'number',
+  summary: 'VALUE {partition|partitions} of Kafka cannot be used',
+  format: 'count',
   impact:
     'Requests are served and limits enforced. Usage waits in the spools of the gateways; totals and notifications are late.',
   action: 'Start the brokers that are down. Watch the free disk of the spools until then.',

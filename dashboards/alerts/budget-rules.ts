@@ -10,8 +10,8 @@ export const budgetRules: readonly AlertRule[] = [
     threshold: 0,
     // A call may be longer than its reservation, and its settlement needs some seconds to be stored.
     forMinutes: 5,
-    summary: 'VALUE calls of the last hour were never settled',
-    format: 'number',
+    summary: 'VALUE {call|calls} of the last hour {was|were} never settled',
+    format: 'count',
     impact:
       'They stay charged with what they reserved, usually more than they used, so their tenants may be refused early.',
     action:

@@ -26,8 +26,8 @@ export const clockRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: 'VALUE windows in Redis had timestamps ahead of its clock',
-    format: 'number',
+    summary: 'VALUE {window|windows} in Redis had {a timestamp|timestamps} ahead of its clock',
+    format: 'count',
     impact:
       'The clock of Redis was wrong for a while. A window that was full refuses for up to one more window length, and each tenant may have passed one more limit per window.',
     action: 'Set the clock of Redis by NTP. Reset a tenant that must not wait.',

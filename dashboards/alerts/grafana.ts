@@ -1,19 +1,26 @@
 import { prometheusDuration } from '../../shared/domain/time/format-duration.ts';
 import { prometheusUid, runbookUid, uids } from '../boards/sources.ts';
-import { descriptionOf } from './rule.ts';
+import { descriptionOf, printed, summaryOf } from './rule.ts';
 import { prometheusDown } from './availability-rules.ts';
-import type { AlertRule } from './rule.ts';
+import type { AlertRule, ValueTemplates } from './rule.ts';
 import { panelOf } from './prometheus.ts';
 import { productionTiming } from './timing.ts';
 import { folder, settings } from '../settings.ts';
 import type { Notifier, Receivers } from '../settings.ts';
 
-const formats = {
-  number: valueOr('humanize'),
+const formats: ValueTemplates['value'] = {
+  number: valueOr(printed.number),
+  count: valueOr(printed.count),
   percentage: valueOr('humanizePercentage'),
   duration: durationOr(),
   bytes: valueOr('humanize1024', 'B'),
-} as const;
+};
+
+const templates: ValueTemplates = {
+  value: formats,
+  agreeing: (printing, one, many) =>
+    `{{ if .Values }}{{ if eq (${printing} (index .Values "A").Value) "1" }}${one}{{ else }}${many}{{ end }}{{ else }}${many}{{ end }}`,
+};
 
 /** The value of the query, with a text for an alert that has no value because Prometheus did not answer. */
 function valueOr(format: string, unit = ''): string {
@@ -93,7 +100,7 @@ function grafanaRule(rule: AlertRule, panelIds: ReadonlyMap<string, number>, not
     for: `${rule.forMinutes}m`,
     ...(rule.keepFiringMinutes !== undefined && { keep_firing_for: `${rule.keepFiringMinutes}m` }),
     annotations: {
-      summary: rule.summary.replace('VALUE', formats[rule.format]),
+      summary: summaryOf(rule, templates),
       description: descriptionOf(rule),
       runbook_url: `${settings.grafanaUrl}/d/${runbookUid(rule.runbook)}`,
       __dashboardUid__: uids[rule.dashboard],

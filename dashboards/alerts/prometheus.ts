@@ -3,19 +3,25 @@ import { recordingRules } from './recording-rules.ts';
 import { productionTiming, withTiming } from './timing.ts';
 import type { AlertTiming } from './timing.ts';
 import { runbookUid, uids } from '../boards/sources.ts';
-import { conditionOf, descriptionOf, whereOf } from './rule.ts';
-import type { AlertRule } from './rule.ts';
+import { conditionOf, descriptionOf, printed, summaryOf, whereOf } from './rule.ts';
+import type { AlertRule, ValueTemplates } from './rule.ts';
 import { settings } from '../settings.ts';
 import type { Notifier, Place, Receivers } from '../settings.ts';
 import { inhibitions } from './inhibitions.ts';
 
-const formats = {
-  number: '{{ .Value | humanize }}',
+const formats: ValueTemplates['value'] = {
+  number: `{{ ${printed.number} .Value }}`,
+  count: `{{ ${printed.count} .Value }}`,
   percentage: '{{ .Value | humanizePercentage }}',
   // A duration since a time that is not set is infinite or of decades.
   duration: '{{ if lt .Value 1e8 }}{{ .Value | humanizeDuration }}{{ else }}an unknown time{{ end }}',
   bytes: '{{ .Value | humanize1024 }}B',
-} as const;
+};
+
+const templates: ValueTemplates = {
+  value: formats,
+  agreeing: (printing, one, many) => `{{ if eq (${printing} .Value) "1" }}${one}{{ else }}${many}{{ end }}`,
+};
 
 /** A Prometheus rules file. `promtool check rules` and `promtool test rules` accept it. */
 export function prometheusRules(
@@ -47,7 +53,7 @@ function alertOf(rule: AlertRule, panelIds: ReadonlyMap<string, number>, timing:
     ...(rule.keepFiringMinutes !== undefined && { keep_firing_for: duration(rule.keepFiringMinutes) }),
     labels: { severity: rule.severity },
     annotations: {
-      summary: rule.summary.replace('VALUE', formats[rule.format]),
+      summary: summaryOf(rule, templates),
       description: descriptionOf(rule),
       ...(where !== null && { where }),
       runbook_url: `${settings.grafanaUrl}/d/${runbookUid(rule.runbook)}`,

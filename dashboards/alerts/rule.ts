@@ -22,10 +22,11 @@ export interface AlertRule {
   readonly keepFiringMinutes?: number;
   /**
    * One line that says what happens. It may contain labels (`{{ .Labels.service }}`) and the word VALUE, which is
-   * replaced by the value of the query with its unit.
+   * replaced by the value of the query with its unit. Words that agree with a counted value have two forms: `{call|calls}`.
    */
   readonly summary: string;
-  readonly format: 'number' | 'percentage' | 'duration' | 'bytes';
+  /** `count`: a number of things. It is rounded, because Prometheus extrapolates an increase. */
+  readonly format: 'number' | 'count' | 'percentage' | 'duration' | 'bytes';
   /**
    * PromQL whose three largest series name the parts that are affected most, and the text of one series. Prometheus
    * adds them to the notification.
@@ -63,6 +64,26 @@ export function whereOf({ where }: AlertRule, timing: AlertTiming = productionTi
     `{{ with query ${JSON.stringify(query)} }}{{ range $index, $part := . }}{{ if $index }}, {{ end }}` +
     `{{ with $part }}${where.text}{{ end }}{{ end }}{{ else }}no single part stands out{{ end }}`
   );
+}
+
+/** How a system that evaluates rules writes the value of a rule in its templates. */
+export interface ValueTemplates {
+  readonly value: Readonly<Record<AlertRule['format'], string>>;
+  /** The template of one of two forms: the first if the function prints the value as 1. */
+  readonly agreeing: (printed: string, one: string, many: string) => string;
+}
+
+/** Template functions that print a counted value. */
+export const printed = { number: 'humanize', count: 'printf "%.0f"' } as const;
+
+/** The summary as a template. */
+export function summaryOf({ summary, format }: AlertRule, { value, agreeing }: ValueTemplates): string {
+  const printing = format === 'number' ? printed.number : printed.count;
+  return summary
+    .replaceAll(/(?<!\{)\{([^{}|]+)\|([^{}|]+)\}(?!\})/g, (_, one: string, many: string) =>
+      agreeing(printing, one, many),
+    )
+    .replace('VALUE', value[format]);
 }
 
 /** The text below the summary: the consequence for customers, then the action. */

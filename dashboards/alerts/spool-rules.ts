@@ -60,8 +60,8 @@ export const spoolRules: readonly AlertRule[] = [
     fires: 'above',
     threshold: 0,
     forMinutes: 0,
-    summary: '{{ .Labels.instance }} lost VALUE usage events',
-    format: 'number',
+    summary: '{{ .Labels.instance }} lost VALUE {usage event|usage events}',
+    format: 'count',
     impact: 'These requests were served and will not be in any total.',
     action:
       'Find the reason by metric: full spool, disk, or stopped process. Send the missing sequence numbers to finance.',

@@ -74,7 +74,7 @@ export function createResets({
         record: { ...record, reset: { at_ms: nowMs, actor: authorFields(author).actor, ...counted } },
         action: 'reset',
         detail:
-          `Counters reset; the day had ${counted.day_units} units, the month ${counted.month_units}. ${reason}`.trim(),
+          `Counters reset; units of the day: ${counted.day_units}, of the month: ${counted.month_units}. ${reason}`.trim(),
         reason,
       }),
     );

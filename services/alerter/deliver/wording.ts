@@ -1,6 +1,6 @@
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
-import { unitText } from '../unit-text.ts';
-import { counted } from '../../../shared/domain/text/counted.ts';
+import { allowedText } from '../unit-text.ts';
+import { counted, nounFor } from '../../../shared/domain/text/counted.ts';
 
 /** The text of a notification, the same in every channel. */
 export interface Wording {
@@ -37,8 +37,10 @@ function titleOf({ kind, tenant_id, limit_name, threshold, used, limit }: AlertE
 function usageLines(alert: AlertEvent): string[] {
   const { kind, used, limit, limit_name, period_ends_at } = alert;
   if (kind === 'rejections')
-    return [`${used} of ${counted(limit, 'request')} were refused, most of them by "${limit_name}".`];
-  const usage = `${usedText(alert)} of ${limit} ${unitText(alert)} used`;
+    return [
+      `${used} of ${counted(limit, 'request')} ${nounFor(used, 'was', 'were')} refused, most of them by "${limit_name}".`,
+    ];
+  const usage = `${usedText(alert)} of ${allowedText(alert)} used`;
   if (kind === 'recovered' || period_ends_at === undefined) return [`${usage}.`];
   return [`${usage}. It starts anew at ${period_ends_at}.`];
 }

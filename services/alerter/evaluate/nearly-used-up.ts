@@ -2,7 +2,7 @@ import { Counter, Gauge } from 'prom-client';
 import type { AlertEvent } from '../../../shared/domain/topics/alert.ts';
 import type { Registry } from '../../../shared/runtime/http/ops.ts';
 import type { Clock } from '../../../shared/runtime/time/clock.ts';
-import { unitText } from '../unit-text.ts';
+import { allowedText } from '../unit-text.ts';
 
 export interface NearlyUsedUp {
   /** Counts and names the quota of the alert, if at least 90 % of it is used. */
@@ -54,6 +54,6 @@ function labelsOf(alert: AlertEvent): { tenant: string; limit: string; allowed: 
   return {
     tenant: alert.tenant_id,
     limit: alert.limit_name,
-    allowed: `${alert.limit} ${unitText(alert)}`,
+    allowed: allowedText(alert),
   };
 }

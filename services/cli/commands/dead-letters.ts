@@ -1,3 +1,4 @@
+import { counted } from '../../../shared/domain/text/counted.ts';
 import { spanMs } from '../../../shared/domain/time/duration.ts';
 import type { Command, Invocation, Report } from '../command.ts';
 import { operand, optional, table, UsageError } from '../command.ts';
@@ -40,7 +41,7 @@ export const deadLetterCommands: readonly Command[] = [
       );
       return {
         data,
-        text: `${data.reason}\nFrom ${data.from} at ${data.at}, ${data.bytes} bytes\n\n${data.text}`,
+        text: `${data.reason}\nFrom ${data.from} at ${data.at}, ${counted(data.bytes, 'byte')}\n\n${data.text}`,
       };
     },
   },

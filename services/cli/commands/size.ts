@@ -78,7 +78,7 @@ function textOf(demand: Demand, size: Size): string {
     [
       'Kafka disk',
       bytes(size.kafkaBytes),
-      `${figures.kafkaBytes.toFixed(0)} bytes an event, ${kafkaReplicas} replicas, ${kafkaDays} days`,
+      `${figures.kafkaBytes.toFixed(0)} bytes an event, ${counted(kafkaReplicas, 'replica')}, ${counted(kafkaDays, 'day')}`,
     ],
     [
       'aggregators, one core each',

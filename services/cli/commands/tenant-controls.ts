@@ -162,7 +162,11 @@ async function setAlerts(invocation: Invocation): Promise<Report> {
     ...(at === undefined ? [] : [at === 'none' ? 'no shares of its own' : `at ${at} percent`]),
     ...(refusals === undefined
       ? []
-      : [refusals === 'none' ? 'no number of refusals of its own' : `from ${refusals} refusals in a minute`]),
+      : [
+          refusals === 'none'
+            ? 'no number of refusals of its own'
+            : `from ${counted(numberOf(refusals), 'refusal')} in a minute`,
+        ]),
   ];
   return { data, text: `Notifications of ${id} of “${limit}”: ${texts.join(', ')}.` };
 }

@@ -1,6 +1,7 @@
 import type { Policy } from '../../../shared/domain/policy.ts';
 import { moneyDecimals } from '../../../shared/domain/money.ts';
 import type { Money } from '../../../shared/domain/money.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 import { isMeasureValue } from '../../../shared/domain/usage/measures.ts';
 import type { Measures } from '../../../shared/domain/usage/measures.ts';
 import { amountsOf } from '../../../shared/domain/usage/prices.ts';
@@ -38,7 +39,8 @@ export function readStatedUsage(
       continue;
     }
     const minor = minorUnits(quantity, value);
-    if (minor === null) return `${name} must be an amount with at most ${quantity.decimals} decimals.`;
+    if (minor === null)
+      return `${name} must be an amount with at most ${counted(quantity.decimals, 'decimal')}.`;
     amounts[name] = minor;
     if (quantity.kind === 'cost') cost = BigInt(minor) * 10n ** BigInt(moneyDecimals - quantity.decimals);
   }

@@ -4,6 +4,7 @@ import type { Limit } from '../../../shared/domain/limit.ts';
 import { scopeText } from '../../../shared/domain/tenant.ts';
 import type { KeyScope } from '../../../shared/domain/tenant.ts';
 import type { Policy } from '../../../shared/domain/policy.ts';
+import { nounFor } from '../../../shared/domain/text/counted.ts';
 import { amountText, decimalAmount } from '../../../shared/domain/usage/quantity.ts';
 import type { Quantity } from '../../../shared/domain/usage/quantity.ts';
 import type { CredentialRejection } from '../../../shared/identity/credential-reading.ts';
@@ -153,7 +154,13 @@ function countedOf({ policy, units, reserve }: Verdict, { of }: Limit): Counted 
   const quantity = policy.quantities.get(of) ?? null;
   if (quantity === null) {
     const noun = units === 1 ? 'request' : 'unit';
-    return { quantity, amount: (value) => value, text: String, cost: `${units} units`, noun };
+    return {
+      quantity,
+      amount: (value) => value,
+      text: String,
+      cost: `${units} ${nounFor(units, 'unit')}`,
+      noun,
+    };
   }
   const amount = (value: number): number | string => decimalAmount(quantity, value);
   const text = (value: number): string => `${amountText(quantity, value)} ${quantity.name}`;
@@ -191,7 +198,7 @@ function allowance(
   { text, noun }: Counted,
   caller: { tenantId: string | null; userId: string | null },
 ): string {
-  const amount = noun === '' ? text(limit.limit) : `${limit.limit} ${noun}${limit.limit === 1 ? '' : 's'}`;
+  const amount = noun === '' ? text(limit.limit) : `${limit.limit} ${nounFor(limit.limit, noun)}`;
   const span = limit.type === 'concurrent' ? 'at once' : `per ${durationInWords(limit.windowMs)}`;
   const onRoute = limit.route === null ? '' : ` on ${limit.route}`;
   return `${amount} ${span} allowed for ${subjectOf(limit, caller)}${onRoute}`;

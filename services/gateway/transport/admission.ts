@@ -6,6 +6,7 @@ import type { Enforcer } from '../enforcer/enforcer.ts';
 import type { TransportBounds } from './bounds.ts';
 import type { Fault } from './fault.ts';
 import { respondOnSocket, unknownRequest } from './socket-response.ts';
+import { counted } from '../../../shared/domain/text/counted.ts';
 
 export type AdmissionBounds = Pick<TransportBounds, 'connectionsMax' | 'connectionsPerAddressMax'>;
 
@@ -49,7 +50,7 @@ export function boundConnections(
       return { status: 503, detail: 'Too many connections are open here.', retryAfterSeconds: 1 };
     }
     if (ofAddress <= bounds.connectionsPerAddressMax || enforcer.trusts(remote)) return null;
-    const detail = `More than ${bounds.connectionsPerAddressMax} connections are open from this address.`;
+    const detail = `At most ${counted(bounds.connectionsPerAddressMax, 'connection')} may be open from this address.`;
     return { status: 429, detail, retryAfterSeconds: 1 };
   }
 

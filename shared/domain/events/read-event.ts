@@ -29,6 +29,7 @@ import {
 import type { Fields, Json } from './fields.ts';
 import { dataProperties, extensionProperties } from './properties.ts';
 import type { Properties } from './properties.ts';
+import { counted } from '../text/counted.ts';
 
 /** The fields of an event that are stored. A field that the event does not have is an empty text or 0. */
 export interface UsageFields {
@@ -160,7 +161,7 @@ function timeOf(event: Fields, nowMs: number, { lateMsMax, aheadMsMax }: TimeBou
   }
   if (timeMs < nowMs - lateMsMax) {
     const hours = lateMsMax / hourMs;
-    const age = hours >= 48 ? `${Math.floor(hours / 24)} days` : `${hours} hours`;
+    const age = hours >= 48 ? `${Math.floor(hours / 24)} days` : counted(hours, 'hour');
     throw new EventRejection(`time is more than ${age} ago, longer than raw events can be added to totals`);
   }
   return timeMs;

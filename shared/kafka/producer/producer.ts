@@ -6,6 +6,7 @@ import type { OutgoingMessage } from '../kafkajs/idempotent-producer.ts';
 import type { Kafka } from '../kafkajs/kafka.ts';
 import { producerMetrics, startFailures } from '../metrics.ts';
 import { createSendQueue } from './send-queue.ts';
+import { counted } from '../../domain/text/counted.ts';
 
 export interface ProducerRecord {
   /** The key, whose hash selects the partition as in the Java client. With null, records are spread evenly. */
@@ -139,7 +140,7 @@ export function createProducer(kafka: Kafka, options: ProducerOptions): Producer
     kafka.logger.warn({ topic, partitions: [...skipped] }, 'partitions were sent and not acknowledged');
     return new TollgateError(
       'KAFKA_PRODUCE_UNVERIFIED',
-      `${topic}: ${skipped.size} partitions were not acknowledged`,
+      `${topic}: no acknowledgement for ${counted(skipped.size, 'partition')}`,
     );
   }
 

@@ -1,3 +1,5 @@
+import { nounFor } from '../../domain/text/counted.ts';
+
 /**
  * One violation of a schema by a document: the field, and a reason that completes a sentence which begins with the
  * field.
@@ -61,6 +63,8 @@ function unescaped(step: string): string {
 
 function reasonOf({ keyword, params, message, data }: SchemaError): string {
   const limit = String(params['limit']);
+  const characters = nounFor(Number(limit), 'character');
+  const entries = nounFor(Number(limit), 'entry', 'entries');
   switch (keyword) {
     case 'required':
       return 'is missing';
@@ -70,14 +74,14 @@ function reasonOf({ keyword, params, message, data }: SchemaError): string {
     case 'type':
       return `must be ${[params['type']].flat().map(nounOf).join(' or ')}`;
     case 'minLength':
-      return limit === '1' ? 'must not be empty' : `must have at least ${limit} characters`;
+      return limit === '1' ? 'must not be empty' : `must have at least ${limit} ${characters}`;
     case 'maxLength':
-      return `must have at most ${limit} characters`;
+      return `must have at most ${limit} ${characters}`;
     case 'minItems':
-      return `must have at least ${limit} entries`;
+      return `must have at least ${limit} ${entries}`;
     case 'maxItems':
     case 'maxProperties':
-      return `must have at most ${limit} entries`;
+      return `must have at most ${limit} ${entries}`;
     case 'minimum':
     case 'maximum':
     case 'exclusiveMinimum':

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { LimitRequest, TenantRecord } from '../../domain/tenant.ts';
+import { counted } from '../../domain/text/counted.ts';
 import { durationInWords } from '../../domain/time/format-duration.ts';
 import { formatTime } from '../../domain/time/format-time.ts';
 import { rejection, success } from '../outcome.ts';
@@ -138,7 +139,7 @@ function violationIn(
   if (Number(wanted.toFixed(held.decimals)) !== wanted)
     return wrong(
       'wanted',
-      held.decimals === 0 ? 'Give a whole number.' : `Give at most ${held.decimals} decimals.`,
+      held.decimals === 0 ? 'Give a whole number.' : `Give at most ${counted(held.decimals, 'decimal')}.`,
     );
   if (held.value !== undefined && wanted <= held.value)
     return wrong('wanted', `Give a number above ${held.value}, which is your limit now.`);

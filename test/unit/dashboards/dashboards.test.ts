@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { alertRules } from '../../../dashboards/alerts/alert-rules.ts';
+import { summaryOf } from '../../../dashboards/alerts/rule.ts';
 import { prometheusDown } from '../../../dashboards/alerts/availability-rules.ts';
 import { allPanels, builtDashboards } from '../../../dashboards/render.ts';
 import { runbookNames } from '../../../dashboards/boards/runbooks.ts';
@@ -69,7 +70,9 @@ describe.each(dashboards)('B8: the dashboard $name', ({ dashboard, panels }) => 
   });
 });
 
-describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, query, summary, action }) => {
+describe.each(alertRules)('B8: the alert $name', (rule) => {
+  const { runbook, dashboard, panel, query, summary, action } = rule;
+
   test('links to a panel that shows its query', () => {
     const found = dashboards
       .find(({ name }) => name === dashboard)
@@ -90,6 +93,15 @@ describe.each(alertRules)('B8: the alert $name', ({ runbook, dashboard, panel, q
   test('has its value in the summary, and says what to do', () => {
     expect(summary).toContain('VALUE');
     expect(action).toMatch(/^[A-Z].*\.$/);
+  });
+
+  test('counts one thing in the singular and others in the plural', () => {
+    const counts = rule.format === 'count' || rule.format === 'number';
+    const followsValue = /VALUE (?!(?:of|by|times too fast)\b|\{[^{}|]+\|[^{}|]+\})\w+/;
+    expect(counts ? followsValue.exec(summary)?.[0] : undefined).toBeUndefined();
+    const agreeing = (_printed: string, one: string, many: string) => `${one} or ${many}`;
+    const value = { number: '1', count: '1', percentage: '1 %', duration: '1 s', bytes: '1 B' };
+    expect(summaryOf(rule, { value, agreeing })).not.toMatch(/VALUE|(?<!\{)\{[^{]|\|/);
   });
 });
 

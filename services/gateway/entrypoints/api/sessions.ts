@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { problemOfId } from '../../../../shared/domain/identity.ts';
 import type { SessionKind } from '../../../../shared/domain/policy.ts';
+import { nounFor } from '../../../../shared/domain/text/counted.ts';
 import type { SessionAnswer } from '../../../../shared/redis/leases/sessions.ts';
 import type { ApiOptions, ApiServer } from './api-server.ts';
 import { problemOfUser, tenantOf } from './caller.ts';
@@ -172,7 +173,7 @@ function sendLimitProblem(
   sendProblem(reply, {
     ...plainProblem(
       429,
-      `${kind.limit} ${kind.name} sessions at once allowed for ${subject}; try again in ${seconds} s`,
+      `${kind.limit} ${kind.name} ${nounFor(kind.limit, 'session')} at once allowed for ${subject}; try again in ${seconds} s`,
     ),
     type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
     error: `Session limit exceeded: ${kind.limit} at once`,

@@ -86,7 +86,9 @@ export class ByteReader {
   private advance(length: number): number {
     const from = this.at;
     if (!(length >= 0 && length <= this.end - from)) {
-      throw new MalformedRecords(`${length} bytes are wanted where ${this.end - from} are left`);
+      throw new MalformedRecords(
+        `a field of length ${length} does not fit into the remaining ${this.end - from}`,
+      );
     }
     this.at = from + length;
     return from;

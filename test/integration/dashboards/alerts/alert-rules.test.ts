@@ -87,7 +87,7 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { tollgate_aggregator_lag_seconds: '59x30' },
   },
   TollgateDeadLetters: {
-    summary: '1 records of tollgate.totals.v1 became dead letters in 15 minutes',
+    summary: '1 record of tollgate.totals.v1 became a dead letter in 15 minutes',
     fires: {
       'tollgate_dead_letters_total{topic="tollgate.totals.v1"}': '0x20 1x10',
       'tollgate_dead_letters_total{topic="tollgate.usage.v1"}': '7x30',
@@ -159,7 +159,7 @@ const cases: Readonly<Record<string, Case>> = {
     quiet: { tollgate_reservations_expired_recently: '0x22 3x8' },
   },
   TollgateDeliveriesFailing: {
-    summary: '1 notifications by webhook were given up in 15 minutes',
+    summary: '1 notification by webhook was given up in 15 minutes',
     fires: { 'tollgate_deliveries_total{channel="webhook",status="dead"}': '0x20 1x10' },
     quiet: {
       'tollgate_deliveries_total{channel="webhook",status="delivered"}': '0+9x30',

@@ -40,12 +40,18 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
   TollgateDeadLetters: counterTimelines({
     ...{ series: 'tollgate_dead_letters_total{topic="tollgate.usage.v1"}', rangeMinutes: 15 },
     labels: { topic: 'tollgate.usage.v1' },
-    summary: (count) => `${count} records of tollgate.usage.v1 became dead letters in 15 minutes`,
+    summary: (count) =>
+      count === 1
+        ? '1 record of tollgate.usage.v1 became a dead letter in 15 minutes'
+        : `${count} records of tollgate.usage.v1 became dead letters in 15 minutes`,
   }),
   TollgateProcessingFails: counterTimelines({
     ...{ series: 'tollgate_kafka_unexpected_failures_total{group="aggregator"}', rangeMinutes: 5 },
     labels: { group: 'aggregator' },
-    summary: (count) => `aggregator failed ${count} times in 5 minutes by errors in its own code`,
+    summary: (count) =>
+      count === 1
+        ? 'aggregator failed 1 time in 5 minutes by an error in its own code'
+        : `aggregator failed ${count} times in 5 minutes by errors in its own code`,
   }),
   TollgateSpoolFilling: gaugeTimelines({
     ...{ series: `tollgate_spool_oldest_age_seconds{${of}}`, labels, good: 0, bad: 90, forMinutes: 1 },
@@ -58,11 +64,11 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
   TollgateEventsLost: [
     ...counterTimelines({
       ...{ series: `tollgate_spool_dropped_total{${of},reason="full"}`, labels, rangeMinutes: 10 },
-      summary: (count) => `a:8090 lost ${count} usage events`,
+      summary: (count) => `a:8090 lost ${count} usage ${count === 1 ? 'event' : 'events'}`,
     }),
     ...counterTimelines({
       ...{ series: `tollgate_events_unwritten_total{${of}}`, labels, rangeMinutes: 10 },
-      summary: (count) => `a:8090 lost ${count} usage events`,
+      summary: (count) => `a:8090 lost ${count} usage ${count === 1 ? 'event' : 'events'}`,
     }),
   ],
   TollgateDrift: gaugeTimelines({
@@ -80,7 +86,7 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
     ...{ series: 'tollgate_quotas_over_90_total', rangeMinutes: 15 },
     others: { 'tollgate_quota_over_90_ratio{tenant="acme",limit="spend",allowed="5 EUR"}': '0.93x200' },
     where: 'acme has used 93% of spend (5 EUR)',
-    summary: (count) => `${count} quotas went over 90 % in 15 minutes`,
+    summary: (count) => `${count} ${count === 1 ? 'quota' : 'quotas'} went over 90 % in 15 minutes`,
   }),
   TollgateServiceDown: serviceDown(),
   TollgateKafkaUnavailable: gaugeTimelines({
@@ -102,7 +108,10 @@ export const ruleTimelines: Readonly<Record<string, readonly Timeline[]>> = {
   TollgateDeliveriesFailing: counterTimelines({
     ...{ series: 'tollgate_deliveries_total{channel="webhook",status="dead"}', rangeMinutes: 15 },
     labels: { channel: 'webhook' },
-    summary: (count) => `${count} notifications by webhook were given up in 15 minutes`,
+    summary: (count) =>
+      count === 1
+        ? '1 notification by webhook was given up in 15 minutes'
+        : `${count} notifications by webhook were given up in 15 minutes`,
   }),
 };
 
