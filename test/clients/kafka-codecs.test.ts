@@ -28,16 +28,13 @@ function eventsOf(tenant: string): { readonly key: string; readonly value: strin
 }
 
 async function untilCounted(expected: Readonly<Record<string, number>>): Promise<void> {
-  await eventually(
-    async () => {
-      const rows = await fixture.clickhouse.query<{ tenant_id: string; events: number }>(
-        'SELECT toString(tenant_id) AS tenant_id, count() AS events FROM usage_events GROUP BY tenant_id',
-      );
-      expect(Object.fromEntries(rows.map(({ tenant_id, events }) => [tenant_id, events]))).toEqual(expected);
-      return true;
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(async () => {
+    const rows = await fixture.clickhouse.query<{ tenant_id: string; events: number }>(
+      'SELECT toString(tenant_id) AS tenant_id, count() AS events FROM usage_events GROUP BY tenant_id',
+    );
+    expect(Object.fromEntries(rows.map(({ tenant_id, events }) => [tenant_id, events]))).toEqual(expected);
+    return true;
+  });
 }
 
 test('events that librdkafka compressed with any codec are counted', async () => {

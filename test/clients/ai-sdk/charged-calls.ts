@@ -23,16 +23,13 @@ const query = `SELECT event_id, tenant_id, model, status, decision, toUInt32(qua
 
 /** The calls of a tenant, once `count` of them are stored and none of them is in progress. */
 export function settledCalls(run: PolicyRun, tenant: string, count: number): Promise<ChargedCall[]> {
-  return eventually(
-    async () => {
-      const calls = await run.clickhouse.query<ChargedCall>(query, { tenant });
-      const open = calls.filter(({ reservation }) => reservation === 'open');
-      if (calls.length < count || open.length > 0)
-        throw new Error(`${calls.length} of ${count} calls are stored, ${open.length} of them are open`);
-      return calls;
-    },
-    { timeoutMs: 20_000 },
-  );
+  return eventually(async () => {
+    const calls = await run.clickhouse.query<ChargedCall>(query, { tenant });
+    const open = calls.filter(({ reservation }) => reservation === 'open');
+    if (calls.length < count || open.length > 0)
+      throw new Error(`${calls.length} of ${count} calls are stored, ${open.length} of them are open`);
+    return calls;
+  });
 }
 
 /** Prices of `policies/ai-budgets.yaml` for gpt-4o-mini, in 10⁻¹² USD for one token. */

@@ -46,7 +46,7 @@ export async function startEnvoy(
     dir,
     logFile: join(dir, 'envoy.log'),
     ready: async () => (await fetch(`${adminUrl}/ready`)).ok,
-    readyTimeoutMs: 30_000,
+    readyTimeoutMs: 60_000,
   });
   return {
     url: `http://127.0.0.1:${port}`,

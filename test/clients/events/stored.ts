@@ -18,6 +18,6 @@ export async function untilStored(run: PolicyRun, tenant: string, ids: readonly 
       expect(sums).toEqual({ events: ids.length, units: ids.length });
       return true;
     },
-    { timeoutMs: 30_000, intervalMs: 100 },
+    { intervalMs: 100 },
   );
 }

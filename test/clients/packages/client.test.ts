@@ -12,7 +12,7 @@ import { runPolicy } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 import { uniqueName } from '../../support/servers.ts';
 import { clientOf, request, spent, used } from './budget-calls.ts';
-import { codeBlocks, installPackages, otherNode, run as runCommand } from './installed-packages.ts';
+import { codeBlocks, installPackages, otherNode, patient, run as runCommand } from './installed-packages.ts';
 import type { InstalledPackages } from './installed-packages.ts';
 
 let run: PolicyRun;
@@ -62,7 +62,7 @@ describe('the installed package', () => {
     if (older !== null) runtimes.push(['older node', older, []]);
     for (const [name, command, args] of runtimes) {
       const tenant = uniqueName(name.replace(' ', '-'));
-      const text = code
+      const text = patient(code)
         .replace('http://127.0.0.1:8081', run.installation.urls.api)
         .replace("'acme'", `'${tenant}'`);
       await writeFile(join(installed.dir, `${tenant}.mjs`), text);

@@ -13,7 +13,9 @@ export interface FaultyApi {
   close(): void;
 }
 
-const lateMs = 400;
+/** Timeout for a client of this API: longer than a busy machine needs for an answer, and shorter than that of a late one. */
+export const faultyTimeoutMs = 1_500;
+const lateMs = 2_000;
 
 /**
  * A proxy in front of the real API that injects faults. With `lost answer` and `late answer` the API has stored the

@@ -47,13 +47,10 @@ async function startServer(name: string, code: string): Promise<StartedProgram &
   const port = await freePort();
   const program = installed.start(process.execPath, [`${name}.js`], { PORT: String(port) });
   const url = `http://127.0.0.1:${port}`;
-  await eventually(
-    async () => {
-      if (program.child.exitCode !== null) throw new Error(program.output());
-      return (await fetch(`${url}/health`)).ok;
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(async () => {
+    if (program.child.exitCode !== null) throw new Error(program.output());
+    return (await fetch(`${url}/health`)).ok;
+  });
   return { ...program, url };
 }
 
@@ -77,22 +74,19 @@ describe.each(['fastify', 'express'])('@tollgate/%s', (name) => {
     server.child.kill('SIGTERM');
     expect(await server.exited, server.output()).toBe(0);
     const entrypoint = name === 'fastify' ? 'plugin' : 'middleware';
-    await eventually(
-      async () => {
-        const rows = await policyRun.clickhouse.query(
-          'SELECT status, decision, units FROM usage_events FINAL WHERE entrypoint = {entrypoint:String} ORDER BY time, event_id',
-          { entrypoint },
-        );
-        expect(rows).toEqual([
-          { status: 200, decision: 'allowed', units: 1 },
-          { status: 200, decision: 'allowed', units: 5 },
-          { status: 404, decision: 'allowed', units: 1 },
-          { status: 429, decision: 'limited', units: 5 },
-        ]);
-        return true;
-      },
-      { timeoutMs: 30_000 },
-    );
+    await eventually(async () => {
+      const rows = await policyRun.clickhouse.query(
+        'SELECT status, decision, units FROM usage_events FINAL WHERE entrypoint = {entrypoint:String} ORDER BY time, event_id',
+        { entrypoint },
+      );
+      expect(rows).toEqual([
+        { status: 200, decision: 'allowed', units: 1 },
+        { status: 200, decision: 'allowed', units: 5 },
+        { status: 404, decision: 'allowed', units: 1 },
+        { status: 429, decision: 'limited', units: 5 },
+      ]);
+      return true;
+    });
   });
 
   test('without Redis, `open` serves and `closed` refuses with a 503', async () => {

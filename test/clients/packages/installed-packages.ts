@@ -84,6 +84,13 @@ export async function codeBlocks(path: string, language: string): Promise<string
   );
 }
 
+/** The code with a timeout of its TollgateClient that its first call meets too, in a runtime that has just started. */
+export function patient(code: string): string {
+  const patientCode = code.replace(/onFailure: [^,}\n]+/, '$&, checkTimeoutMs: 20_000');
+  if (patientCode === code) throw new Error('The code states no onFailure');
+  return patientCode;
+}
+
 /** The Node of this machine, which may be older than the one that runs the tests; null if there is no other. */
 export async function otherNode(): Promise<string | null> {
   for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {

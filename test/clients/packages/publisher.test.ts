@@ -8,14 +8,14 @@ import { UsagePublisher } from '../../../packages/client/publisher.ts';
 import { runPolicy } from '../../support/policy-run.ts';
 import type { PolicyRun } from '../../support/policy-run.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
-import { startFaultyApi } from './faulty-api.ts';
+import { faultyTimeoutMs, startFaultyApi } from './faulty-api.ts';
 import type { Fault } from './faulty-api.ts';
-import { codeBlocks, installPackages, otherNode } from './installed-packages.ts';
+import { codeBlocks, installPackages, otherNode, patient } from './installed-packages.ts';
 import type { InstalledPackages } from './installed-packages.ts';
 
 const long = process.env['TOLLGATE_FAULTS'] === 'long';
 const events = long ? 1_000_000 : 20_000;
-const timeoutMs = long ? 1_800_000 : 120_000;
+const timeoutMs = long ? 1_800_000 : 240_000;
 
 let run: PolicyRun;
 let installed: InstalledPackages;
@@ -67,7 +67,7 @@ test(
       // So small that most events wait on disk.
       memoryBytesMax: 1024 * 1024,
       batchEventsMax: long ? 1_000 : 200,
-      timeoutMs: 300,
+      timeoutMs: faultyTimeoutMs,
       onRejected: (text, reason) => void problems.push(`${reason}: ${text}`),
       onLost: (count, reason) => void problems.push(`${count} lost: ${reason}`),
     });
@@ -167,7 +167,7 @@ test('F5: the code of the README checks, publishes and reads usage, in Node, Bun
   if (older !== null) runtimes.push(['older node', older, []]);
   for (const [name, command, args] of runtimes) {
     const tenant = uniqueName(name.replace(' ', '-'));
-    const text = code
+    const text = patient(code)
       .replace('http://127.0.0.1:8081', run.installation.urls.api)
       .replaceAll("'acme'", `'${tenant}'`)
       .replace("'events'", `'events-${tenant}'`)

@@ -48,16 +48,14 @@ test(
       await response.text();
       return response.status;
     };
-    await eventually(call, { timeoutMs: 30_000 });
+    await eventually(call);
     for (let count = 0; count < 30; count += 1) expect(await call()).toBe(200);
     const clickhouse = createClickHouseHttp(clickhouseUrl, { database });
     const decisions =
       "SELECT DISTINCT decision FROM usage_events WHERE type = 'tollgate.request.v1' ORDER BY decision";
-    await eventually(async () => (await clickhouse.text(decisions)) === 'allowed\nshadow_limited\n', {
-      timeoutMs: 30_000,
-    });
+    await eventually(async () => (await clickhouse.text(decisions)) === 'allowed\nshadow_limited\n');
     await writeFile(join(dir, 'policy.yaml'), policy.replace('mode: shadow', 'mode: enforce'));
-    await eventually(async () => (await call()) === 429, { timeoutMs: 10_000 });
+    await eventually(async () => (await call()) === 429);
     api.child.kill('SIGTERM');
     stack.child.kill('SIGTERM');
     await untilEnded();
@@ -97,12 +95,9 @@ async function startStack(
 
 /** Waits until the stack has stopped as after Ctrl-C: its file is removed, and no process is left. */
 async function untilEnded(): Promise<void> {
-  await eventually(
-    async () => {
-      const file = await readFile(join(installed.dir, '.local/stack.json'), 'utf8').catch(() => null);
-      expect([file, await processesOf(installed.dir)]).toEqual([null, []]);
-      return true;
-    },
-    { timeoutMs: 30_000 },
-  );
+  await eventually(async () => {
+    const file = await readFile(join(installed.dir, '.local/stack.json'), 'utf8').catch(() => null);
+    expect([file, await processesOf(installed.dir)]).toEqual([null, []]);
+    return true;
+  });
 }

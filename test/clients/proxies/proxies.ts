@@ -94,7 +94,7 @@ export async function startProxy(
     logFile: join(dir, 'log'),
     // The status is 404, 502 or 503 until the proxy is ready and reaches Tollgate.
     ready: async () => ![404, 502, 503].includes((await fetch(`${url}/ready`)).status),
-    readyTimeoutMs: 30_000,
+    readyTimeoutMs: 60_000,
   });
   return {
     url,

@@ -68,7 +68,7 @@ export async function startCollector(): Promise<Collector> {
     dir,
     logFile: join(dir, 'log'),
     ready: async () => (await fetch(`${url}/v1/traces`, { method: 'POST' })).status > 0,
-    readyTimeoutMs: 20_000,
+    readyTimeoutMs: 60_000,
   });
   let isRunning = true;
   return {
