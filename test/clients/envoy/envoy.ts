@@ -19,8 +19,8 @@ export interface EnvoyTargets {
 }
 
 /**
- * Starts a real Envoy with a configuration file of `examples/envoy`. Only the ports and the parts that `change` edits
- * differ from the file.
+ * Starts a real Envoy with a configuration file of `examples/envoy`. The ports, the parts that `change` edits and the
+ * timeout of Tollgate's decision, which a busy machine would miss, differ from the file.
  */
 export async function startEnvoy(
   file: string,
@@ -32,6 +32,7 @@ export async function startEnvoy(
   const [port, adminPort] = [await freePort(), await freePort()];
   const shipped = await readFile(join('examples/envoy', file), 'utf8');
   const config = change(shipped)
+    .replace(/(?<= )timeout: 0\.2s/, 'timeout: 60s')
     .replace('port_value: 8000', `port_value: ${port}`)
     .replace('port_value: 9000', `port_value: ${portOf(api)}`)
     .replace(/port_value: 808[14]/, `port_value: ${portOf(tollgate)}`);
