@@ -46,6 +46,15 @@ module.exports = {
       'shared/tenants reads and changes tenants for every service: keep answers and pages in the services.',
     ),
     never(
+      'admin-answers-import-the-contract-of-records',
+      { path: '^shared/admin-answers/' },
+      {
+        path: '^(shared|services|dashboards|dev|tools|test)/',
+        pathNot: '^shared/(domain|runtime|policy|tenants/record|admin-answers)/',
+      },
+      'shared/admin-answers has the answers of the admin API for its document and for the CLI: schemas only.',
+    ),
+    never(
       'sessions-import-kafka-only',
       { path: '^shared/sessions/' },
       {

@@ -1,5 +1,5 @@
 import type { Operations } from './answer.ts';
-import * as answers from './answer-schemas.ts';
+import * as answers from '../../shared/admin-answers/answer-schemas.ts';
 import {
   AuditQuery,
   LetterParams,

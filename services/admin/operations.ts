@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { idLengthMax } from '../../shared/domain/identity.ts';
 import type { Operations } from './answer.ts';
-import * as answers from './answer-schemas.ts';
+import * as answers from '../../shared/admin-answers/answer-schemas.ts';
 import { installationOperations } from './installation-operations.ts';
 import {
   ApiKeyBody,

@@ -2,7 +2,8 @@ import { Type } from 'typebox';
 import { noteSchema, noteTextLengthMax } from '../../../shared/tenants/record/history-schema.ts';
 import type { Operations } from '../answer.ts';
 import { TenantParams, actor, entityTag, ifMatch } from '../request-schemas.ts';
-import { answer, text } from '../schema-parts.ts';
+import { undoneAnswer } from '../../../shared/admin-answers/change-answers.ts';
+import { answer, text } from '../../../shared/admin-answers/schema-parts.ts';
 
 const NoteBody = Type.Object(
   { text: Type.String({ maxLength: noteTextLengthMax, description: 'Empty: removes the note.' }) },
@@ -52,11 +53,7 @@ export const changeOperations = {
     body: Type.Union([UndoBody, Type.Null()]),
     requestHeaders: actor,
     response: {
-      200: answer({
-        tenant_id: text,
-        undone: Type.String({ description: 'Id of the change that was undone.' }),
-        detail: text,
-      }) as object,
+      200: undoneAnswer as object,
     },
     problems: [409, 422],
   },

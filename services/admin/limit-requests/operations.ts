@@ -7,6 +7,7 @@ import {
   internalNoteSchema,
   timeSchema,
 } from '../../../shared/tenants/record/basic-schemas.ts';
+import { requestsAnswer } from '../../../shared/admin-answers/request-answers.ts';
 import { limitRequestSchema } from '../../../shared/tenants/record/schema.ts';
 
 const RequestParams = Type.Object({
@@ -52,15 +53,6 @@ const DeclineBody = Type.Object(
   { additionalProperties: false, examples: [{ answer: 'The pro plan has this limit' }] },
 );
 
-const listed = Type.Object(
-  {
-    tenant_id: Type.String(),
-    display_name: Type.Unsafe<string | null>({ type: ['string', 'null'] }),
-    request: limitRequestSchema,
-  },
-  { additionalProperties: false },
-);
-
 /** Operations on tenants' requests for higher limits, as the OpenAPI document describes them. */
 export const requestOperations = {
   list: {
@@ -71,14 +63,7 @@ export const requestOperations = {
     description: 'Open requests come first, the longest open one first; then the latest answers.',
     querystring: RequestsQuery,
     response: {
-      200: Type.Object(
-        {
-          requests: Type.Array(listed),
-          open: Type.Integer({ minimum: 0, description: 'Open requests of all tenants.' }),
-          more: Type.Boolean({ description: 'There are more requests than `limit`.' }),
-        },
-        { additionalProperties: false },
-      ) as object,
+      200: requestsAnswer as object,
     },
   },
   approve: {

@@ -1,12 +1,17 @@
 import { Type } from 'typebox';
+import {
+  backtestAnswer,
+  policyAnswer,
+  revisionAnswer,
+  revisionsAnswer,
+  shadowAnswer,
+} from '../../../shared/admin-answers/policy-answers.ts';
 import { idLengthMax } from '../../../shared/domain/identity.ts';
 import { policyTextLengthMax } from '../../../shared/policy-changes/policy-editor.ts';
 import { shadowDays, shadowDaysMax } from '../../../shared/policy-changes/shadow-results.ts';
 import type { Operations } from '../answer.ts';
 import { actor } from '../request-schemas.ts';
-import { answer, count, numberOrNull, text, textOrNull, time, timeOrNull } from '../schema-parts.ts';
-
-const number = Type.Number();
+import { answer, text, time } from '../../../shared/admin-answers/schema-parts.ts';
 
 const PolicyText = Type.String({
   minLength: 1,
@@ -14,93 +19,6 @@ const PolicyText = Type.String({
   description: 'Text of a policy file (YAML).',
 });
 const Revision = Type.String({ pattern: '^[0-9a-f]{12}$' });
-
-const outcomeCounts = answer({ allowed: count, limited: count, bypassed: count, shadow_limited: count });
-const groupEffect = answer({
-  ...{ name: text, requests: count, refused: count, refused_proposed: count },
-  ...{ newly_refused: count, newly_allowed: count, cost: number, cost_proposed: number },
-});
-const groups = Type.Array(groupEffect);
-
-const backtestResult = answer({
-  from: time,
-  to: time,
-  tenant_id: textOrNull,
-  policy_revision: text,
-  revision_in_force: text,
-  requests: count,
-  recorded: outcomeCounts,
-  proposed: outcomeCounts,
-  newly_refused: count,
-  newly_allowed: count,
-  tenants: answer({ total: count, with_newly_refused: count, with_newly_allowed: count }),
-  by_limit: Type.Array(
-    answer({
-      ...{ limit: text, refused: count, refused_proposed: count, newly_refused: count },
-      ...{ shadow: count, shadow_proposed: count },
-    }),
-  ),
-  by_tenant: groups,
-  by_route: groups,
-  by_plan: groups,
-  money: answer({
-    currency: textOrNull,
-    cost: number,
-    cost_proposed: number,
-    plans: Type.Array(
-      answer({ plan: text, tenants: count, price: numberOrNull, price_proposed: numberOrNull }),
-    ),
-    monthly_revenue: number,
-    monthly_revenue_proposed: number,
-  }),
-  quantities: Type.Array(answer({ quantity: text, used: number, used_proposed: number })),
-  agreement: answer({ compared: count, agreed: count, share: numberOrNull }),
-  assumptions: Type.Array(
-    Type.Object(
-      { code: text, detail: text, requests: Type.Optional(count) },
-      { additionalProperties: false },
-    ),
-  ),
-  read: answer({ events: count, warm_up_events: count, warm_up_groups: count, seconds: number }),
-});
-
-const backtestState = answer({
-  state: Type.Union(['running', 'finished', 'failed', 'cancelled'].map((state) => Type.Literal(state))),
-  started_by: text,
-  started_at: time,
-  from: time,
-  to: time,
-  tenant_id: textOrNull,
-  policy_revision: text,
-  events: count,
-  total: count,
-  error: textOrNull,
-  result: Type.Union([backtestResult, Type.Null()]),
-});
-
-const shadowLimit = answer({
-  limit_name: text,
-  since: Type.Unsafe<string | null>({
-    ...timeOrNull,
-    description:
-      'Time since which the limit has been in shadow mode; null: the history has no revision with it.',
-  }),
-  since_is_start: Type.Boolean({
-    description: 'False: the limit may have been in shadow mode before `since`.',
-  }),
-  requests: Type.Unsafe<number>({ ...count, description: 'Requests that it would have refused.' }),
-  tenants: Type.Unsafe<number>({ ...count, description: 'Tenants with such requests.' }),
-  by_day: Type.Array(answer({ day: Type.String({ format: 'date' }), requests: count })),
-  by_tenant: Type.Array(answer({ tenant_id: text, requests: count, decision_id: text }), {
-    description: 'The ten tenants with the most requests, each with its latest decision.',
-  }),
-});
-
-const revisionFields = {
-  ...{ at: time, revision: text, actor: text, reason: text, file: text },
-  outcome: Type.Union([Type.Literal('accepted'), Type.Literal('refused')]),
-  violations: Type.String({ description: 'Violations of a refused edit, one on each line.' }),
-};
 
 const entityTag = { ETag: { description: 'Revision in force, for If-Match.', schema: { type: 'string' } } };
 
@@ -112,15 +30,7 @@ export const policyOperations = {
     tags: ['Policy'],
     summary: 'Get the policy in force',
     response: {
-      200: answer({
-        revision: text,
-        text,
-        file: text,
-        writable: Type.Boolean({ description: 'Whether PUT can replace the policy file.' }),
-        refused: Type.Union([answer({ text, violations: Type.Array(text) }), Type.Null()], {
-          description: 'The text that the file has, if it was refused.',
-        }),
-      }) as object,
+      200: policyAnswer as object,
     },
     responseHeaders: { 200: entityTag },
   },
@@ -132,7 +42,7 @@ export const policyOperations = {
     querystring: Type.Object({
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 100.' })),
     }),
-    response: { 200: answer({ revisions: Type.Array(answer(revisionFields)) }) as object },
+    response: { 200: revisionsAnswer as object },
   },
   getRevision: {
     operationId: 'getPolicyRevision',
@@ -140,7 +50,7 @@ export const policyOperations = {
     tags: ['Policy'],
     summary: 'Get a revision with its text',
     params: Type.Object({ revision: Revision }),
-    response: { 200: answer({ ...revisionFields, text }) as object },
+    response: { 200: revisionAnswer as object },
     problems: [404],
   },
   check: {
@@ -174,16 +84,7 @@ export const policyOperations = {
       ),
     }),
     response: {
-      200: answer({
-        policy_revision: text,
-        since: time,
-        complete_since: Type.Unsafe<string | null>({
-          ...timeOrNull,
-          description:
-            'Time since which the results are complete: they are counted from events, and older events are deleted. Null: since `since`.',
-        }),
-        limits: Type.Array(shadowLimit, { description: 'Those that would have refused the most first.' }),
-      }) as object,
+      200: shadowAnswer as object,
     },
     problems: [422],
   },
@@ -205,7 +106,7 @@ export const policyOperations = {
       { additionalProperties: false },
     ),
     requestHeaders: actor,
-    response: { 202: backtestState as object },
+    response: { 202: backtestAnswer as object },
     problems: [409, 422],
   },
   getBacktest: {
@@ -213,7 +114,7 @@ export const policyOperations = {
     role: 'viewer',
     tags: ['Policy'],
     summary: 'Get the state and the result of the latest backtest',
-    response: { 200: backtestState as object },
+    response: { 200: backtestAnswer as object },
     problems: [404],
   },
   cancelBacktest: {

@@ -6,7 +6,7 @@ import { asDocument, sendOutcome } from '../answer.ts';
 import type { AdminApp, Operations } from '../answer.ts';
 import { authorOf } from '../authenticate.ts';
 import { TenantParams, actor } from '../request-schemas.ts';
-import { answer, text } from '../schema-parts.ts';
+import { testAlertAnswer } from '../../../shared/admin-answers/change-answers.ts';
 
 const TestBody = Type.Object(
   {
@@ -28,16 +28,7 @@ const operations = {
     body: Type.Union([TestBody, Type.Null()]),
     requestHeaders: actor,
     response: {
-      200: answer({
-        tenant_id: text,
-        targets: Type.Array(
-          answer({
-            id: text,
-            channel: text,
-            shown: Type.String({ description: 'Address without secrets.' }),
-          }),
-        ),
-      }) as object,
+      200: testAlertAnswer as object,
     },
     problems: [422, 429],
   },

@@ -1,26 +1,8 @@
+import type { Static } from 'typebox';
+import type { changesAnswer, lossAnswer } from '../../../shared/admin-answers/answer-schemas.ts';
 import { counted } from '../../../shared/domain/text/counted.ts';
 import type { Command } from '../command.ts';
 import { optional, table } from '../command.ts';
-
-interface LossAnswer {
-  readonly lost: number;
-  readonly lostRecords: readonly unknown[];
-  readonly counters: readonly { readonly redis: number; readonly clickhouse: number }[] | null;
-  readonly setBack: readonly string[];
-  readonly events: number;
-  readonly since: string;
-  readonly until: string;
-  readonly disagreements: readonly unknown[];
-  readonly explained: Readonly<Record<'deadLetters' | 'repeats' | 'corrections', number>>;
-  readonly cut: boolean;
-}
-
-interface Change {
-  readonly at: string;
-  readonly actor: string;
-  readonly tenant_id: string;
-  readonly detail: string;
-}
 
 export const auditCommands: readonly Command[] = [
   {
@@ -31,7 +13,7 @@ export const auditCommands: readonly Command[] = [
     flags: { hours: { type: 'string', help: 'Hours before now that the audit covers (default 24).' } },
     async run(invocation) {
       const query = new URLSearchParams({ hours: optional(invocation, 'hours') ?? '24' }).toString();
-      const data = await invocation.call<LossAnswer>('POST', `/admin/v1/loss-audit?${query}`);
+      const data = await invocation.call<Static<typeof lossAnswer>>('POST', `/admin/v1/loss-audit?${query}`);
       const failed =
         data.lost !== 0 || data.disagreements.length > 0 || (data.counters?.length ?? 0) > 0 || data.cut;
       const text = [...findings(data), ...(failed ? ['', JSON.stringify(data, null, 2)] : [])].join('\n');
@@ -57,7 +39,7 @@ export const auditCommands: readonly Command[] = [
         const value = optional(invocation, flag);
         if (value !== undefined) query.set(flag === 'tenant' ? 'tenant_id' : flag, value);
       }
-      const data = await invocation.call<{ changes: readonly Change[]; next_cursor: string | null }>(
+      const data = await invocation.call<Static<typeof changesAnswer>>(
         'GET',
         `/admin/v1/audit?${query.toString()}`,
       );
@@ -69,7 +51,7 @@ export const auditCommands: readonly Command[] = [
   },
 ];
 
-function findings(data: LossAnswer): string[] {
+function findings(data: Static<typeof lossAnswer>): string[] {
   const { lost, counters, disagreements, setBack, explained } = data;
   const ahead = counters?.reduce((sum, { redis, clickhouse }) => sum + redis - clickhouse, 0) ?? 0;
   const compared =

@@ -1,16 +1,13 @@
+import type { Static } from 'typebox';
+import type {
+  letterAnswer,
+  lettersAnswer,
+  replaysAnswer,
+} from '../../../shared/admin-answers/answer-schemas.ts';
 import { counted } from '../../../shared/domain/text/counted.ts';
 import { spanMs } from '../../../shared/domain/time/duration.ts';
 import type { Command, Invocation, Report } from '../command.ts';
 import { operand, optional, table, UsageError } from '../command.ts';
-
-interface Letter {
-  readonly id: string;
-  readonly at: string;
-  readonly reason: string;
-  readonly from: string;
-  readonly text: string;
-  readonly bytes: number;
-}
 
 export const deadLetterCommands: readonly Command[] = [
   {
@@ -21,7 +18,7 @@ export const deadLetterCommands: readonly Command[] = [
     flags: { limit: { type: 'string', help: 'How many at most (default 50).' } },
     async run(invocation) {
       const query = new URLSearchParams({ limit: optional(invocation, 'limit') ?? '50' }).toString();
-      const data = await invocation.call<{ dead_letters: readonly Letter[] }>(
+      const data = await invocation.call<Static<typeof lettersAnswer>>(
         'GET',
         `/admin/v1/dead-letters?${query}`,
       );
@@ -35,7 +32,7 @@ export const deadLetterCommands: readonly Command[] = [
     summary: 'Show a dead letter with its original content.',
     operands: [1, 1],
     async run(invocation) {
-      const data = await invocation.call<Letter>(
+      const data = await invocation.call<Static<typeof letterAnswer>>(
         'GET',
         `/admin/v1/dead-letters/${encodeURIComponent(operand(invocation, 0))}`,
       );
@@ -75,16 +72,6 @@ export const deadLetterCommands: readonly Command[] = [
   },
 ];
 
-interface ReplayReport {
-  readonly dry_run: boolean;
-  readonly matched: number;
-  readonly sent: number;
-  readonly incomplete: number;
-  readonly without_time: number;
-  readonly more: boolean;
-  readonly by_reason: Readonly<Record<string, number>>;
-}
-
 async function replayAll(invocation: Invocation): Promise<Report> {
   const { flags } = invocation;
   if (flags['yes'] === true && flags['dry-run'] === true) {
@@ -96,7 +83,7 @@ async function replayAll(invocation: Invocation): Promise<Report> {
   if (reason === undefined && tenant === undefined && since === undefined) {
     throw new UsageError('Name a letter, or select by --reason, --tenant or --since.');
   }
-  const data = await invocation.call<ReplayReport>('POST', '/admin/v1/dead-letters/replay', {
+  const data = await invocation.call<Static<typeof replaysAnswer>>('POST', '/admin/v1/dead-letters/replay', {
     ...(reason === undefined ? {} : { reason }),
     ...(tenant === undefined ? {} : { tenant_id: tenant }),
     ...(since === undefined ? {} : { since: instantOf(since, invocation.nowMs) }),

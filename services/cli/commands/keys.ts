@@ -1,5 +1,11 @@
+import type { Static } from 'typebox';
+import type {
+  keysAnswer,
+  newKeyAnswer,
+  rolledKeyAnswer,
+} from '../../../shared/admin-answers/answer-schemas.ts';
 import { apiKeyId, scopeText } from '../../../shared/domain/tenant.ts';
-import type { ApiKey, KeyScope } from '../../../shared/domain/tenant.ts';
+import type { KeyScope } from '../../../shared/domain/tenant.ts';
 import type { Command, Invocation, Report } from '../command.ts';
 import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
 import { existingTenant } from './existing-tenant.ts';
@@ -36,17 +42,8 @@ export const keysCommand: Command = {
   },
 };
 
-interface ListedKey extends ApiKey {
-  readonly expired: boolean;
-  readonly last_used_at: string | null;
-}
-
-interface ListAnswer {
-  readonly api_keys: readonly ListedKey[];
-  readonly last_use_known: boolean;
-}
-
-type NewKeyAnswer = ApiKey & { readonly api_key: string };
+type ListAnswer = Static<typeof keysAnswer>;
+type NewKeyAnswer = Static<typeof newKeyAnswer>;
 
 function keysPath(invocation: Invocation): string {
   return `${pathOf(operand(invocation, 0))}/api-keys`;
@@ -89,11 +86,9 @@ async function createKey(invocation: Invocation): Promise<Report> {
 }
 
 async function rollKey(invocation: Invocation): Promise<Report> {
-  const data = await invocation.call<NewKeyAnswer & { readonly replaced: ApiKey }>(
-    'POST',
-    `${keyPath(invocation)}/roll`,
-    { overlap: required(invocation, 'overlap') },
-  );
+  const data = await invocation.call<Static<typeof rolledKeyAnswer>>('POST', `${keyPath(invocation)}/roll`, {
+    overlap: required(invocation, 'overlap'),
+  });
   const { sha256, expires_at: end } = data.replaced;
   return { data, text: `${newKeyText(data)}\nThe old key ${apiKeyId(sha256)} ends at ${end ?? 'no time'}.` };
 }

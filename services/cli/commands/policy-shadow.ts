@@ -1,16 +1,11 @@
+import type { ShadowAnswer } from '../../../shared/admin-answers/policy-answers.ts';
 import { completeFromText } from '../../../shared/domain/text/complete-from.ts';
 import { count } from '../../../shared/domain/text/counted.ts';
 import { anonymousTenant } from '../../../shared/domain/usage-event.ts';
-import type { ShadowLimit } from '../../../shared/policy-changes/shadow-results.ts';
 import { optional, table, timeOf } from '../command.ts';
 import type { Command } from '../command.ts';
 
-interface ShadowAnswer {
-  readonly policy_revision: string;
-  readonly since: string;
-  readonly complete_since: string | null;
-  readonly limits: readonly ShadowLimit[];
-}
+type ShadowLimit = ShadowAnswer['limits'][number];
 
 export const shadowCommand: Command = {
   name: 'policy shadow',

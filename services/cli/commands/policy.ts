@@ -1,3 +1,8 @@
+import type {
+  BacktestAnswer,
+  PolicyAnswer,
+  RevisionAnswer,
+} from '../../../shared/admin-answers/policy-answers.ts';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { BacktestResult, GroupEffect } from '../../../shared/backtest/result.ts';
@@ -75,15 +80,12 @@ export const policyCommands: readonly Command[] = [
   shadowCommand,
 ];
 
-interface FetchedText {
-  readonly revision: string;
-  readonly text: string;
-}
+type FetchedText = Pick<PolicyAnswer | RevisionAnswer, 'revision' | 'text'>;
 
 async function fetchText({ callUnchanged: call }: Invocation, revision: string): Promise<FetchedText> {
   return revision === ''
-    ? call<FetchedText>('GET', '/admin/v1/policy')
-    : call<FetchedText>('GET', `/admin/v1/policy/revisions/${encodeURIComponent(revision)}`);
+    ? call<PolicyAnswer>('GET', '/admin/v1/policy')
+    : call<RevisionAnswer>('GET', `/admin/v1/policy/revisions/${encodeURIComponent(revision)}`);
 }
 
 async function readText(path: string): Promise<string> {
@@ -92,12 +94,6 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     throw new UsageError(`${path} cannot be read: ${messageOf(error)}`);
   }
-}
-
-interface BacktestAnswer {
-  readonly state: 'running' | 'finished' | 'failed' | 'cancelled';
-  readonly error: string | null;
-  readonly result: BacktestResult | null;
 }
 
 const pollMs = 500;

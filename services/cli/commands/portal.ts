@@ -1,3 +1,5 @@
+import type { Static } from 'typebox';
+import type { linkAnswer } from '../../../shared/admin-answers/answer-schemas.ts';
 import type { Command } from '../command.ts';
 import { operand, optional } from '../command.ts';
 import { pathOf } from './tenants.ts';
@@ -26,11 +28,7 @@ export const portalCommands: readonly Command[] = [
         ttl,
         session_ttl: optional(invocation, 'session-ttl') ?? '1h',
       };
-      const data = await invocation.call<{ url: string; expires_at: string; link_id: string }>(
-        'POST',
-        '/admin/v1/portal-links',
-        body,
-      );
+      const data = await invocation.call<Static<typeof linkAnswer>>('POST', '/admin/v1/portal-links', body);
       return { data, text: `${data.url}\nOpens until ${data.expires_at}. Its id is ${data.link_id}.` };
     },
   },

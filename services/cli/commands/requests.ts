@@ -1,27 +1,9 @@
+import type { LimitRequestAnswer, RequestsAnswer } from '../../../shared/admin-answers/request-answers.ts';
 import { spanText } from '../../../shared/domain/time/duration.ts';
 import type { Command, Invocation, Report } from '../command.ts';
 import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
 import { noteFlag, noteOf } from './tenant-controls.ts';
 import { pathOf } from './tenants.ts';
-
-interface LimitRequest {
-  readonly id: string;
-  readonly limit: string;
-  readonly current?: number;
-  readonly wanted: number;
-  readonly for_seconds?: number;
-  readonly reason: string;
-  readonly created_at: string;
-  readonly state: string;
-  readonly granted?: number;
-  readonly ends_at?: string;
-}
-
-interface ListAnswer {
-  readonly requests: readonly { readonly tenant_id: string; readonly request: LimitRequest }[];
-  readonly open: number;
-  readonly more: boolean;
-}
 
 const headings = ['STATE', 'SINCE', 'TENANT', 'LIMIT', 'NOW', 'WANTED', 'FOR', 'REQUEST', 'REASON'];
 
@@ -66,7 +48,7 @@ export const requestCommands: readonly Command[] = [
     flags: { answer: { type: 'string', help: 'Text that the tenant reads.' }, ...noteFlag },
     async run(invocation) {
       const answer = required(invocation, 'answer');
-      const data = await invocation.call<LimitRequest>('POST', `${requestPath(invocation)}/decline`, {
+      const data = await invocation.call<LimitRequestAnswer>('POST', `${requestPath(invocation)}/decline`, {
         answer,
         ...noteOf(invocation),
       });
@@ -87,7 +69,7 @@ async function list(invocation: Invocation): Promise<Report> {
     ...(tenant === undefined ? {} : { tenant_id: tenant }),
     ...(limit === undefined ? {} : { limit }),
   }).toString();
-  const data = await invocation.call<ListAnswer>('GET', `/admin/v1/requests?${query}`);
+  const data = await invocation.call<RequestsAnswer>('GET', `/admin/v1/requests?${query}`);
   const rows = data.requests.map(({ tenant_id: id, request }) => [
     ...[request.state, request.created_at, id, request.limit],
     request.current ?? 'unknown',
@@ -109,7 +91,7 @@ async function approve(invocation: Invocation): Promise<Report> {
   const value = Number(setTo);
   if (setTo !== undefined && (setTo.trim() === '' || !Number.isFinite(value)))
     throw new UsageError(`--set is not a number: ${setTo}`);
-  const data = await invocation.call<LimitRequest>('POST', `${requestPath(invocation)}/approve`, {
+  const data = await invocation.call<LimitRequestAnswer>('POST', `${requestPath(invocation)}/approve`, {
     ...(setTo === undefined ? {} : { set_to: value }),
     ...(permanent ? { ends_at: null } : {}),
     ...(span === undefined ? {} : { ends_at: endAfter(span, invocation.nowMs) }),

@@ -1,22 +1,7 @@
+import type { Static } from 'typebox';
+import type { reservationsAnswer } from '../../../shared/admin-answers/answer-schemas.ts';
 import type { Command } from '../command.ts';
 import { optional, table } from '../command.ts';
-
-interface Reservations {
-  readonly reservations: readonly {
-    readonly reservation_id: string;
-    readonly tenant_id: string;
-    readonly route: string;
-    readonly model: string;
-    readonly entrypoint: string;
-    readonly node: string;
-    readonly time: string;
-    readonly expires_at: string;
-    readonly expired: boolean;
-    readonly reserved: Readonly<Record<string, number>>;
-  }[];
-  readonly more: boolean;
-  readonly complete_through: string | null;
-}
 
 const headings = ['STATE', 'ENDS', 'TENANT', 'ROUTE', 'MODEL', 'BY', 'NODE', 'RESERVED', 'RESERVATION'];
 
@@ -40,7 +25,10 @@ export const reservationsCommand: Command = {
       ...(hours === undefined ? {} : { hours }),
       ...(limit === undefined ? {} : { limit }),
     }).toString();
-    const data = await invocation.call<Reservations>('GET', `/admin/v1/reservations?${query}`);
+    const data = await invocation.call<Static<typeof reservationsAnswer>>(
+      'GET',
+      `/admin/v1/reservations?${query}`,
+    );
     const rows = data.reservations.map((one) => [
       one.expired ? 'expired' : 'open',
       one.expires_at,

@@ -1,5 +1,11 @@
+import type { TestAlertAnswer, UndoneAnswer } from '../../../shared/admin-answers/change-answers.ts';
+import type { Static } from 'typebox';
+import type {
+  boostAnswer,
+  resetAllAnswer,
+  tenantAnswer,
+} from '../../../shared/admin-answers/answer-schemas.ts';
 import type { Command, Flag, Invocation, Report } from '../command.ts';
-import type { RecordChange } from '../../../shared/domain/tenant.ts';
 import { instantExample, readInstant } from '../../../shared/domain/time/instant.ts';
 import { UsageError, endAfter, operand, optional, required, table } from '../command.ts';
 import { counted } from '../../../shared/domain/text/counted.ts';
@@ -93,7 +99,7 @@ export const tenantControls: readonly Command[] = [
       const path = pathOf(operand(invocation, 0));
       const change = operand(invocation, 1) || (await latestChange(invocation, path));
       const body = change === '' ? {} : { change_id: change };
-      const data = await invocation.call<{ detail: string }>('POST', `${path}/undo`, body);
+      const data = await invocation.call<UndoneAnswer>('POST', `${path}/undo`, body);
       return { data, text: data.detail };
     },
   },
@@ -110,9 +116,7 @@ export const tenantControls: readonly Command[] = [
       const id = operand(invocation, 0);
       const target = optional(invocation, 'target');
       const body = target === undefined ? {} : { target };
-      const data = await invocation.call<{
-        targets: readonly { readonly id: string; readonly channel: string; readonly shown: string }[];
-      }>('POST', `${pathOf(id)}/test-alert`, body);
+      const data = await invocation.call<TestAlertAnswer>('POST', `${pathOf(id)}/test-alert`, body);
       const rows = data.targets.map((one) => [one.id, one.channel, one.shown]);
       return { data, text: `Sent a test message to:\n${table(['TARGET', 'KIND', 'ADDRESS'], rows)}` };
     },
@@ -195,10 +199,7 @@ export function noteOf(invocation: Invocation): { readonly internal_note?: strin
  */
 async function latestChange(invocation: Invocation, path: string): Promise<string> {
   // The id is a hash of the texts of the change, so they have to be unchanged.
-  const { tenant_id: id, record } = await invocation.callUnchanged<{
-    tenant_id: string;
-    record: { readonly history?: readonly RecordChange[] } | null;
-  }>('GET', path);
+  const { tenant_id: id, record } = await invocation.callUnchanged<Static<typeof tenantAnswer>>('GET', path);
   const [latest] = record?.history ?? [];
   if (latest === undefined || latest.undo_of !== undefined) return '';
   if (invocation.flags['json'] !== true)
@@ -222,7 +223,7 @@ async function resetAll(invocation: Invocation): Promise<Report> {
   if (operand(invocation, 0) !== '') throw new UsageError('Give either a tenant or --all.');
   if (invocation.flags['yes'] !== true)
     throw new UsageError('This empties the counters of every tenant. Add --yes to do it.');
-  const data = await invocation.call<{ tenants: number }>('POST', '/admin/v1/reset', {
+  const data = await invocation.call<Static<typeof resetAllAnswer>>('POST', '/admin/v1/reset', {
     confirm: 'reset all tenants',
   });
   return { data, text: `Reset all counters; ${counted(data.tenants, 'tenant')} had usage this month.` };
@@ -246,7 +247,7 @@ async function boost(invocation: Invocation): Promise<Report> {
     ...noteOf(invocation),
   };
   const id = await existingTenant(invocation);
-  const data = await invocation.call<{ id: string; ends_at: string }>('POST', `${pathOf(id)}/boosts`, body);
+  const data = await invocation.call<Static<typeof boostAnswer>>('POST', `${pathOf(id)}/boosts`, body);
   return { data, text: `Raised “${body.limit}” of ${id} until ${data.ends_at} (boost ${data.id}).` };
 }
 

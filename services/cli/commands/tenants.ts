@@ -1,57 +1,16 @@
+import type { Static } from 'typebox';
+import type {
+  statusAnswer,
+  tenantAnswer,
+  tenantsAnswer,
+} from '../../../shared/admin-answers/answer-schemas.ts';
 import type { Command } from '../command.ts';
 import { counted } from '../../../shared/domain/text/counted.ts';
 import { operand, optional, table } from '../command.ts';
 
-interface Listed {
-  readonly tenant_id: string;
-  readonly display_name: string | null;
-  readonly plan: string;
-  readonly blocked: boolean;
-  readonly boosts: number;
-  readonly requests_today: number | null;
-  readonly limited_today: number | null;
-}
-
-interface ListAnswer {
-  readonly tenants: readonly Listed[];
-  readonly total: number;
-  readonly usage_known: boolean;
-}
-
-interface TenantAnswer {
-  readonly tenant_id: string;
-  readonly plan: string;
-  readonly record: Readonly<Record<string, unknown>> | null;
-  readonly limits: readonly {
-    readonly name: string;
-    readonly per: readonly string[];
-    readonly route: string | null;
-    readonly type: string;
-    readonly limit: number;
-    readonly window_seconds: number;
-    readonly of_policy: number | null;
-    readonly override: number | null;
-    readonly boost_id: string | null;
-  }[];
-}
-
-interface StatusAnswer {
-  readonly tenant_id: string;
-  readonly plan: string;
-  readonly requests_this_minute: number;
-  readonly requests_today: number;
-  readonly blocked: boolean;
-  readonly blocked_until: string | null;
-  readonly blocked_by: readonly string[];
-  readonly complete_through: string | null;
-  readonly limits: readonly {
-    readonly name: string;
-    readonly limit: number;
-    readonly used: number;
-    readonly remaining: number;
-    readonly reset: number;
-  }[];
-}
+type ListAnswer = Static<typeof tenantsAnswer>;
+type TenantAnswer = Static<typeof tenantAnswer>;
+type StatusAnswer = Static<typeof statusAnswer>;
 
 /** Commands that only read. */
 export const tenantCommands: readonly Command[] = [

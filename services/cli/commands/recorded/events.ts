@@ -1,41 +1,11 @@
+import type { DecisionAnswer, EventsAnswer } from '../../../../shared/admin-answers/recorded-answers.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import { completeFromText } from '../../../../shared/domain/text/complete-from.ts';
 import { counted } from '../../../../shared/domain/text/counted.ts';
 import { operand, optional } from '../../command.ts';
 import type { Command, Invocation, Report } from '../../command.ts';
 
-interface RecordedEvent {
-  readonly event_id: string;
-  readonly time: string;
-  readonly tenant_id: string;
-  readonly user_id: string;
-  readonly api_key: string;
-  readonly policy_revision: string;
-  readonly plan: string;
-  readonly method: string;
-  readonly path: string;
-  readonly route: string;
-  readonly status: number;
-  readonly decision: string;
-  readonly limited_by: readonly string[];
-  readonly units: number | null;
-  readonly degraded: boolean;
-}
-
-interface DecisionAnswer {
-  readonly event: RecordedEvent;
-  readonly reason: string | null;
-  readonly advice: string | null;
-  readonly latest_pass_at: string | null;
-  readonly counters: readonly {
-    readonly name: string;
-    readonly limit: number;
-    readonly window: string;
-    readonly used: number | null;
-    readonly complete_from: string | null;
-    readonly passes_at: string | null;
-  }[];
-}
+type RecordedEvent = EventsAnswer['events'][number];
 
 /** Commands that read recorded events. */
 export const eventCommands: readonly Command[] = [
@@ -141,10 +111,7 @@ async function readEvents(
     ...(tenant === undefined ? {} : { tenant_id: tenant }),
     ...(invocation.flags['refused'] === true ? { over_limit: 'true' } : {}),
   });
-  const answer = await invocation.call<{ events: readonly RecordedEvent[]; more: boolean }>(
-    'GET',
-    `/admin/v1/events?${query.toString()}`,
-  );
+  const answer = await invocation.call<EventsAnswer>('GET', `/admin/v1/events?${query.toString()}`);
   return { ...answer, events: answer.events.toReversed() };
 }
 

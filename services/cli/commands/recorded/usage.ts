@@ -1,35 +1,13 @@
+import type { Static } from 'typebox';
+import type { tenantsAnswer } from '../../../../shared/admin-answers/answer-schemas.ts';
+import type { UsageAnswer } from '../../../../shared/admin-answers/recorded-answers.ts';
 import { counted } from '../../../../shared/domain/text/counted.ts';
 import { tenantOrders } from '../../../../shared/tenants/list/select.ts';
 import { UsageError, operand, optional, table } from '../../command.ts';
 import type { Command, Invocation, Report } from '../../command.ts';
 import { pathOf } from '../tenants.ts';
 
-interface Sums {
-  readonly requests: number;
-  readonly limited: number;
-  readonly units: number | null;
-  readonly cost: number;
-}
-
-interface UsageAnswer {
-  readonly tenant_id: string;
-  readonly time_zone: string;
-  readonly day: Sums;
-  readonly month: Sums;
-  readonly days: readonly (Sums & { readonly day: string })[];
-  readonly complete_through: string | null;
-}
-
-interface Ranked {
-  readonly tenant_id: string;
-  readonly plan: string;
-  readonly requests_today: number | null;
-  readonly limited_today: number | null;
-  readonly growth: number | null;
-  readonly cost_month: number | null;
-  readonly margin: number | null;
-  readonly fullest_limit?: { readonly name: string; readonly share: number };
-}
+type Sums = Pick<UsageAnswer['month'], 'requests' | 'limited' | 'units' | 'cost'>;
 
 /** Commands that read the usage of tenants. */
 export const usageCommands: readonly Command[] = [
@@ -73,7 +51,7 @@ async function top(invocation: Invocation): Promise<Report> {
     limit: optional(invocation, 'count') ?? '10',
     ...(plan === undefined ? {} : { plan }),
   });
-  const data = await invocation.call<{ tenants: readonly Ranked[] }>(
+  const data = await invocation.call<Static<typeof tenantsAnswer>>(
     'GET',
     `/admin/v1/tenants?${query.toString()}`,
   );

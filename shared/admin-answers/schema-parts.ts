@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import type { TSchema } from 'typebox';
+import type { TProperties } from 'typebox';
 
 /** Schemas of which the schemas of response bodies consist. */
 export const text = Type.String();
@@ -13,7 +13,7 @@ export const numberOrNull = Type.Unsafe<number | null>({ type: ['number', 'null'
  * An object without further fields. If a response contains a field that the schema lacks, the test that compares the
  * two fails.
  */
-export const answer = (properties: Readonly<Record<string, TSchema>>, description?: string) =>
+export const answer = <Properties extends TProperties>(properties: Properties, description?: string) =>
   Type.Object(properties, {
     additionalProperties: false,
     ...(description === undefined ? {} : { description }),

@@ -6,14 +6,14 @@ import {
   boostSchema,
   resetSchema,
   tenantRecordSchema,
-} from '../../shared/tenants/record/schema.ts';
+} from '../tenants/record/schema.ts';
 import { answer, count, numberOrNull, text, textOrNull, time, timeOrNull } from './schema-parts.ts';
 
 /**
- * Schemas of the response bodies, for the OpenAPI document. Handlers do not use them: the TypeScript types of
- * responses come from the code that sends them.
+ * Schemas of the response bodies of the admin API, for the OpenAPI document and for the types of the CLI. Handlers do not use them: a
+ * test compares responses with them.
  */
-const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()]);
+const orNull = <Schema extends TSchema>(schema: Schema) => Type.Union([schema, Type.Null()]);
 
 export const recordAnswer = tenantRecordSchema;
 
