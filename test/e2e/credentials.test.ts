@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => run.stop());
 
 test('an API key is accepted at once after its creation, and refused within a second of its expiry', async () => {
-  const endMs = Date.now() + 4_000;
+  const endMs = Date.now() + 6_000;
   const tenant = uniqueName('key');
   const created = await run.admin(`POST /admin/v1/tenants/${tenant}/api-keys`, {
     name: 'short',
@@ -19,7 +19,7 @@ test('an API key is accepted at once after its creation, and refused within a se
   });
   expect(created.status).toBe(201);
   const call = () => run.call('GET /', { headers: { 'x-api-key': String(created.body['api_key']) } });
-  await eventually(async () => (await call()).status === 200, { timeoutMs: 3_000 });
+  await eventually(async () => (await call()).status === 200, { timeoutMs: 5_500 });
   let lastAcceptedMs = 0;
   const refused = await eventually(
     async () => {
@@ -29,7 +29,7 @@ test('an API key is accepted at once after its creation, and refused within a se
       lastAcceptedMs = startedMs;
       return null;
     },
-    { timeoutMs: 20_000, intervalMs: 20 },
+    { intervalMs: 20 },
   );
   expect(refused).toMatchObject({
     status: 401,
