@@ -87,7 +87,7 @@ export async function startAlertFixture(times: number, secondDisk: FaultDisk | n
     servers: { redisUrl: redis.url, kafkaBrokers: kafka.brokers, clickhouseUrl: clickhouse.url },
     env: {
       TOLLGATE_HEARTBEAT_MS: '1000',
-      TOLLGATE_REDIS_TIMEOUT_MS: '35',
+      TOLLGATE_REDIS_TIMEOUT_MS: '200',
       TOLLGATE_AUDIT_INTERVAL_MS: '1000',
       TOLLGATE_WEBHOOK_ALLOW_PRIVATE: 'true',
       TOLLGATE_WEBHOOK_ATTEMPTS_MAX: '2',

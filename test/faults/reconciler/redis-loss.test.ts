@@ -35,7 +35,7 @@ beforeAll(async () => {
   run = await runPolicy('default', {
     services: ['gateway', 'aggregator', 'reconciler'],
     edit: () => policyText,
-    env: { REDIS_URL: redis.url, TOLLGATE_REDIS_TIMEOUT_MS: '35' },
+    env: { REDIS_URL: redis.url, TOLLGATE_REDIS_TIMEOUT_MS: '1000' },
   });
 });
 
@@ -67,6 +67,7 @@ describe('a daily quota under load', () => {
       requestsPerSecond,
     );
     await eventually(() => load.passed() >= limit * 0.8, { timeoutMs: 30_000 });
+    const rebuilds = await metric('tollgate_rebuild_seconds_count');
     await flush();
     const lostAt = performance.now();
     // Waits until the quota is used up again (until then, some requests above the limit may be admitted), and then
@@ -83,7 +84,7 @@ describe('a daily quota under load', () => {
       `restored after ${Math.round(restoredMs)} ms; ${over} of ${limit} admitted above the limit ` +
         `(bound ${Math.ceil((boundMs / 1000) * requestsPerSecond)} at ${requestsPerSecond}/s)\n`,
     );
-    expect(wrong.length).toBeGreaterThan(0);
+    expect(await metric('tollgate_rebuild_seconds_count')).toBeGreaterThan(rebuilds);
     expect(restoredMs).toBeLessThan(3_000);
     expect(over).toBeLessThanOrEqual(3 * requestsPerSecond);
   });
@@ -108,7 +109,7 @@ describe('a daily quota under load', () => {
         return true;
       },
       {
-        timeoutMs: 20_000,
+        timeoutMs: 30_000,
         intervalMs: 250,
       },
     );
@@ -131,7 +132,7 @@ describe('a daily quota under load', () => {
     await load.stop();
     const passed = load.passed();
     expect(passed).toBe(load.seen.length);
-    await eventually(async () => (await consumedOf(tenantId)) === passed, { timeoutMs: 20_000 });
+    await eventually(async () => (await consumedOf(tenantId)) === passed, { timeoutMs: 30_000 });
     await eventually(async () => {
       const { headers } = await run.call('GET /things', { token });
       const used = 1_000_000 - Number(headers.get('x-ratelimit-remaining'));

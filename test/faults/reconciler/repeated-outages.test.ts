@@ -49,7 +49,7 @@ beforeAll(async () => {
   run = await runPolicy('default', {
     services: ['gateway', 'aggregator', 'reconciler'],
     edit: () => policyText,
-    env: { REDIS_URL: redis.url, TOLLGATE_REDIS_TIMEOUT_MS: '35' },
+    env: { REDIS_URL: redis.url, TOLLGATE_REDIS_TIMEOUT_MS: '100' },
   });
   second = await startServices(['gateway'], {
     ...run.installation.env,
@@ -150,7 +150,7 @@ describe.each(everySeries.map((kinds) => ({ kinds, title: kinds.join(' and ') })
           tokens[name] = await run.token({ tenant_id: tenants[name], sub: 'ada', tier: name });
           for (const api of [run.installation.urls.api, second.urls.api]) {
             await eventually(async () => !(await check(api, tokens[name], true)).degraded, {
-              timeoutMs: 20_000,
+              timeoutMs: 30_000,
             });
           }
         }
@@ -165,18 +165,22 @@ describe.each(everySeries.map((kinds) => ({ kinds, title: kinds.join(' and ') })
             timeoutMs: 30_000,
           });
         }
-        // Waits until the gateways and the reconciler have counted the remaining units.
+        // Units that gateways or the reconciler count twice may be counted some time after the events are stored.
         await wait(3_000);
-        const used = {
-          day: await usedOf(tenants.day, '', 'day'),
-          mine: await usedOf(tenants.mine, ':u:ada', 'mine'),
-        };
+        const used = await eventually(async () => {
+          const units = {
+            day: await usedOf(tenants.day, '', 'day'),
+            mine: await usedOf(tenants.mine, ':u:ada', 'mine'),
+          };
+          expect(units.day).toBeGreaterThanOrEqual(allowed.day);
+          expect(units.mine).toBeGreaterThanOrEqual(allowed.mine);
+          return units;
+        });
         process.stderr.write(`${title}: Redis counts ${JSON.stringify(used)}\n`);
         for (const name of ['day', 'mine'] as const) {
-          expect(used[name]).toBeGreaterThanOrEqual(allowed[name]);
-          // Redis may have run calls whose replies did not arrive before the stop. The bound is 5 calls for each outage
-          // and gateway: a check every 20 ms within the call timeout of 35 ms, and a margin.
-          expect(used[name]).toBeLessThanOrEqual(allowed[name] + series.count * 2 * 5);
+          // Redis may have run calls whose replies did not arrive before the stop. The bound is 8 calls for each outage
+          // and gateway: a check every 20 ms within the call timeout of 100 ms, and a margin.
+          expect(used[name]).toBeLessThanOrEqual(allowed[name] + series.count * 2 * 8);
         }
       },
     );

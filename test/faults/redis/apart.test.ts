@@ -3,10 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { callTimeoutMsDefault } from '../../../shared/redis/client.ts';
-import type { RedisClient } from '../../../shared/redis/client.ts';
-import type { ServerBreakers } from '../../../shared/redis/fallback/server-breakers.ts';
 import { createConcurrency } from '../../../shared/redis/leases/concurrency.ts';
-import type { Concurrency } from '../../../shared/redis/leases/concurrency.ts';
 import { createSessions } from '../../../shared/redis/leases/sessions.ts';
 import { slotOf } from '../../../shared/redis/cluster/topology.ts';
 import { eventually, servers, startRedis, uniqueName } from '../../support/servers.ts';
@@ -20,6 +17,8 @@ import {
   requestOf,
 } from '../../integration/redis/limiters.ts';
 
+/** A busy machine does not delay the replies of a server that runs for so long. */
+const callTimeoutMs = 400;
 const clock = { now: () => Date.now() };
 const platform = [limitOf({ name: 'platform', type: 'concurrent', per: ['global'], limit: 10, windowMs: 0 })];
 const caller = requestOf([]);
@@ -65,7 +64,7 @@ test('local decisions start from the usage that Redis last replied for the tenan
 test('C2: an unavailable master of a cluster degrades its own tenants only', async () => {
   const cluster = await startCluster();
   const redis = await connected(cluster.url);
-  const limiter = limiterOn(redis, uniqueName('masters'), { callTimeoutMs: 35 });
+  const limiter = limiterOn(redis, uniqueName('masters'), { callTimeoutMs });
   // redis-cli assigns a third of the slots to each server, in order.
   const tenants = Array.from({ length: 30 }, (_, index) => `tenant-${index}`);
   const onFirst = (tenantId: string): boolean => slotOf(`{${tenantId}}`) < 5461;
@@ -88,7 +87,7 @@ test('units that a node with a wrong clock admitted without Redis are counted at
   const own = await startRedis();
   const redis = await connected(own.url);
   const slow = { now: () => Date.now() - 600_000 };
-  const limiter = limiterOn(redis, uniqueName('skewed'), { node: 'only', callTimeoutMs: 35, clock: slow });
+  const limiter = limiterOn(redis, uniqueName('skewed'), { node: 'only', callTimeoutMs, clock: slow });
   const request = requestOf([limitOf({ limit: 100, windowMs: 300_000 })]);
   await eventually(async () => !(await limiter.check({ ...request, peek: true })).degraded);
   await eventually(() => limiter.state().nodes === 1);
@@ -114,7 +113,7 @@ test('units that a node with a wrong clock admitted without Redis are counted at
 test('on a cluster a unit that a node admitted without one master is counted in both slots, and a refused one in none', async () => {
   const cluster = await startCluster();
   const redis = await connected(cluster.url);
-  const limiter = limiterOn(redis, uniqueName('slots'), { node: 'only', callTimeoutMs: 35 });
+  const limiter = limiterOn(redis, uniqueName('slots'), { node: 'only', callTimeoutMs });
   const onFirst = (tag: string): boolean => slotOf(tag) < 5461;
   const tenantId = Array.from({ length: 100 }, (_, index) => `tenant-${index}`).find((id) =>
     onFirst(`{${id}}`),
@@ -149,32 +148,6 @@ test('on a cluster a unit that a node admitted without one master is counted in 
   await limiter.close();
   redis.disconnect();
   await cluster.dispose();
-});
-
-test('A7: the permits of a node that died are free again within six seconds, and not before its lease ends', async () => {
-  const keyPrefix = uniqueName('died');
-  const [lost, redis] = await Promise.all([connected(servers().redisUrl), connected(servers().redisUrl)]);
-  const nodeOn = (client: RedisClient, node: string): [Concurrency, ServerBreakers] => {
-    const breakers = breakersOn(client, keyPrefix, callTimeoutMsDefault);
-    const options = { redis: client, breakerOf: breakers.of, keyPrefix, node, nodes: () => 2, clock, logger };
-    return [createConcurrency({ ...options, registry: new Registry() }), breakers];
-  };
-  const [dying, breakersOfDying] = nodeOn(lost, 'dying');
-  const [alive, breakersOfAlive] = nodeOn(redis, 'alive');
-  await Promise.all(Array.from({ length: 10 }, async () => dying.acquire(platform, caller)));
-  breakersOfDying.close();
-  lost.disconnect();
-  expect((await alive.acquire(platform, caller)).granted).toBe(false);
-  const diedAt = performance.now();
-  await eventually(async () => {
-    const { granted, degraded } = await alive.acquire(platform, caller);
-    return granted && !degraded;
-  });
-  expect(performance.now() - diedAt).toBeGreaterThan(3000);
-  expect(performance.now() - diedAt).toBeLessThan(6000);
-  await alive.close();
-  breakersOfAlive.close();
-  redis.disconnect();
 });
 
 test('A7: a short stall of Redis refuses no request while the platform has room', async () => {
@@ -214,7 +187,7 @@ test('requests in flight of a tenant exceed the limit by the nodes’ shares at 
   const server = await startRedis();
   const keyPrefix = uniqueName('series');
   const clients = await Promise.all([connected(server.url), connected(server.url)]);
-  const breakers = clients.map((redis) => breakersOn(redis, keyPrefix, callTimeoutMsDefault));
+  const breakers = clients.map((redis) => breakersOn(redis, keyPrefix, callTimeoutMs));
   const nodes = clients.map((redis, index) =>
     createConcurrency({
       ...{ redis, keyPrefix, node: `node-${index}`, nodes: () => 2, clock, logger, registry: new Registry() },
@@ -254,7 +227,7 @@ test('requests in flight of a tenant exceed the limit by the nodes’ shares at 
 test('A7, A8: without Redis each node grants its share of requests in flight and sessions, at once', async () => {
   const server = await startRedis();
   const redis = await connected(server.url);
-  const breakers = breakersOn(redis, 'p', callTimeoutMsDefault);
+  const breakers = breakersOn(redis, 'p', callTimeoutMs);
   const options = {
     redis,
     breakerOf: breakers.of,
@@ -279,9 +252,9 @@ test('A7, A8: without Redis each node grants its share of requests in flight and
   const acquired = await Promise.all(['a', 'b', 'c'].map((id) => sessions.acquire(widget, caller, id)));
   expect(acquired.map(({ done, degraded }) => done && degraded)).toEqual([true, true, false]);
   expect((await sessions.heartbeat(widget, caller, 'before')).done).toBe(true);
-  const startedAt = performance.now();
-  await sessions.acquire(widget, caller, 'd');
-  expect(performance.now() - startedAt).toBeLessThan(20);
+  // A call to Redis would take at least one iteration of the event loop.
+  const first = await Promise.race([sessions.acquire(widget, caller, 'd'), nextIteration()]);
+  expect(first).toMatchObject({ degraded: true });
 
   server.resume();
   await eventually(async () => !(await sessions.heartbeat(widget, caller, 'a')).degraded);
@@ -297,3 +270,7 @@ test('A7, A8: without Redis each node grants its share of requests in flight and
   redis.disconnect();
   await server.dispose();
 });
+
+function nextIteration(): Promise<null> {
+  return new Promise((resolve) => void setImmediate(resolve, null));
+}

@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 const mounts = { tmpfs: mountTmpfs, ext4: mountExt4 };
-const soon = { timeout: 8_000, interval: 20 };
+const soon = { timeout: 30_000, interval: 20 };
 
 async function mounted(kind: FaultDisk['kind'] = 'tmpfs', bytes?: number): Promise<FaultDisk> {
   const disk = await mounts[kind](bytes === undefined ? {} : { bytes });

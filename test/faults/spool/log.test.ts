@@ -19,7 +19,7 @@ test('a log on a full disk neither ends a service nor prevents its end', async (
   await disk.inject('full');
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', output, 'inherit'],
-    timeout: 10_000,
+    timeout: 30_000,
   });
   closeSync(output);
   expect(await once(child, 'exit')).toEqual([7, null]);

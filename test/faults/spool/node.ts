@@ -5,7 +5,7 @@ import type { Spool, SpoolOptions } from '../../../services/gateway/spool/spool.
 import { readSpoolRun } from '../../../shared/domain/spool-run.ts';
 import type { SpoolRun } from '../../../shared/domain/spool-run.ts';
 import type { UsageCloudEvent } from '../../../shared/domain/usage-event.ts';
-import { eventOf } from '../../unit/spool/folder.ts';
+import { eventOf, metricOf } from '../../unit/spool/folder.ts';
 
 /** The spool of a gateway in this process, with traffic that appends events and a sender that reads them. */
 export interface SpoolNode {
@@ -34,7 +34,7 @@ export function createKafka(): Kafka {
   return { isDown: false, received: new Map() };
 }
 
-const drainMsMax = 1_000;
+const drainMsMax = 10_000;
 
 export interface NodeOptions extends Partial<SpoolOptions> {
   readonly kafka?: Kafka;
@@ -97,7 +97,9 @@ export async function startNode(directory: string, options: NodeOptions = {}): P
   async function stop(): Promise<void> {
     await stopTraffic();
     const deadline = performance.now() + drainMsMax;
-    while (!kafka.isDown && unreceived({ responded, kafka }).length > 0 && performance.now() < deadline)
+    const isSent = async (): Promise<boolean> =>
+      unreceived({ responded, kafka }).length <= (await metricOf(registry, 'tollgate_spool_dropped_total'));
+    while (!kafka.isDown && performance.now() < deadline && !(await isSent()))
       await new Promise((resolve) => setTimeout(resolve, 5));
     isSending = false;
     await sending;
