@@ -13,7 +13,7 @@ import type { TenantRecord } from '../../shared/domain/tenant.ts';
 import { policyText, proposedText } from './backtest-policies.ts';
 import { runPolicy } from '../support/policy-run.ts';
 import type { PolicyRun } from '../support/policy-run.ts';
-import { startServices } from '../support/services.ts';
+import { processEnvironment, startServices } from '../support/services.ts';
 import type { Installation } from '../support/services.ts';
 import { eventually, uniqueName } from '../support/servers.ts';
 
@@ -188,7 +188,7 @@ test('a proposed policy is compared with the record: by limit, tenant, route, pl
 async function tollgate(...args: string[]): Promise<{ readonly code: number | null; readonly out: string }> {
   const child = spawn(process.execPath, [resolve('services/cli/main.ts'), ...args], {
     env: {
-      PATH: process.env['PATH'],
+      ...processEnvironment,
       TOLLGATE_ADMIN_URL: run.installation.urls.admin,
       TOLLGATE_ADMIN_TOKEN: run.installation.env['TOLLGATE_ADMIN_TOKEN'],
       TOLLGATE_ACTOR: 'kim',

@@ -44,8 +44,11 @@ export interface Installation {
 
 const readyTimeoutMs = 120_000;
 const logBytesMax = 64_000;
-/** All starts share compiled code, which makes a start three times as fast. */
-const compileCache = join(tmpdir(), 'tollgate-compile-cache');
+/** Environment of every process. All processes share compiled code, which makes a start three times as fast. */
+export const processEnvironment = {
+  PATH: process.env['PATH'],
+  NODE_COMPILE_CACHE: join(tmpdir(), 'tollgate-compile-cache'),
+};
 const portsNeeded = 10;
 
 /**
@@ -167,9 +170,8 @@ function createService(name: ServiceName, env: Record<string, string>, opsUrl: s
     await end('SIGKILL');
     const started = spawn(process.execPath, [`services/${name}/main.ts`], {
       env: {
-        PATH: process.env['PATH'],
+        ...processEnvironment,
         HOST: '127.0.0.1',
-        NODE_COMPILE_CACHE: compileCache,
         ...env,
         ...more,
       },

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deadLetterRecord } from '../../../shared/domain/topics/dead-letter.ts';
 import { uniqueName } from '../../support/servers.ts';
+import { processEnvironment } from '../../support/services.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { ageTopic } from '../../support/topic-age.ts';
 import { adminToken, createFixture } from '../console/fixture.ts';
@@ -34,10 +35,8 @@ async function tollgate(
 ): Promise<Ran> {
   const child = spawn(process.execPath, [resolve('services/cli/main.ts'), ...args], {
     env: {
-      PATH: process.env['PATH'],
-      TOLLGATE_ADMIN_URL: adminUrl,
-      TOLLGATE_ADMIN_TOKEN: adminToken,
-      TOLLGATE_ACTOR: 'kim',
+      ...processEnvironment,
+      ...{ TOLLGATE_ADMIN_URL: adminUrl, TOLLGATE_ADMIN_TOKEN: adminToken, TOLLGATE_ACTOR: 'kim' },
       ...env,
     },
     ...(cwd === undefined ? {} : { cwd }),

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { topicsWith } from '../../../shared/kafka/topics.ts';
 import { servers, uniqueNamespace } from '../../support/servers.ts';
+import { processEnvironment } from '../../support/services.ts';
 import { kafkaAt } from '../kafka/connection.ts';
 
 interface Ran {
@@ -19,7 +20,7 @@ function createTopics(args: readonly string[], env: Readonly<Record<string, stri
 
 async function runCommand(args: readonly string[], env: Readonly<Record<string, string>>): Promise<Ran> {
   const child = spawn(process.execPath, [resolve('services/cli/main.ts'), ...args], {
-    env: { PATH: process.env['PATH'], ...env },
+    env: { ...processEnvironment, ...env },
   });
   const texts = { out: '', err: '' };
   child.stdout.on('data', (chunk: Buffer) => void (texts.out += chunk.toString()));
