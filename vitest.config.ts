@@ -13,8 +13,11 @@ const withServers = {
   expect: { poll: { timeout: 30_000 } },
 };
 
-/** Fault tests without bounds of time: they run beside other tests, which slow each other down. */
-const untimedFaults = 'test/faults/{aggregator,alerter}/**/*.test.ts';
+/** Fault tests without bounds of time: they mostly wait, so they run beside other tests, which slow each other down. */
+const untimedFaults = [
+  'test/faults/{aggregator,alerter,budgets,whole-path}/**/*.test.ts',
+  'test/faults/kafka/{cluster,gateway-kill}.test.ts',
+];
 
 export default defineConfig({
   test: {
@@ -29,7 +32,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts', untimedFaults],
+          include: ['test/integration/**/*.test.ts', ...untimedFaults],
           ...withServers,
         },
       },
@@ -61,7 +64,7 @@ export default defineConfig({
         test: {
           name: 'faults',
           include: ['test/faults/**/*.test.ts'],
-          exclude: [untimedFaults],
+          exclude: untimedFaults,
           ...withServers,
           fileParallelism: false,
         },

@@ -1,7 +1,7 @@
 // Goal: after every failure of an insert the aggregator retries its batch of events, and every event counts once.
 // Method: inject one failure after the other in a ClickHouse engine that only this test uses, under steady load; after
 // each failure compare the totals of every level.
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { allEqual, counts, createFixture } from '../../integration/aggregator/fixture.ts';
 import type { Fixture, RunningAggregator } from '../../integration/aggregator/fixture.ts';
 import { requestEvent } from '../../integration/aggregator/events.ts';
@@ -11,15 +11,17 @@ let server: Awaited<ReturnType<typeof startClickHouse>>;
 let fixture: Fixture;
 let aggregator: RunningAggregator;
 let sent: number;
+beforeAll(async () => {
+  server = await startClickHouse();
+});
+afterAll(() => server.dispose());
 beforeEach(async () => {
   sent = 0;
-  server = await startClickHouse();
   fixture = await createFixture(server.url);
   aggregator = fixture.start({ blockRowsMax: 100 });
 });
 afterEach(async () => {
   await fixture.dispose();
-  await server.dispose();
 });
 
 async function send(count: number): Promise<void> {
@@ -70,9 +72,9 @@ test('too many parts: the aggregator is not ready, retries at growing intervals,
     }
   };
   await expect(insert()).rejects.toMatchObject({ code: 'CLICKHOUSE_UNAVAILABLE', cause: { code: '252' } });
-  await eventually(() => aggregator.unready().includes('clickhouse'), { timeoutMs: 20_000 });
+  await eventually(() => aggregator.unready().includes('clickhouse'));
   const before = await failures();
-  await under(pause(4_000));
+  await under(pause(2_500));
   // The pause between retries doubles from 0.1 s to 5 s, because frequent retries would keep an overloaded server
   // overloaded.
   expect((await failures()) - before).toBeLessThan(10);

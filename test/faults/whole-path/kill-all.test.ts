@@ -26,33 +26,35 @@ const durabilities = ['process', 'power'] as const;
 
 test(
   `no event is lost or counted twice when all processes are killed at once, ${crashes} times, with each durability`,
-  { timeout: 180_000 + crashes * 30_000 },
+  { timeout: 240_000 + crashes * 60_000 },
   async () => {
     const runs: Run[] = [];
     try {
-      for (const durability of durabilities) runs.push(await startRun(durability));
+      runs.push(...(await Promise.all(durabilities.map(startRun))));
       const installations = runs.map(({ installation }) => installation);
       for (let crash = 0; crash < crashes; crash += 1) {
         await Promise.all(runs.map(({ ledger }) => moreResponses(ledger)));
         await killAll(installations);
         await startAll(installations);
       }
-      for (const { durability, database, ledger } of runs) {
-        await ledger.stop();
-        const verdict = await settled(fixture.clickhouse.url, database, ledger);
-        console.log(
-          `${durability}: ${ledger.responses()} responses, ${ledger.unanswered()} unanswered, ${verdict.stored} events`,
-        );
-        expect(ledger.strange(), durability).toEqual([]);
-        expect(verdict.broken, durability).toEqual([]);
-        expect(ledger.responses()).toBeGreaterThanOrEqual(crashes * responsesBetween);
-      }
+      await Promise.all(runs.map(({ ledger }) => ledger.stop()));
+      await Promise.all(runs.map(checkRun));
     } finally {
       await Promise.all(runs.map(({ ledger }) => ledger.stop().catch(() => undefined)));
       await Promise.all(runs.map(({ installation }) => installation.stop()));
     }
   },
 );
+
+async function checkRun({ durability, database, ledger }: Run): Promise<void> {
+  const verdict = await settled(fixture.clickhouse.url, database, ledger);
+  console.log(
+    `${durability}: ${ledger.responses()} responses, ${ledger.unanswered()} unanswered, ${verdict.stored} events`,
+  );
+  expect(ledger.strange(), durability).toEqual([]);
+  expect(verdict.broken, durability).toEqual([]);
+  expect(ledger.responses()).toBeGreaterThanOrEqual(crashes * responsesBetween);
+}
 
 /** An installation on the common servers, with a load. */
 interface Run {

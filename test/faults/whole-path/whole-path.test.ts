@@ -53,7 +53,7 @@ test(
     });
     try {
       for (const fault of schedule(faultCount, random)) {
-        await passing(200 + random() * 800);
+        await passing(100 + random() * 400);
         const downMs = Math.round(100 + random() * 1_500);
         console.log(`${fault} for ${downMs} ms`);
         await inject(fault, downMs, targets);
