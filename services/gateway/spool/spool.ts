@@ -77,6 +77,8 @@ export interface SpoolOptions {
   readonly segmentBytes?: number;
   /** Maximum size in bytes of the events in memory while the disk fails. */
   readonly memoryBytesMax?: number;
+  /** Time after which the spool opens without waiting longer for its folder. */
+  readonly openTimeoutMs?: number;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly logger: Logger;
@@ -105,7 +107,7 @@ const sequencesPerMs = 16;
  */
 export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const { directory, clock, registry, logger, durability = 'process' } = options;
-  const { bytesMax = 1024 * mebibyte, memoryBytesMax = 64 * mebibyte } = options;
+  const { bytesMax = 1024 * mebibyte, memoryBytesMax = 64 * mebibyte, openTimeoutMs = 2_000 } = options;
   const { segmentBytes = Math.min(16 * mebibyte, Math.ceil(bytesMax / 8)) } = options;
   let [next, appended] = [0, 0];
   let encode = closedEncoder;
@@ -132,6 +134,7 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
     bytesMax,
     sync: durability === 'power',
     stallMs: stallMs[durability],
+    openTimeoutMs,
     clock,
     metrics,
     logger,

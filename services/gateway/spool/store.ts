@@ -48,6 +48,8 @@ export interface StoreOptions {
   readonly sync: boolean;
   /** Duration of a call to the disk after which responses no longer wait for the disk. */
   readonly stallMs: number;
+  /** Time after which the gateway starts without waiting longer for the disk. */
+  readonly openTimeoutMs: number;
   readonly clock: Clock;
   readonly metrics: SpoolMetrics;
   readonly logger: Logger;
@@ -63,8 +65,6 @@ export interface StoreOptions {
 
 const stallCheckIntervalMs = 100;
 const retryIntervalMs = 200;
-/** Time after which the gateway starts without waiting longer for the disk. */
-const openTimeoutMs = 2_000;
 const ownershipIntervalMs = 1_000;
 const closeTimeoutMs = 2_000;
 /** A write of the file `numbers` reserves this many numbers, plus four times those assigned since its last write. */
@@ -253,7 +253,7 @@ export function createStore(options: StoreOptions): Store {
         return error;
       },
     );
-    const error = await Promise.race([opened, disk.untilStalled(openTimeoutMs)]);
+    const error = await Promise.race([opened, disk.untilStalled(options.openTimeoutMs)]);
     if (error instanceof TollgateError && error.code === 'SPOOL_LOCKED') throw error;
     while (state === 'recovering') await calls.ended();
   }

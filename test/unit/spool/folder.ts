@@ -28,6 +28,8 @@ export async function openIn(directory: string, options: Partial<SpoolOptions> =
     clock,
     registry,
     logger: pino({ level: 'silent' }),
+    // After this time, a spool begins with other sequence numbers than those of its folder.
+    openTimeoutMs: 60_000,
     ...options,
   });
   return { spool, registry };
