@@ -12,6 +12,7 @@ import { bridgeLogs } from './log-bridge.ts';
 import { patchLogEndRequest } from './patches/log-end-request.ts';
 import { patchProduceEncoding, setProduceClock } from './patches/produce-encoding.ts';
 import { patchRequestQueue } from './patches/request-queue.ts';
+import { patchStoppedFetchers } from './patches/stopped-fetchers.ts';
 
 export interface KafkaOptions {
   /** `host:port` of each broker, as a list or as one text separated by commas. */
@@ -59,6 +60,7 @@ export function createKafka(options: KafkaOptions): Kafka {
   patchProduceEncoding();
   patchFetchDecoding();
   patchLogEndRequest();
+  patchStoppedFetchers();
   const { clientId, logger, connectionTimeoutMs = 3_000, requestTimeoutMs = 10_000 } = options;
   const { clock = systemClock } = options;
   // All connections share this log, which drops repeated lines: in an outage each connection logs the same line.
