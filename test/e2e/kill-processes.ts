@@ -2,6 +2,7 @@ import { createClient } from '@clickhouse/client';
 import { expect } from 'vitest';
 import type { Checkout, StackFile } from '../support/checkout.ts';
 import { eventually } from '../support/servers.ts';
+import { untilSpoolStores } from '../support/spool.ts';
 
 const isLong = process.env['TOLLGATE_FAULTS'] === 'long';
 const recoveryMs = 90_000;
@@ -19,6 +20,7 @@ export async function checkKills(checkout: Checkout, stack: StackFile): Promise<
   let current = stack;
   for (const group of isLong ? names.map((name) => [name]) : [names]) {
     await eventually(() => client.answered.size > before.events.size, { timeoutMs: recoveryMs });
+    await untilSpoolStores(current.urls['gateway_ops']!);
     for (const name of group) process.kill(current.pids[name]!, 'SIGKILL');
     const killed = current;
     current = await eventually(

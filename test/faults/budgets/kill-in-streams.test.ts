@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { JournalEntry } from '../../../dev/sample/ai/journal.ts';
 import { moneyText, readMoney } from '../../../shared/domain/money.ts';
 import { eventually, uniqueName } from '../../support/servers.ts';
+import { untilSpoolStores } from '../../support/spool.ts';
 import { passing, seeded } from '../whole-path/faults.ts';
 import { largestCharged } from './bounds.ts';
 import { startBudgets } from './installation.ts';
@@ -87,6 +88,7 @@ async function killInTheMiddle(streams: Streams): Promise<void> {
       streams.repeatRefused();
     },
     async (): Promise<void> => {
+      await untilSpoolStores(gateways[1]?.service.opsUrl ?? '');
       await gateways[1]?.service.kill();
       streams.repeatRefused();
     },

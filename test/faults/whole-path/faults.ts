@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis';
 import { createKafka } from '../../../shared/kafka/kafkajs/kafka.ts';
 import { createLogger } from '../../../shared/runtime/logger.ts';
-import { eventually } from '../../support/servers.ts';
 import type { Installation } from '../../support/services.ts';
+import { untilSpoolStores } from '../../support/spool.ts';
 import { setClockFor } from '../clocks/faults.ts';
 import type { SettableClock } from '../clocks/set-clock.ts';
 import { diskFaults } from '../disk.ts';
@@ -80,23 +80,10 @@ export async function inject(fault: FaultName, downMs: number, targets: Targets)
     target.resume();
     return;
   }
-  if (what === 'gateway') await untilSpoolStores(targets.installation);
+  if (what === 'gateway') await untilSpoolStores(targets.installation.service('gateway').opsUrl);
   await target.kill();
   await passing(downMs);
   await target.restart();
-}
-
-/**
- * Resolves when the disk has all events whose responses were sent. While a call to the disk takes longer than 250 ms, also
- * on a busy machine, responses are sent before, and a kill then loses their events, as documented.
- */
-export async function untilSpoolStores(installation: Installation): Promise<void> {
-  const { opsUrl } = installation.service('gateway');
-  const stores = /^tollgate_spool_memory_only(\{[^}]*\})? 0$/m;
-  await eventually(async () => stores.test(await (await fetch(`${opsUrl}/metrics`)).text()), {
-    timeoutMs: 60_000,
-    intervalMs: 10,
-  });
 }
 
 function targetOf(victim: Victim, targets: Targets): Target {

@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from '../../support/servers.ts';
 import type { Installation, RunningService } from '../../support/services.ts';
-import { untilSpoolStores } from './faults.ts';
+import { untilSpoolStores } from '../../support/spool.ts';
 import { makeFixture, settled } from './fixture.ts';
 import type { Fixture } from './fixture.ts';
 import { startLoad } from './load.ts';
@@ -87,7 +87,7 @@ const servicesOf = (installations: readonly Installation[]): RunningService[] =>
   installations.flatMap((installation) => names.map((name) => installation.service(name)));
 
 async function killAll(installations: readonly Installation[]): Promise<void> {
-  await Promise.all(installations.map(untilSpoolStores));
+  await Promise.all(installations.map((one) => untilSpoolStores(one.service('gateway').opsUrl)));
   await Promise.all([
     ...servicesOf(installations).map((service) => service.kill()),
     fixture.redis.kill(),
