@@ -7,6 +7,8 @@ import type { Fixture, RunningAggregator } from '../../integration/aggregator/fi
 import { requestEvent } from '../../integration/aggregator/events.ts';
 import { eventually, startClickHouse } from '../../support/servers.ts';
 
+const requestTimeoutMs = 3_000;
+
 let server: Awaited<ReturnType<typeof startClickHouse>>;
 let fixture: Fixture;
 let aggregator: RunningAggregator;
@@ -18,7 +20,7 @@ afterAll(() => server.dispose());
 beforeEach(async () => {
   sent = 0;
   fixture = await createFixture(server.url);
-  aggregator = fixture.start({ blockRowsMax: 100 });
+  aggregator = fixture.start({ blockRowsMax: 100, requestTimeoutMs });
 });
 afterEach(async () => {
   await fixture.dispose();
@@ -89,8 +91,7 @@ test('paused for longer than a request may take, then resumed: a late insert cou
     for (let round = 0; round < 2; round += 1) {
       await pause(300);
       server.pause();
-      // The aggregator of these tests has a request timeout of 3 s.
-      await pause(4_500);
+      await pause(1.5 * requestTimeoutMs);
       server.resume();
     }
   })();

@@ -40,6 +40,8 @@ export interface Fixture {
     readonly blockRowsMax?: number;
     /** Longest time for which a correction waits for its event. Default: a second. */
     readonly correctionWaitMs?: number;
+    /** Time limit for one request to ClickHouse. */
+    readonly requestTimeoutMs?: number;
   }) => RunningAggregator;
   readonly dispose: () => Promise<void>;
 }
@@ -76,7 +78,11 @@ export async function createFixture(clickhouseUrl: string = servers().clickhouse
     start(options = {}) {
       const lifecycle = createLifecycle(logger);
       const registry = createRegistry('test');
-      const own = createClickHouse({ url: clickhouseUrl, database });
+      const { requestTimeoutMs } = options;
+      const own = createClickHouse({
+        ...{ url: clickhouseUrl, database },
+        ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
+      });
       lifecycle.onClose('clickhouse', () => own.close());
       const unready = runAggregator({
         kafka,
