@@ -1,6 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { alertRules } from '../../dashboards/alerts/alert-rules.ts';
 import { recordingRules } from '../../dashboards/alerts/recording-rules.ts';
@@ -142,18 +141,19 @@ test/e2e/metrics.test.ts -u\`.
 describe('B8, D4: panels show the traffic', () => {
   // The queries cover the last seconds, so the traffic lasts until the last of them was answered.
   const ending = new AbortController();
-  let traffic: Promise<void>;
+  let traffic: Promise<unknown>;
 
   beforeAll(async () => {
     const token = await run.token({ tenant_id: uniqueName('metrics'), sub: 'ada', tier: 'free' });
-    traffic = (async () => {
-      while (!ending.signal.aborted) {
+    traffic = eventually(
+      async () => {
         await run.calls(3, 'POST /agent/chat', { token }, 3);
         await run.calls(2, 'GET /', { token });
         await run.calls(2, 'GET /', { headers: { 'x-service-token': run.serviceToken } });
-        await wait(200);
-      }
-    })();
+        return ending.signal.aborted;
+      },
+      { timeoutMs: 600_000, intervalMs: 200 },
+    );
   });
 
   afterAll(async () => {
