@@ -23,13 +23,13 @@ import type { Amounts } from '../../../shared/domain/usage/quantity.ts';
 import { quotasFor, readingsOf } from '../../../shared/policy/quota-readings.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { createLossWatch } from '../../../shared/redis/loss-watch.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually, startRedis } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { startUndisturbedTime } from '../../support/undisturbed-time.ts';
+import { limiterOn } from '../redis/limiters.ts';
 import { members, nowMs, policy, recordOf, storeBudgetEvents, usd } from './budget-data.ts';
 import { freshDatabase } from './database.ts';
 
@@ -45,16 +45,7 @@ let limiter: Limiter;
 beforeAll(async () => {
   [redisServer, clickhouse] = await Promise.all([startRedis(), freshDatabase()]);
   redis = connectRedis(redisServer.url, logger);
-  limiter = createLimiter({
-    ...{
-      redis,
-      keyPrefix: 'tg',
-      clock: systemClock,
-      registry: new Registry(),
-      logger,
-      callTimeoutMs: 10_000,
-    },
-  });
+  limiter = limiterOn(redis, 'tg');
   await storeBudgetEvents(clickhouse);
 });
 

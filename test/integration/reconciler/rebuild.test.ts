@@ -15,13 +15,13 @@ import { parsePolicy } from '../../../shared/policy/load.ts';
 import { quotasFor } from '../../../shared/policy/quota-readings.ts';
 import { connectRedis } from '../../../shared/redis/client.ts';
 import type { RedisClient } from '../../../shared/redis/client.ts';
-import { createLimiter } from '../../../shared/redis/decision/limiter.ts';
 import type { Limiter } from '../../../shared/redis/decision/limiter.ts';
 import { createLossWatch } from '../../../shared/redis/loss-watch.ts';
 import { systemClock } from '../../../shared/runtime/time/clock.ts';
 import { eventually, startRedis } from '../../support/servers.ts';
 import { storeUsage } from '../../support/stored-usage.ts';
 import { startUndisturbedTime } from '../../support/undisturbed-time.ts';
+import { limiterOn } from '../redis/limiters.ts';
 import { freshDatabase } from './database.ts';
 
 const logger = pino({ level: 'silent' });
@@ -94,15 +94,7 @@ afterAll(async () => {
 });
 
 function newLimiter(): Limiter {
-  const limiter = createLimiter({
-    redis,
-    keyPrefix: 'tg',
-    clock: systemClock,
-    registry: new Registry(),
-    logger,
-    // A long timeout, because this file does not test degraded decisions and the machine may be busy.
-    callTimeoutMs: 10_000,
-  });
+  const limiter = limiterOn(redis, 'tg');
   limiters.push(limiter);
   return limiter;
 }
