@@ -52,9 +52,14 @@ export async function endBody(
 ): Promise<void> {
   const pieces = piecesOf(text, pieceBytes);
   await writePieces(body, pieces.slice(0, -1));
-  if (body instanceof Readable) body.unpipe(response);
-  body.end(pieces.at(-1));
-  if (body instanceof Readable && !body.destroyed) response.end(await buffer(body));
+  const last = pieces.at(-1);
+  if (!(body instanceof Readable)) {
+    body.end(last);
+    return;
+  }
+  body.unpipe(response);
+  body.end(last);
+  if (!body.destroyed) response.end(await buffer(body));
 }
 
 async function writePieces(body: Writable, pieces: readonly Buffer[]): Promise<void> {
