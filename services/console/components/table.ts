@@ -1,3 +1,4 @@
+import { nounFor } from '../../../shared/domain/text/counted.ts';
 import { html } from './html.ts';
 import type { Html, HtmlValue } from './html.ts';
 import { failedState } from './layout.ts';
@@ -235,8 +236,7 @@ function cursorLinks(cursor: CursorPage | undefined, address: Address | undefine
 }
 
 function pager(address: Address, { offset, size, total, more }: Page, shown: number): Html | null {
-  if (offset === 0 && !more)
-    return html`<span class="soft">${String(shown)} ${shown === 1 ? 'row' : 'rows'}</span>`;
+  if (offset === 0 && !more) return html`<span class="soft">${String(shown)} ${nounFor(shown, 'row')}</span>`;
   const link = (to: number): string =>
     linkWith(address, { offset: to === 0 ? null : String(to), part: null });
   const range = shown === 0 ? 'No more rows' : `${offset + 1} to ${offset + shown}`;

@@ -10,7 +10,7 @@ import { readSeenPlan } from '../now/seen-plan.ts';
 import { limitsOfTenant } from '../../../shared/tenants/limits.ts';
 import type { TenantLimit } from '../../../shared/tenants/limits.ts';
 import { boostBadge } from '../components/boost-badge.ts';
-import { counted } from '../../../shared/domain/text/counted.ts';
+import { counted, nounFor } from '../../../shared/domain/text/counted.ts';
 import { title } from '../components/format.ts';
 import { html } from '../components/html.ts';
 import type { Html } from '../components/html.ts';
@@ -135,8 +135,8 @@ function openRequestsText({ limit_requests: requests = [] }: TenantRecord): Html
   const open = requests.filter(({ state }) => state === 'open').length;
   if (open === 0) return null;
   return html`<p>
-    <a href="/requests">${counted(open, 'request')} for higher limits</a> ${open === 1 ? 'waits' : 'wait'} for
-    an answer.
+    <a href="/requests">${counted(open, 'request')} for higher limits</a> ${nounFor(open, 'waits', 'wait')}
+    for an answer.
   </p>`;
 }
 

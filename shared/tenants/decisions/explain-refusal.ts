@@ -1,4 +1,4 @@
-import { counted } from '../../domain/text/counted.ts';
+import { counted, nounFor } from '../../domain/text/counted.ts';
 import { windowName } from '../../domain/time/format-duration.ts';
 import { periodAt } from '../../domain/time/calendar.ts';
 import { attributeNames } from '../../domain/limit.ts';
@@ -134,7 +134,7 @@ function withoutLimit(event: Pick<RefusedRequest, 'limited_by'>, { shares }: Pol
   const share = shares.find(({ name }) => event.limited_by.includes(name));
   if (share !== undefined) {
     return {
-      reason: `${counted(share.limit, 'request')} of ${share.per.includes('tenant') ? 'your account' : 'your address'} ${share.limit === 1 ? 'was' : 'were'} running at once, which is the most it may hold of the platform.`,
+      reason: `${counted(share.limit, 'request')} of ${share.per.includes('tenant') ? 'your account' : 'your address'} ${nounFor(share.limit, 'was', 'were')} running at once, which is the most it may hold of the platform.`,
       limits: [],
       ...{ latestPassMs: null, withoutTime: 'when-others-end' },
       advice: fewerAtOnce,

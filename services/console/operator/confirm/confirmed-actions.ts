@@ -7,7 +7,7 @@ import type { PolicyTools } from '../../../../shared/policy-changes/open-policy-
 import { rejection, success } from '../../../../shared/tenants/outcome.ts';
 import type { TenantRecords } from '../../../../shared/tenants/records.ts';
 import type { Resets } from '../../../../shared/tenants/reset.ts';
-import { counted } from '../../../../shared/domain/text/counted.ts';
+import { counted, nounFor } from '../../../../shared/domain/text/counted.ts';
 import { html } from '../../components/html.ts';
 import { comparison } from '../policy/policy-text.ts';
 import { registerConfirmed } from './confirmation.ts';
@@ -106,7 +106,7 @@ function registerReplayOfAll(app: FastifyInstance, { deadLetters, audit }: Confi
       return success({
         title: 'Send all dead letters again',
         effects: [
-          `${letters} of all tenants ${matched === 1 ? 'is' : 'are'} sent to the original topics again.`,
+          `${letters} of all tenants ${nounFor(matched, 'is', 'are')} sent to the original topics again.`,
           ...(more ? ['There are more; run this again for the others.'] : []),
           'An event that did arrive is recognised by its id and counted once. Others are counted now, and may raise usage and cost.',
         ],

@@ -1,5 +1,6 @@
 import type { Limit } from '../../../../shared/domain/limit.ts';
 import type { Policy } from '../../../../shared/domain/policy.ts';
+import { nounFor } from '../../../../shared/domain/text/counted.ts';
 import { durationInWords } from '../../../../shared/domain/time/format-duration.ts';
 import { requestsName } from '../../../../shared/domain/usage/quantity.ts';
 import type { TenantLimits } from '../../../../shared/tenants/limits.ts';
@@ -58,7 +59,7 @@ export function exampleRefusal({ tenantId, limits, links, latest }: RefusalToExp
       type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
       title: 'Too many requests',
       status: 429,
-      detail: `${limit.limit} ${limit.limit === 1 ? 'request' : 'requests'} per ${durationInWords(limit.windowMs)} allowed; try again in ${waitSeconds} s`,
+      detail: `${limit.limit} ${nounFor(limit.limit, 'request')} per ${durationInWords(limit.windowMs)} allowed; try again in ${waitSeconds} s`,
       error: `Rate limit exceeded: ${size}`,
       'violated-policies': [limit.name],
       limit: limit.limit,

@@ -1,5 +1,5 @@
 import type { Policy } from '../../../../shared/domain/policy.ts';
-import { count } from '../../../../shared/domain/text/counted.ts';
+import { count, nounFor } from '../../../../shared/domain/text/counted.ts';
 import type { StoreReads } from '../../../../shared/runtime/store-reads.ts';
 import type { Clock } from '../../../../shared/runtime/time/clock.ts';
 import { html } from '../../components/html.ts';
@@ -33,7 +33,7 @@ export function historyFrame(spans: Html, filter: Html, content: Html): PageCont
 export function omittedText(groups: number, countMax: number, cut: string | null): string {
   const omitted = groups - countMax;
   return cut === null
-    ? `${count(omitted)} more ${omitted === 1 ? 'is' : 'are'} in the CSV file.`
+    ? `${count(omitted)} more ${nounFor(omitted, 'is', 'are')} in the CSV file.`
     : `These are the ${count(countMax)} ${cut}. To see others, choose a shorter time, or a filter.`;
 }
 
